@@ -1,0 +1,91 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { QueueError } from "../../errors.ts";
+
+const migrations = new URL("./migrations/", import.meta.url);
+
+/** SQLite's primary result codes that say the store, not the statement, is at fault. */
+const storeFaults: Readonly<Record<number, string>> = {
+  7: "out of memory",
+  8: "the database file is read-only",
+  10: "disk I/O error",
+  11: "the database file is damaged",
+  13: "the disk is full",
+  14: "the database file cannot be opened",
+  22: "the file system cannot hold a file so large",
+  23: "access to the database file is denied",
+  26: "the file is not a Jobyard database",
+};
+
+const SQLITE_BUSY = 5;
+
+export function resultCode(error: unknown): number | undefined {
+  const code = (error as { errcode?: unknown } | null)?.errcode;
+  return typeof code === "number" ? code & 0xff : undefined;
+}
+
+/** The store's own failure, as a caller should hear it; undefined if `error` is something else. */
+export function storeError(error: unknown, path: string): QueueError | undefined {
+  const fault = storeFaults[resultCode(error) ?? -1];
+  if (fault === undefined) return undefined;
+  return new QueueError(
+    "UNAVAILABLE",
+    `The job store cannot be used: ${fault}. Nothing of this call was kept; mend ${path} and try again.`,
+    { retryAfterMs: 1000 },
+    error,
+  );
+}
+
+/** Opens the file for this process alone, brought up to the newest schema. */
+export function openDatabase(path: string): DatabaseSync {
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(path, { timeout: 0, allowExtension: false });
+    // The page size has to come before anything is written. FULL: a commit returns once it is on disk.
+    db.exec(`
+      PRAGMA page_size = 8192;
+      PRAGMA locking_mode = EXCLUSIVE;
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      PRAGMA wal_autocheckpoint = 1000;
+      PRAGMA cache_size = -32000;
+      PRAGMA temp_store = MEMORY;
+    `);
+    // The lock is taken with the first write transaction and kept.
+    db.exec("BEGIN IMMEDIATE; COMMIT");
+    migrate(db);
+    return db;
+  } catch (error) {
+    db?.close();
+    if (resultCode(error) === SQLITE_BUSY) {
+      throw new QueueError(
+        "UNAVAILABLE",
+        `Another process is using ${path}. The embedded engine belongs to one process: stop the other one, use ` +
+          "another DATA_DIR, or set REDIS_URL to share the work between processes.",
+        {},
+        error,
+      );
+    }
+    throw storeError(error, path) ?? error;
+  }
+}
+
+function migrate(db: DatabaseSync): void {
+  const files = readdirSync(migrations)
+    .filter((name) => /^\d{4}_.*\.sql$/.test(name))
+    .sort();
+  const done = Number(db.prepare("PRAGMA user_version").get()?.["user_version"]);
+  if (done > files.length) {
+    throw new QueueError(
+      "UNAVAILABLE",
+      `The database was written by a newer Jobyard (schema ${done}, this one knows ${files.length}). Upgrade Jobyard.`,
+    );
+  }
+  for (const [i, name] of files.entries()) {
+    if (i < done) continue;
+    db.exec("BEGIN");
+    db.exec(readFileSync(new URL(name, migrations), "utf8"));
+    db.exec(`PRAGMA user_version = ${i + 1}`);
+    db.exec("COMMIT");
+  }
+}

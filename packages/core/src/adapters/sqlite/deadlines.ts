@@ -1,0 +1,59 @@
+import { type Agenda, Due } from "./agenda.ts";
+import type { Run } from "./rows.ts";
+
+/** A run may outlive its deadline by at most so long. */
+const SLOT_MS = 100;
+
+/**
+ * When runs end unless they show a sign of life. Runs come and go far more often than they run out, so they lie in
+ * slots of time, where joining and leaving cost the same whatever their number; the agenda has one entry a slot.
+ */
+export class Deadlines {
+  readonly #slots = new Map<number, Set<Run>>();
+  readonly #agenda: Agenda;
+
+  constructor(agenda: Agenda) {
+    this.#agenda = agenda;
+  }
+
+  static of(run: Run): number {
+    return Math.min(run.timeoutAt, run.leaseUntil);
+  }
+
+  add(run: Run): void {
+    const slot = Math.floor(Deadlines.of(run) / SLOT_MS);
+    let runs = this.#slots.get(slot);
+    if (runs === undefined) {
+      this.#slots.set(slot, (runs = new Set()));
+      this.#agenda.add((slot + 1) * SLOT_MS, Due.deadlines, slot);
+    }
+    runs.add(run);
+    run.slot = slot;
+  }
+
+  remove(run: Run): void {
+    const runs = this.#slots.get(run.slot);
+    if (runs?.delete(run) === true && runs.size === 0) this.#slots.delete(run.slot);
+  }
+
+  /** The deadline was moved. */
+  move(run: Run): void {
+    if (Math.floor(Deadlines.of(run) / SLOT_MS) === run.slot) return;
+    this.remove(run);
+    this.add(run);
+  }
+
+  /** Runs whose deadline has passed, at most `limit`. */
+  past(now: number, limit: number): Run[] {
+    const past: Run[] = [];
+    const last = Math.floor(now / SLOT_MS);
+    for (const [slot, runs] of this.#slots) {
+      if (slot > last) continue;
+      for (const run of runs) {
+        if (past.length === limit) return past;
+        if (Deadlines.of(run) <= now) past.push(run);
+      }
+    }
+    return past;
+  }
+}

@@ -1,0 +1,551 @@
+import type { DatabaseSync } from "node:sqlite";
+import { type Clock, systemClock } from "../../clock.ts";
+import { QueueError } from "../../errors.ts";
+import type { ClaimedJob, Job, JobState, PayloadFile } from "../../job.ts";
+import {
+  ALL_TENANTS,
+  type BulkAction,
+  type ClaimParams,
+  type Completion,
+  type EngineHealth,
+  type EventSubscription,
+  type Failure,
+  type JobFilter,
+  type JobList,
+  type JobSpec,
+  type LogLine,
+  type NodeRecord,
+  type Outcome,
+  type Page,
+  type PruneParams,
+  type QueueAdapter,
+  type QueueInfo,
+  type QueueSettings,
+  type Report,
+  type RunRef,
+  type ScheduleRecord,
+  type StateCounts,
+  type StatsParams,
+  type StatsRow,
+  type StopRequest,
+  type TenantScope,
+  type WebhookRecord,
+  type WorkerRecord,
+} from "../../queue-adapter.ts";
+import { Committer, type Transaction } from "./committer.ts";
+import { openDatabase, storeError } from "./database.ts";
+import type { Lane } from "./lanes.ts";
+import { Listing } from "./listing.ts";
+import { Records } from "./records.ts";
+import { Store } from "./store.ts";
+
+export interface SqliteOptions {
+  /** A file, created if need be, or `:memory:`. */
+  readonly path: string;
+  readonly clock?: Clock;
+}
+
+interface Open {
+  readonly db: DatabaseSync;
+  readonly store: Store;
+  readonly listing: Listing;
+  readonly records: Records;
+  readonly committer: Committer;
+}
+
+/**
+ * The embedded engine: one process, one SQLite file. The order of the work lives in memory, the jobs on disk; every
+ * change is part of a group commit, and nobody is answered before it is synced.
+ */
+export class SqliteAdapter implements QueueAdapter {
+  readonly capabilities = { engine: "sqlite", processes: "one" } as const;
+  readonly #path: string;
+  readonly #clock: Clock;
+  #state: Open | undefined;
+  readonly #waiting = new Set<() => void>();
+  #upkeepDone: Promise<void> | undefined;
+
+  constructor(options: SqliteOptions) {
+    this.#path = options.path;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  // ---- lifecycle
+
+  async open(): Promise<void> {
+    if (this.#state !== undefined) return;
+    const db = openDatabase(this.#path);
+    try {
+      const store = new Store(db, this.#clock, () => void this.upkeep().catch(() => undefined));
+      const committer = new Committer({
+        now: () => this.#clock.now(),
+        begin: () => store.begin(),
+        beforeCommit: (tx) => store.beforeCommit(tx),
+        commit: () => store.commit(),
+        rollback: () => store.rollback(this.#clock.now()),
+        isRefusal: (error): error is QueueError => error instanceof QueueError,
+        translate: (error) => this.#translate(error),
+      });
+      this.#state = {
+        db,
+        store,
+        committer,
+        listing: new Listing(db),
+        records: new Records(db, this.#clock),
+      };
+      await committer.submit((tx) => store.load(tx));
+      await this.upkeep();
+    } catch (error) {
+      this.#state = undefined;
+      db.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    const state = this.#state;
+    if (state === undefined) return;
+    const { db, store, committer } = state;
+    for (const endWait of [...this.#waiting]) endWait();
+    store.agenda.stop();
+    try {
+      await committer.submit((tx) => {
+        store.releaseInProcess(tx);
+        store.releaseIds();
+      });
+      await committer.settled();
+    } finally {
+      this.#state = undefined;
+      db.close();
+    }
+  }
+
+  /** For tests: the process dies, as far as one can within it. */
+  kill(): void {
+    const state = this.#state;
+    this.#state = undefined;
+    state?.store.agenda.stop();
+    state?.db.close();
+  }
+
+  async health(): Promise<EngineHealth> {
+    const began = performance.now();
+    const reachable = this.#state !== undefined && this.#reads(() => this.#open.records.ping());
+    return { reachable, latencyMs: performance.now() - began, warnings: [] };
+  }
+
+  // ---- submit
+
+  enqueue(params: { jobs: readonly JobSpec[]; atomic: boolean }): Promise<readonly Outcome<number>[]> {
+    return this.#write((tx, { store }) => store.enqueue(tx, params.jobs, params.atomic));
+  }
+
+  // ---- work
+
+  async claim(params: ClaimParams): Promise<readonly ClaimedJob[]> {
+    const { signal, waitMs } = params;
+    if (signal?.aborted === true) return [];
+    return new Promise((resolve, reject) => {
+      let leave = (): void => undefined;
+      const end = (jobs: readonly ClaimedJob[]): void => {
+        leave();
+        resolve(jobs);
+      };
+      this.#write((tx, { store }) => {
+        // Aborted while it waited for its turn: it must not take anything.
+        if (signal?.aborted === true) return tx.onCommit(() => end([]));
+        const jobs = store.claim(tx, params);
+        if (jobs.length > 0 || waitMs <= 0) return tx.onCommit(() => end(jobs));
+        leave = this.#wait(store, params, end);
+        tx.onRollback(() => leave());
+      }).catch(reject);
+    });
+  }
+
+  /** Queues a claim that found nothing; the answer takes it out again. */
+  #wait(
+    store: Store,
+    params: ClaimParams,
+    end: (jobs: readonly ClaimedJob[]) => void,
+  ): () => void {
+    const { signal, waitMs } = params;
+    const giveUp = (): void => end([]);
+    const waiter = {
+      params,
+      serve: (jobs: readonly ClaimedJob[], tx: Transaction): void => {
+        remove();
+        tx.onCommit(() => end(jobs));
+        tx.onRollback(() => {
+          if (signal?.aborted !== true) remove = store.addWaiter(waiter);
+        });
+      },
+    };
+    let remove = store.addWaiter(waiter);
+    const stopTimer =
+      waitMs === Infinity ? undefined : this.#clock.at(this.#clock.now() + waitMs, giveUp);
+    signal?.addEventListener("abort", giveUp, { once: true });
+    this.#waiting.add(giveUp);
+    return () => {
+      remove();
+      stopTimer?.();
+      signal?.removeEventListener("abort", giveUp);
+      this.#waiting.delete(giveUp);
+    };
+  }
+
+  renew(params: {
+    tenant: TenantScope;
+    runs: readonly RunRef[];
+    worker?: string;
+    leaseMs: number;
+  }): Promise<readonly Outcome<true>[]> {
+    const { tenant, runs, worker, leaseMs } = params;
+    return this.#write((tx, { store }) => store.renew(tx, tenant, runs, worker, leaseMs));
+  }
+
+  complete(params: {
+    tenant: TenantScope;
+    runs: readonly Completion[];
+  }): Promise<readonly Outcome<true>[]> {
+    return this.#write((tx, { store }) => store.complete(tx, params.tenant, params.runs));
+  }
+
+  fail(params: {
+    tenant: TenantScope;
+    runs: readonly Failure[];
+  }): Promise<readonly Outcome<JobState>[]> {
+    return this.#write((tx, { store }) => store.fail(tx, params.tenant, params.runs));
+  }
+
+  release(params: {
+    tenant: TenantScope;
+    runs: readonly RunRef[];
+    crashed?: Failure["error"];
+  }): Promise<readonly Outcome<JobState>[]> {
+    const { tenant, runs, crashed } = params;
+    return this.#write((tx, { store }) => store.release(tx, tenant, runs, crashed));
+  }
+
+  progress(params: {
+    tenant: TenantScope;
+    reports: readonly Report[];
+    leaseMs: number;
+  }): Promise<readonly Outcome<true>[]> {
+    const { tenant, reports, leaseMs } = params;
+    return this.#write((tx, { store }) => store.progress(tx, tenant, reports, leaseMs));
+  }
+
+  log(params: { tenant: TenantScope; run: RunRef; lines: readonly string[] }): Promise<void> {
+    return this.#write((tx, { store }) => store.log(tx, params.tenant, params.run, params.lines));
+  }
+
+  onStopRequest(listener: (request: StopRequest) => void): () => void {
+    const { stopListeners } = this.#open.store;
+    stopListeners.add(listener);
+    return () => void stopListeners.delete(listener);
+  }
+
+  // ---- admin
+
+  cancel(params: {
+    tenant: TenantScope;
+    ids: readonly number[];
+    running: boolean;
+    reason: string;
+  }): Promise<readonly Outcome<true>[]> {
+    const { tenant, ids, running, reason } = params;
+    return this.#each(ids, (tx, store, id) => store.cancel(tx, tenant, id, running, reason));
+  }
+
+  retry(params: { tenant: TenantScope; ids: readonly number[] }): Promise<readonly Outcome<true>[]> {
+    return this.#each(params.ids, (tx, store, id) => store.retry(tx, params.tenant, id));
+  }
+
+  promote(params: {
+    tenant: TenantScope;
+    ids: readonly number[];
+  }): Promise<readonly Outcome<true>[]> {
+    return this.#each(params.ids, (tx, store, id) => store.promote(tx, params.tenant, id));
+  }
+
+  remove(params: {
+    tenant: TenantScope;
+    ids: readonly number[];
+  }): Promise<readonly Outcome<readonly PayloadFile[]>[]> {
+    return this.#each(params.ids, (tx, store, id) => store.remove(tx, params.tenant, id));
+  }
+
+  applyToMany(params: {
+    filter: JobFilter;
+    action: BulkAction;
+    reason: string;
+    limit: number;
+    after?: number;
+  }): Promise<{ applied: number; refused: number; next: number | null; files: PayloadFile[] }> {
+    const { filter, action, reason, limit, after } = params;
+    return this.#write((tx, { store, listing }) => {
+      const page: Page = { limit, order: "asc", ...(after === undefined ? {} : { after }) };
+      const ids = listing.ids(filter, page, this.#lanes(filter), store.activeIds());
+      const files: PayloadFile[] = [];
+      let applied = 0;
+      for (const id of ids) if (store.act(tx, action, id, reason, files)) applied++;
+      const next = ids.length < limit ? null : (ids.at(-1) ?? null);
+      return { applied, refused: ids.length - applied, next, files };
+    });
+  }
+
+  // ---- read
+
+  get(params: { tenant: TenantScope; ids: readonly number[] }): Promise<readonly (Job | null)[]> {
+    return this.#read(({ store }) => params.ids.map((id) => store.read(params.tenant, id) ?? null));
+  }
+
+  list(params: { filter: JobFilter; page: Page }): Promise<JobList> {
+    const { filter, page } = params;
+    return this.#read(({ store, listing }) => {
+      const lanes = this.#lanes(filter);
+      const ids = listing.ids(filter, page, lanes, store.activeIds());
+      const counts = listing.counts(filter, lanes, store.activeIds());
+      const jobs = ids.map((id) => store.read(filter.tenant, id)).filter((job) => job !== undefined);
+      return { jobs, total: Object.values(counts).reduce((sum, n) => sum + n, 0) };
+    });
+  }
+
+  count(filter: JobFilter): Promise<StateCounts> {
+    return this.#read(({ store, listing }) =>
+      listing.counts(filter, this.#lanes(filter), store.activeIds()),
+    );
+  }
+
+  stats(params: StatsParams): Promise<readonly StatsRow[]> {
+    return this.#read(({ store }) => store.stats(params, this.#lanes(params)));
+  }
+
+  logs(params: {
+    tenant: TenantScope;
+    id: number;
+    offset: number;
+    limit: number;
+  }): Promise<{ lines: LogLine[]; total: number }> {
+    const { tenant, id, offset, limit } = params;
+    return this.#read(({ store, records }) =>
+      store.read(tenant, id) === undefined
+        ? { lines: [], total: 0 }
+        : records.logs(id, offset, limit),
+    );
+  }
+
+  // ---- queues
+
+  listQueues(params: {
+    tenant: TenantScope;
+    queues?: readonly string[];
+  }): Promise<readonly QueueInfo[]> {
+    return this.#read(() =>
+      this.#lanes(params)
+        .map(({ tenant, queue, typed, paused, rateLimit, concurrency, counts }) => ({
+          tenant,
+          queue,
+          typed,
+          paused,
+          rateLimit,
+          concurrency,
+          counts: { ...counts },
+        }))
+        .sort((a, b) => compare(a.queue, b.queue) || compare(a.tenant, b.tenant)),
+    );
+  }
+
+  configureQueue(params: {
+    tenant: string;
+    queue: string;
+    typed: boolean;
+    settings: Partial<QueueSettings>;
+  }): Promise<QueueSettings> {
+    const { tenant, queue, typed, settings } = params;
+    return this.#write((tx, { store }) =>
+      store.configure(tx, store.laneFor(tx, tenant, queue, typed), settings),
+    );
+  }
+
+  // ---- schedules and webhooks
+
+  putSchedule(params: { schedule: ScheduleRecord; expect?: "new" | "existing" }): Promise<void> {
+    return this.#write((_, { records }) => records.putSchedule(params.schedule, params.expect));
+  }
+
+  listSchedules(params: { tenant: TenantScope }): Promise<readonly ScheduleRecord[]> {
+    return this.#read(({ records }) => records.schedules(params.tenant));
+  }
+
+  deleteSchedule(params: { tenant: TenantScope; name: string }): Promise<boolean> {
+    return this.#write((_, { records }) => records.deleteSchedule(params.tenant, params.name));
+  }
+
+  fireSchedule(params: {
+    tenant: string;
+    name: string;
+    due: number;
+    nextRun: number | null;
+    job: JobSpec;
+  }): Promise<Outcome<number> | null> {
+    const { tenant, name, due, nextRun, job } = params;
+    return this.#write((tx, { store, records }) => {
+      if (!records.moveSchedule(tenant, name, due, nextRun)) return null;
+      return store.enqueue(tx, [job], false)[0] ?? null;
+    });
+  }
+
+  putWebhook(
+    webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number },
+  ): Promise<WebhookRecord> {
+    return this.#write((tx, { records }) => records.putWebhook(webhook, tx.now));
+  }
+
+  listWebhooks(params: { tenant: TenantScope }): Promise<readonly WebhookRecord[]> {
+    return this.#read(({ records }) => records.webhooks(params.tenant));
+  }
+
+  deleteWebhook(params: { tenant: TenantScope; id: number }): Promise<boolean> {
+    return this.#write((_, { records }) => records.deleteWebhook(params.tenant, params.id));
+  }
+
+  // ---- workers and nodes
+
+  async heartbeatWorker(
+    worker: Omit<WorkerRecord, "startedAt" | "lastHeartbeat">,
+  ): Promise<void> {
+    this.#open.records.heartbeatWorker(worker);
+  }
+
+  async listWorkers(params: {
+    tenant: TenantScope;
+    withinMs: number;
+  }): Promise<readonly WorkerRecord[]> {
+    return this.#open.records.workers(params.tenant, params.withinMs);
+  }
+
+  async forgetWorker(params: { tenant: TenantScope; id: string }): Promise<void> {
+    this.#open.records.forgetWorker(params.tenant, params.id);
+  }
+
+  async heartbeatNode(node: {
+    id: string;
+    host: string;
+    port: number;
+  }): Promise<{ isLeader: boolean }> {
+    this.#open.records.heartbeatNode(node);
+    // The one process that can have the file open.
+    return { isLeader: true };
+  }
+
+  async listNodes(params: { withinMs: number }): Promise<readonly NodeRecord[]> {
+    return this.#open.records.nodes(params.withinMs);
+  }
+
+  // ---- events
+
+  async subscribe(subscription: EventSubscription): Promise<() => void> {
+    return this.#open.store.events.subscribe(subscription);
+  }
+
+  async cursor(): Promise<string> {
+    return this.#open.store.events.cursor;
+  }
+
+  // ---- upkeep
+
+  upkeep(): Promise<void> {
+    this.#upkeepDone ??= this.#runUpkeep().finally(() => (this.#upkeepDone = undefined));
+    return this.#upkeepDone;
+  }
+
+  async #runUpkeep(): Promise<void> {
+    while (this.#state !== undefined) {
+      const more = await this.#write((tx, { store }) => store.upkeep(tx));
+      if (!more) return;
+    }
+  }
+
+  prune(params: PruneParams): Promise<{ removed: number; files: PayloadFile[] }> {
+    return this.#write((tx, { store }) => {
+      store.rollups.fold(tx.now);
+      return store.prune(params);
+    });
+  }
+
+  // ---- how calls reach the store
+
+  get #open(): Open {
+    if (this.#state === undefined) throw closed();
+    return this.#state;
+  }
+
+  #write<T>(apply: (tx: Transaction, state: Open) => T): Promise<T> {
+    const state = this.#state;
+    if (state === undefined) return Promise.reject(closed());
+    return state.committer.submit((tx) => apply(tx, state));
+  }
+
+  async #read<T>(read: (state: Open) => T): Promise<T> {
+    return this.#reads(() => read(this.#open));
+  }
+
+  #reads<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      throw error instanceof QueueError ? error : this.#translate(error).error;
+    }
+  }
+
+  #each<T>(
+    ids: readonly number[],
+    act: (tx: Transaction, store: Store, id: number) => T,
+  ): Promise<readonly Outcome<T>[]> {
+    return this.#write((tx, { store }) =>
+      ids.map((id): Outcome<T> => {
+        try {
+          return act(tx, store, id);
+        } catch (error) {
+          if (error instanceof QueueError) return error;
+          throw error;
+        }
+      }),
+    );
+  }
+
+  #lanes(params: { tenant: TenantScope; queues?: readonly string[] }): readonly Lane[] {
+    const { lanes } = this.#open.store;
+    const { tenant, queues } = params;
+    if (tenant === ALL_TENANTS) {
+      const wanted = queues === undefined ? undefined : new Set(queues);
+      return [...lanes.all()].filter((lane) => wanted?.has(lane.queue) ?? true);
+    }
+    if (queues === undefined) return [...lanes.ofTenant(tenant)];
+    return [...new Set(queues)]
+      .map((queue) => lanes.find(tenant, queue))
+      .filter((lane) => lane !== undefined);
+  }
+
+  #translate(error: unknown): { error: QueueError; wide: boolean } {
+    if (error instanceof QueueError) return { error, wide: false };
+    const fault = storeError(error, this.#path);
+    if (fault !== undefined) return { error: fault, wide: true };
+    // After a kill the handle is gone; whoever still asks is told the store is.
+    if (this.#state === undefined) return { error: closed(error), wide: true };
+    return {
+      error: new QueueError("INTERNAL", "The job store failed unexpectedly", {}, error),
+      wide: false,
+    };
+  }
+}
+
+function closed(cause?: unknown): QueueError {
+  const details = { retryAfterMs: 1000 };
+  return new QueueError("UNAVAILABLE", "The job store is closed: the server is stopping", details, cause);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

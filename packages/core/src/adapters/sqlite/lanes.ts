@@ -1,0 +1,126 @@
+import type { StateCounts } from "../../queue-adapter.ts";
+import { ReadyOrder } from "./ready-order.ts";
+
+export type Counts = { -readonly [State in keyof StateCounts]: number };
+
+export function noCounts(): Counts {
+  return { waiting: 0, delayed: 0, blocked: 0, active: 0, completed: 0, failed: 0, cancelled: 0 };
+}
+
+/** One tenant's part of one queue. */
+export interface Lane {
+  readonly no: number;
+  readonly tenant: string;
+  readonly queue: string;
+  typed: boolean;
+  paused: boolean;
+  rateLimit: number | null;
+  concurrency: number | null;
+  readonly counts: Counts;
+  readonly ready: ReadyOrder;
+  /** Of the current rate window: when it ends, and the starts in it. */
+  windowEnd: number;
+  windowStarts: number;
+  /** Whether claims can take from it now; it is in its queue's ring exactly then. */
+  claimable: boolean;
+}
+
+/** A window of the rate limit, which is stated per second. */
+export const RATE_WINDOW_MS = 1000;
+
+/** How many more jobs may start now. */
+export function startsLeft(lane: Lane, now: number): number {
+  if (lane.paused) return 0;
+  let left = lane.counts.waiting;
+  if (lane.concurrency !== null) left = Math.min(left, lane.concurrency - lane.counts.active);
+  if (lane.rateLimit !== null) {
+    left = Math.min(left, now < lane.windowEnd ? lane.rateLimit - lane.windowStarts : lane.rateLimit);
+  }
+  return Math.max(0, left);
+}
+
+export interface LaneRow {
+  readonly no: number;
+  readonly tenant: string;
+  readonly queue: string;
+  readonly typed: boolean;
+  readonly paused: boolean;
+  readonly rateLimit: number | null;
+  readonly concurrency: number | null;
+}
+
+/** All lanes, by number, by tenant and queue, and, those that claims can take from, by queue in turn order. */
+export class Lanes {
+  readonly #byNo = new Map<number, Lane>();
+  readonly #byTenant = new Map<string, Map<string, Lane>>();
+  readonly #rings = new Map<string, Set<Lane>>();
+
+  add(row: LaneRow): Lane {
+    const lane: Lane = {
+      ...row,
+      counts: noCounts(),
+      ready: new ReadyOrder(),
+      windowEnd: 0,
+      windowStarts: 0,
+      claimable: false,
+    };
+    this.#byNo.set(lane.no, lane);
+    let tenant = this.#byTenant.get(lane.tenant);
+    if (tenant === undefined) this.#byTenant.set(lane.tenant, (tenant = new Map()));
+    tenant.set(lane.queue, lane);
+    return lane;
+  }
+
+  drop(lane: Lane): void {
+    this.#byNo.delete(lane.no);
+    this.#byTenant.get(lane.tenant)?.delete(lane.queue);
+  }
+
+  get(no: number): Lane | undefined {
+    return this.#byNo.get(no);
+  }
+
+  find(tenant: string, queue: string): Lane | undefined {
+    return this.#byTenant.get(tenant)?.get(queue);
+  }
+
+  ofTenant(tenant: string): Iterable<Lane> {
+    return this.#byTenant.get(tenant)?.values() ?? [];
+  }
+
+  queuesOf(tenant: string): number {
+    return this.#byTenant.get(tenant)?.size ?? 0;
+  }
+
+  all(): Iterable<Lane> {
+    return this.#byNo.values();
+  }
+
+  /** Lanes of one queue that claims can take from, whose turn comes first in front. */
+  ring(queue: string): ReadonlySet<Lane> | undefined {
+    return this.#rings.get(queue);
+  }
+
+  rings(): IterableIterator<[string, ReadonlySet<Lane>]> {
+    return this.#rings.entries();
+  }
+
+  setClaimable(lane: Lane, claimable: boolean): void {
+    if (lane.claimable === claimable) return;
+    lane.claimable = claimable;
+    let ring = this.#rings.get(lane.queue);
+    if (claimable) {
+      if (ring === undefined) this.#rings.set(lane.queue, (ring = new Set()));
+      ring.add(lane);
+    } else if (ring !== undefined) {
+      ring.delete(lane);
+      if (ring.size === 0) this.#rings.delete(lane.queue);
+    }
+  }
+
+  /** The lane had its turn. */
+  toBack(lane: Lane): void {
+    const ring = this.#rings.get(lane.queue);
+    if (ring !== undefined && ring.size > 1 && ring.delete(lane)) ring.add(lane);
+  }
+}

@@ -1,0 +1,151 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { Clock } from "../../clock.ts";
+import { QueueError } from "../../errors.ts";
+import {
+  ALL_TENANTS,
+  type LogLine,
+  type NodeRecord,
+  type ScheduleRecord,
+  type TenantScope,
+  type WebhookRecord,
+  type WorkerRecord,
+} from "../../queue-adapter.ts";
+
+/** Small things stored whole: schedules and webhooks on disk; workers and nodes, which make themselves known, not. */
+export class Records {
+  readonly #clock: Clock;
+  readonly #workers = new Map<string, WorkerRecord>();
+  readonly #nodes = new Map<string, NodeRecord>();
+  readonly #sql;
+
+  constructor(db: DatabaseSync, clock: Clock) {
+    this.#clock = clock;
+    this.#sql = {
+      ping: db.prepare("SELECT max(no) FROM lane"),
+      schedules: db.prepare("SELECT record FROM schedule WHERE ? IN ('*', tenant) ORDER BY tenant, name"),
+      schedule: db.prepare("SELECT record FROM schedule WHERE tenant = ? AND name = ?"),
+      putSchedule: db.prepare(
+        "INSERT INTO schedule VALUES (?, ?, ?) ON CONFLICT (tenant, name) DO UPDATE SET record = excluded.record",
+      ),
+      deleteSchedule: db.prepare("DELETE FROM schedule WHERE ? IN ('*', tenant) AND name = ?"),
+      webhooks: db.prepare("SELECT id, record FROM webhook WHERE ? IN ('*', tenant) ORDER BY id"),
+      webhook: db.prepare("SELECT record FROM webhook WHERE id = ? AND tenant = ?"),
+      insertWebhook: db.prepare("INSERT INTO webhook (tenant, record) VALUES (?, ?)"),
+      updateWebhook: db.prepare("UPDATE webhook SET record = ? WHERE id = ?"),
+      deleteWebhook: db.prepare("DELETE FROM webhook WHERE ? IN ('*', tenant) AND id = ?"),
+      logs: db.prepare("SELECT at, line FROM log_line WHERE id = ? ORDER BY n LIMIT ? OFFSET ?"),
+      countLogs: db.prepare("SELECT count(*) n FROM log_line WHERE id = ?"),
+    };
+  }
+
+  /** A trip to the store. */
+  ping(): true {
+    this.#sql.ping.get();
+    return true;
+  }
+
+  logs(id: number, offset: number, limit: number): { lines: LogLine[]; total: number } {
+    const lines = this.#sql.logs.all(id, limit, offset) as unknown as LogLine[];
+    return {
+      lines: lines.map(({ at, line }) => ({ at, line })),
+      total: Number(this.#sql.countLogs.get(id)?.["n"]),
+    };
+  }
+
+  schedules(tenant: TenantScope): ScheduleRecord[] {
+    return this.#sql.schedules.all(tenant).map((row) => parse<ScheduleRecord>(row["record"]));
+  }
+
+  #schedule(tenant: string, name: string): ScheduleRecord | undefined {
+    const row = this.#sql.schedule.get(tenant, name);
+    return row === undefined ? undefined : parse<ScheduleRecord>(row["record"]);
+  }
+
+  putSchedule(schedule: ScheduleRecord, expect: "new" | "existing" | undefined): void {
+    const { tenant, name } = schedule;
+    const exists = this.#schedule(tenant, name) !== undefined;
+    if (expect === "new" && exists) {
+      throw new QueueError("DUPLICATE_SCHEDULE", `There is a schedule named ${name} already`);
+    }
+    if (expect === "existing" && !exists) {
+      throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name} not found`);
+    }
+    this.#sql.putSchedule.run(tenant, name, JSON.stringify(schedule));
+  }
+
+  deleteSchedule(tenant: TenantScope, name: string): boolean {
+    return this.#sql.deleteSchedule.run(tenant, name).changes > 0;
+  }
+
+  /** Moves a schedule on from `due`; false when it is not at `due` any more. */
+  moveSchedule(tenant: string, name: string, due: number, nextRun: number | null): boolean {
+    const schedule = this.#schedule(tenant, name);
+    if (schedule === undefined || !schedule.enabled || schedule.nextRun !== due) return false;
+    const moved: ScheduleRecord = { ...schedule, nextRun, lastRun: due };
+    this.#sql.putSchedule.run(tenant, name, JSON.stringify(moved));
+    return true;
+  }
+
+  webhooks(tenant: TenantScope): WebhookRecord[] {
+    return this.#sql.webhooks
+      .all(tenant)
+      .map((row) => ({ ...parse<WebhookRecord>(row["record"]), id: Number(row["id"]) }));
+  }
+
+  putWebhook(
+    webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number },
+    now: number,
+  ): WebhookRecord {
+    const { id, ...fields } = webhook;
+    if (id === undefined) {
+      const record = { ...fields, createdAt: now };
+      const added = this.#sql.insertWebhook.run(fields.tenant, JSON.stringify(record));
+      return { ...record, id: Number(added.lastInsertRowid) };
+    }
+    const found = this.#sql.webhook.get(id, fields.tenant);
+    if (found === undefined) throw new QueueError("WEBHOOK_NOT_FOUND", `Webhook ${id} not found`);
+    const { createdAt } = parse<WebhookRecord>(found["record"]);
+    this.#sql.updateWebhook.run(JSON.stringify({ ...fields, createdAt }), id);
+    return { ...fields, id, createdAt };
+  }
+
+  deleteWebhook(tenant: TenantScope, id: number): boolean {
+    return this.#sql.deleteWebhook.run(tenant, id).changes > 0;
+  }
+
+  heartbeatWorker(worker: Omit<WorkerRecord, "startedAt" | "lastHeartbeat">): void {
+    const now = this.#clock.now();
+    const key = `${worker.tenant} ${worker.id}`;
+    const startedAt = this.#workers.get(key)?.startedAt ?? now;
+    this.#workers.set(key, { ...worker, startedAt, lastHeartbeat: now });
+  }
+
+  workers(tenant: TenantScope, withinMs: number): WorkerRecord[] {
+    const since = this.#clock.now() - withinMs;
+    // Shared workers serve every tenant.
+    return [...this.#workers.values()].filter(
+      (worker) =>
+        worker.lastHeartbeat >= since &&
+        (tenant === ALL_TENANTS || worker.tenant === tenant || worker.tenant === ALL_TENANTS),
+    );
+  }
+
+  forgetWorker(tenant: TenantScope, id: string): void {
+    this.#workers.delete(`${tenant} ${id}`);
+  }
+
+  heartbeatNode(node: Pick<NodeRecord, "id" | "host" | "port">): void {
+    const now = this.#clock.now();
+    const startedAt = this.#nodes.get(node.id)?.startedAt ?? now;
+    this.#nodes.set(node.id, { ...node, isLeader: true, startedAt, lastHeartbeat: now });
+  }
+
+  nodes(withinMs: number): NodeRecord[] {
+    const since = this.#clock.now() - withinMs;
+    return [...this.#nodes.values()].filter((node) => node.lastHeartbeat >= since);
+  }
+}
+
+function parse<T>(text: unknown): T {
+  return JSON.parse(String(text)) as T;
+}

@@ -1,0 +1,1612 @@
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import type { Clock } from "../../clock.ts";
+import { jobNotFound, QueueError } from "../../errors.ts";
+import { jobTypeOf } from "../../job-types/index.ts";
+import type { ClaimedJob, Job, JobFailure, JobState, PayloadFile } from "../../job.ts";
+import {
+  ALL_TENANTS,
+  type BulkAction,
+  type ClaimParams,
+  type Completion,
+  type Failure,
+  type JobSpec,
+  type Outcome,
+  type PruneParams,
+  type QueueSettings,
+  type Report,
+  type RunRef,
+  type StatsParams,
+  type StatsRow,
+  type StopRequest,
+  type TenantScope,
+} from "../../queue-adapter.ts";
+import { afterCrash, CRASH_LIMIT, decideRetry } from "../../retry-policy.ts";
+import { Agenda, Due, due } from "./agenda.ts";
+import { BulkInsert } from "./bulk-statement.ts";
+import type { Transaction } from "./committer.ts";
+import { Deadlines } from "./deadlines.ts";
+import { EventLog } from "./event-log.ts";
+import { type Lane, Lanes, RATE_WINDOW_MS, startsLeft } from "./lanes.ts";
+import { popped } from "./ready-order.ts";
+import { Rollups } from "./rollups.ts";
+import {
+  type Claim,
+  decodeOptions,
+  encodeOptions,
+  encodePayload,
+  encodeReport,
+  type FinishedPhase,
+  type FinishedRow,
+  leaseOf,
+  type OpenRow,
+  optionsOf,
+  payloadFiles,
+  Phase,
+  type Run,
+  stateOf,
+  toJob,
+} from "./rows.ts";
+
+const QUEUES_PER_TENANT = 10_000;
+/** Ids are reserved on disk in blocks, so that a commit need not write the counter. */
+const ID_BLOCK = 10_000;
+/** Waiting jobs kept readable in memory, so that short backlogs are never read back: at most so many, so large. */
+const CACHED_JOBS = 20_000;
+const CACHED_BYTES = 16 * 2 ** 20;
+const CACHED_DATA = 8 * 1024;
+const LOG_LINES = 1000;
+/** Due things handled in one transaction, which must stay short. */
+const DUE_STEP = 500;
+/** The queue of the lane that stands for a tenant's typed queues together. */
+const TYPED_QUEUES = "";
+
+export interface Waiter {
+  readonly params: ClaimParams;
+  /** Takes the jobs; they may be used once the transaction is on disk. */
+  readonly serve: (jobs: readonly ClaimedJob[], tx: Transaction) => void;
+}
+
+/** All state of the embedded engine, on disk and in memory, and every change of it. Calls run inside a transaction. */
+export class Store {
+  readonly lanes = new Lanes();
+  readonly events: EventLog;
+  readonly rollups: Rollups;
+  readonly agenda: Agenda;
+  readonly #db: DatabaseSync;
+  readonly #active = new Map<number, Run>();
+  readonly #deadlines: Deadlines;
+  readonly #cache = new Map<number, OpenRow>();
+  #cachedBytes = 0;
+  /** Runs at once in each tenant's typed queues. */
+  readonly #typedActive = new Map<string, { readonly laneNo: number; runs: number }>();
+  readonly #waiters = new Map<string, Set<Waiter>>();
+  readonly #untypedWaiters = new Set<Waiter>();
+  readonly stopListeners = new Set<(request: StopRequest) => void>();
+  #nextId = 1;
+  #reserved = 1;
+  #dependencies = 0;
+  #turn = 0;
+
+  // Of the open transaction.
+  readonly #touched = new Map<Lane, () => void>();
+  readonly #freed = new Set<Lane>();
+  readonly #finished = new Map<number, number[]>();
+  readonly #endedClaims: number[] = [];
+
+  readonly #insertJob: BulkInsert;
+  readonly #insertOpen: BulkInsert;
+  readonly #insertFinished: BulkInsert;
+  readonly #sql: ReturnType<typeof prepare>;
+
+  constructor(db: DatabaseSync, clock: Clock, onDue: () => void) {
+    this.#db = db;
+    this.#sql = prepare(db);
+    this.rollups = new Rollups(db);
+    this.agenda = new Agenda(clock, onDue);
+    this.#deadlines = new Deadlines(this.agenda);
+    this.#insertJob = new BulkInsert(db, "job", [
+      "id",
+      "lane",
+      "priority",
+      "created_at",
+      "options",
+      "data",
+    ]);
+    this.#insertOpen = new BulkInsert(db, "open_job", [
+      "lane",
+      "id",
+      "phase",
+      "priority",
+      "ord",
+      "run_at",
+      "expire_at",
+    ]);
+    this.#insertFinished = new BulkInsert(db, "finished_job", [
+      "lane",
+      "phase",
+      "id",
+      "run_at",
+      "started_at",
+      "finished_at",
+      "attempts",
+      "crashes",
+      "worker",
+      "result",
+      "error",
+      "report",
+    ]);
+    this.#reserved = this.#nextId = Number(this.#sql.getMeta.get("next_id")?.["value"] ?? 1);
+    this.#reserveIds();
+    // The counter moves on at each start, so it tells this process's events from those of the last.
+    this.events = new EventLog(this.#newId().toString(36), (no) => this.lanes.get(no));
+  }
+
+  /** Reads what the last process left; runs that lived in it have crashed. */
+  load(tx: Transaction): void {
+    for (const row of this.#sql.allLanes.all()) {
+      const no = Number(row["no"]);
+      const tenant = String(row["tenant"]);
+      if (row["queue"] === TYPED_QUEUES) {
+        this.#typedActive.set(tenant, { laneNo: no, runs: 0 });
+        continue;
+      }
+      this.lanes.add({
+        no,
+        tenant,
+        queue: String(row["queue"]),
+        typed: row["typed"] === 1,
+        paused: row["paused"] === 1,
+        rateLimit: row["rate_limit"] as number | null,
+        concurrency: row["concurrency"] as number | null,
+      });
+    }
+    this.#dependencies = Number(this.#sql.countDependencies.get()?.["n"]);
+    for (const row of this.#sql.countFinished.iterate()) {
+      const lane = this.lanes.get(Number(row["lane"]));
+      if (lane === undefined) continue;
+      lane.counts[stateOf(row["phase"] as FinishedPhase)] = Number(row["n"]);
+    }
+    for (const lane of this.lanes.all()) {
+      const { counts } = lane;
+      const back: { priority: number; ord: number; id: number }[] = [];
+      const rows = this.#sql.loadLane.iterate(lane.no) as unknown as Iterable<
+        [number, Phase, number, number | null, number | null, number | null]
+      >;
+      for (const [id, phase, priority, ord, runAt, expireAt] of rows) {
+        counts[stateOf(phase)]++;
+        if (phase === Phase.ready) {
+          if (ord === null || ord === id) lane.ready.push(priority, id, id);
+          else back.push({ priority, ord, id });
+        } else if (phase === Phase.delayed) {
+          this.agenda.add(runAt ?? 0, Due.job, id);
+        }
+        if (expireAt !== null) this.agenda.add(expireAt, Due.expiry, id);
+      }
+      for (const { priority, ord, id } of back) lane.ready.push(priority, ord, id);
+    }
+    for (const row of this.#sql.allClaims.all()) this.#reviveClaim(tx, row);
+    for (const lane of this.lanes.all()) this.#refresh(lane, tx.now);
+  }
+
+  #reviveClaim(tx: Transaction, row: Record<string, unknown>): void {
+    const no = Number(row["no"]);
+    const claim: Claim = {
+      no,
+      lease: leaseOf(no),
+      worker: row["worker"] as string | null,
+      inProcess: row["in_process"] === 1,
+      timeoutFrom: row["timeout_from"] as Claim["timeoutFrom"],
+      leaseMs: Number(row["lease_ms"]),
+      at: Number(row["at"]),
+      left: 0,
+    };
+    const stopped: Run[] = [];
+    for (const id of JSON.parse(String(row["ids"])) as number[]) {
+      const open = this.#readOpen(id);
+      if (open === undefined || open.phase !== Phase.ready || open.over >= no) continue;
+      const run = this.#begin(open, claim, claim.at, tx.now);
+      run.stop = open.stop;
+      if (claim.inProcess) stopped.push(run);
+    }
+    if (claim.left === 0) this.#endedClaims.push(no);
+    const error: JobFailure = {
+      code: "crashed",
+      message: "The process that ran the job died",
+    };
+    for (const run of stopped) this.#crashed(tx, run, error);
+  }
+
+  // ---- the transaction's frame
+
+  begin(): void {
+    this.#db.exec("BEGIN");
+  }
+
+  beforeCommit(tx: Transaction): void {
+    this.#serveWaiters(tx);
+    for (const [key, ids] of this.#finished) {
+      this.#sql.logFinished.run(key % 8, tx.now, Math.floor(key / 8), JSON.stringify(ids));
+    }
+    for (const no of this.#endedClaims) this.#sql.deleteClaim.run(no);
+    this.rollups.write(tx.now);
+    tx.onCommit(() => this.events.settle());
+  }
+
+  commit(): void {
+    this.#db.exec("COMMIT");
+    this.#forget();
+  }
+
+  rollback(now: number): void {
+    if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+    this.#cache.clear();
+    this.#cachedBytes = 0;
+    for (const restore of this.#touched.values()) restore();
+    const lanes = [...this.#touched.keys()];
+    this.rollups.discard();
+    this.events.discard();
+    this.#forget();
+    // The reservation of ids may have been taken back as well.
+    this.#reserved = Number(this.#sql.getMeta.get("next_id")?.["value"] ?? 1);
+    for (const lane of lanes) if (this.lanes.get(lane.no) === lane) this.#refresh(lane, now);
+  }
+
+  #forget(): void {
+    this.#touched.clear();
+    this.#freed.clear();
+    this.#finished.clear();
+    this.#endedClaims.length = 0;
+  }
+
+  /** To be called before a lane's counts or window change. */
+  #touch(lane: Lane): void {
+    if (this.#touched.has(lane)) return;
+    const { windowEnd, windowStarts, paused, rateLimit, concurrency, typed } = lane;
+    const counts = { ...lane.counts };
+    this.#touched.set(lane, () => {
+      Object.assign(lane.counts, counts);
+      Object.assign(lane, { windowEnd, windowStarts, paused, rateLimit, concurrency, typed });
+    });
+  }
+
+  #refresh(lane: Lane, now: number): void {
+    const claimable = startsLeft(lane, now) > 0;
+    if (claimable) this.#freed.add(lane);
+    this.lanes.setClaimable(lane, claimable);
+  }
+
+  #newId(): number {
+    if (this.#nextId >= this.#reserved) this.#reserveIds();
+    return this.#nextId++;
+  }
+
+  #reserveIds(): void {
+    this.#reserved = this.#nextId + ID_BLOCK;
+    this.#sql.putMeta.run("next_id", this.#reserved);
+  }
+
+  /** Gives back what of the last block was not used. */
+  releaseIds(): void {
+    this.#sql.putMeta.run("next_id", this.#nextId);
+  }
+
+  // ---- lanes
+
+  laneFor(tx: Transaction, tenant: string, queue: string, typed: boolean): Lane {
+    const known = this.lanes.find(tenant, queue);
+    if (known !== undefined) return known;
+    if (this.lanes.queuesOf(tenant) >= QUEUES_PER_TENANT) {
+      throw new QueueError(
+        "LIMIT_REACHED",
+        `There are ${QUEUES_PER_TENANT} queues already, as many as a tenant can have`,
+      );
+    }
+    const no = this.#addLane(tenant, queue, typed);
+    const lane = this.lanes.add({
+      no,
+      tenant,
+      queue,
+      typed,
+      paused: false,
+      rateLimit: null,
+      concurrency: null,
+    });
+    tx.onRollback(() => this.lanes.drop(lane));
+    if (typed && !this.#typedActive.has(tenant)) {
+      const laneNo = this.#addLane(tenant, TYPED_QUEUES, true);
+      this.#typedActive.set(tenant, { laneNo, runs: 0 });
+      tx.onRollback(() => this.#typedActive.delete(tenant));
+    }
+    return lane;
+  }
+
+  #addLane(tenant: string, queue: string, typed: boolean): number {
+    return Number(this.#sql.insertLane.run(tenant, queue, typed ? 1 : 0).lastInsertRowid);
+  }
+
+  configure(
+    tx: Transaction,
+    lane: Lane,
+    settings: Partial<QueueSettings>,
+  ): QueueSettings {
+    this.#touch(lane);
+    const was = lane.paused;
+    if (settings.paused !== undefined) lane.paused = settings.paused;
+    if (settings.rateLimit !== undefined) lane.rateLimit = settings.rateLimit;
+    if (settings.concurrency !== undefined) lane.concurrency = settings.concurrency;
+    this.#sql.updateLane.run(lane.paused ? 1 : 0, lane.rateLimit, lane.concurrency, lane.no);
+    if (was !== lane.paused) {
+      this.events.add(lane.paused ? "queue.paused" : "queue.resumed", lane, 0, tx.now);
+    }
+    this.#refresh(lane, tx.now);
+    const { paused, rateLimit, concurrency } = lane;
+    return { paused, rateLimit, concurrency };
+  }
+
+  // ---- submit
+
+  enqueue(tx: Transaction, specs: readonly JobSpec[], atomic: boolean): Outcome<number>[] {
+    const outcomes: (Outcome<number> | undefined)[] = Array.from(specs, () => undefined);
+    const ids = specs.map(() => this.#newId());
+    const jobs: SQLInputValue[] = [];
+    const open: SQLInputValue[] = [];
+    const added: OpenRow[] = [];
+    const held = new Map<string, number>();
+    const add = (i: number): Outcome<number> => {
+      const known = outcomes[i];
+      if (known !== undefined) return known;
+      const spec = specs[i] as JobSpec;
+      const id = ids[i] as number;
+      try {
+        const siblings: number[] = [];
+        for (const sibling of spec.dependsOnSiblings) {
+          if (add(sibling) instanceof QueueError) {
+            throw new QueueError("DEPENDENCY_NOT_FOUND", `Job ${sibling} of the batch was refused`, {
+              ids: [],
+            });
+          }
+          siblings.push(ids[sibling] as number);
+        }
+        const row = this.#admit(tx, spec, id, siblings, held);
+        added.push(row);
+        const { lane, priority, options, data, phase, expireAt } = row;
+        jobs.push(id, lane.no, priority, tx.now, encodeOptions(options), data);
+        const ord = row.ord === id ? null : row.ord;
+        const runAt = row.runAt === tx.now ? null : row.runAt;
+        open.push(lane.no, id, phase, priority, ord, runAt, expireAt);
+        return (outcomes[i] = id);
+      } catch (error) {
+        if (!(error instanceof QueueError)) throw error;
+        const told = new QueueError(error.code, error.message, { ...error.details, index: i });
+        if (atomic) throw told;
+        return (outcomes[i] = told);
+      }
+    };
+    for (let i = 0; i < specs.length; i++) add(i);
+    this.#insertJob.run(jobs);
+    this.#insertOpen.run(open);
+    for (const row of added) this.#added(tx, row);
+    return outcomes as Outcome<number>[];
+  }
+
+  /** Checks a new job against the store without writing anything. */
+  #admit(
+    tx: Transaction,
+    spec: JobSpec,
+    id: number,
+    siblings: readonly number[],
+    held: Map<string, number>,
+  ): OpenRow {
+    const { dependsOn } = spec;
+    let pending = siblings.length;
+    for (const parent of dependsOn) if (this.#isPending(parent, spec.tenant)) pending++;
+    const lane = this.laneFor(tx, spec.tenant, spec.queue, spec.typed);
+    if (spec.uniqueKey !== null) {
+      const key = `${lane.no} ${spec.uniqueKey}`;
+      const holder =
+        held.get(key) ?? this.#sql.findUnique.get(lane.no, spec.uniqueKey)?.["id"] ?? undefined;
+      if (holder !== undefined) {
+        throw new QueueError("DUPLICATE_JOB", "Duplicate job", { existingId: Number(holder) });
+      }
+      held.set(key, id);
+    }
+    const runAt = tx.now + spec.delayMs;
+    return {
+      id,
+      lane,
+      priority: spec.priority,
+      createdAt: tx.now,
+      options: optionsOf(
+        spec,
+        siblings.length === 0 ? dependsOn : [...dependsOn, ...siblings],
+      ),
+      expireAt: spec.ttlMs === null ? null : tx.now + spec.ttlMs,
+      data: encodePayload(spec.data),
+      phase: pending > 0 ? Phase.blocked : spec.delayMs > 0 ? Phase.delayed : Phase.ready,
+      ord: spec.lifo ? -id : id,
+      runAt,
+      attempts: 0,
+      crashes: 0,
+      error: null,
+      over: 0,
+    };
+  }
+
+  /** Whether a job to depend on has yet to complete. */
+  #isPending(parent: number, tenant: string): boolean {
+    const found = this.#sql.findState.get(parent);
+    const lane = found === undefined ? undefined : this.lanes.get(Number(found["lane"]));
+    if (lane === undefined || lane.tenant !== tenant) {
+      throw new QueueError("DEPENDENCY_NOT_FOUND", `Job ${parent} to depend on was not found`, {
+        ids: [parent],
+      });
+    }
+    const phase = found?.["finished"] as FinishedPhase | null;
+    if (phase === Phase.cancelled) {
+      throw new QueueError(
+        "DEPENDENCY_NOT_FOUND",
+        `Job ${parent} to depend on was cancelled and will never complete`,
+        { ids: [parent] },
+      );
+    }
+    return phase !== Phase.completed;
+  }
+
+  /** The job is in the tables: everything that hangs on it. */
+  #added(tx: Transaction, row: OpenRow): void {
+    const { id, lane, options } = row;
+    if (options.uniqueKey !== null) this.#sql.insertUnique.run(lane.no, options.uniqueKey, id);
+    for (const parent of options.dependsOn) {
+      const found = this.#sql.findState.get(parent);
+      const done = found?.["finished"] === Phase.completed ? 1 : 0;
+      this.#sql.insertDependency.run(parent, id, done);
+      this.#countDependencies(tx, 1);
+    }
+    for (const [kind, value] of labels(options)) {
+      this.#sql.insertLabel.run(lane.tenant, kind, value, id);
+    }
+    this.#touch(lane);
+    lane.counts[stateOf(row.phase)]++;
+    this.rollups.add(lane, row.priority, options.project, "added");
+    this.events.add("job.pushed", lane, id, tx.now);
+    if (row.expireAt !== null) this.agenda.add(row.expireAt, Due.expiry, id);
+    if (row.phase === Phase.delayed) this.agenda.add(row.runAt, Due.job, id);
+    if (row.phase === Phase.ready) {
+      this.#remember(row);
+      lane.ready.push(row.priority, row.ord, id);
+      if (!lane.claimable) this.#refresh(lane, tx.now);
+    }
+  }
+
+  #countDependencies(tx: Transaction, change: number): void {
+    this.#dependencies += change;
+    tx.onRollback(() => (this.#dependencies -= change));
+  }
+
+  // ---- rows
+
+  /** Keeps a waiting job's row in memory while there is room; the oldest are claimed first, so nothing makes room. */
+  #remember(row: OpenRow): void {
+    if (this.#cache.size >= CACHED_JOBS || row.data.length > CACHED_DATA) return;
+    if (this.#cachedBytes + row.data.length > CACHED_BYTES) return;
+    this.#cache.set(row.id, row);
+    this.#cachedBytes += row.data.length;
+  }
+
+  #uncache(id: number): OpenRow | undefined {
+    const row = this.#cache.get(id);
+    if (row !== undefined) {
+      this.#cache.delete(id);
+      this.#cachedBytes -= row.data.length;
+    }
+    return row;
+  }
+
+  #readOpen(id: number): (OpenRow & { stop: string | null }) | undefined {
+    const found = this.#sql.getOpen.get(id) as unknown as OpenTuple | undefined;
+    if (found === undefined) return undefined;
+    const lane = this.lanes.get(found[1]);
+    return lane === undefined ? undefined : openRow(found, lane);
+  }
+
+  /** An open job's row, from memory if it is there. */
+  #open(id: number): OpenRow | undefined {
+    return this.#active.get(id)?.row ?? this.#cache.get(id) ?? this.#readOpen(id);
+  }
+
+  /** The job as the port shows it; undefined when it is not there for this tenant. */
+  read(tenant: TenantScope, id: number): Job | undefined {
+    const found = this.#sql.getJob.get(id) as unknown as JobTuple | undefined;
+    if (found === undefined) return undefined;
+    const lane = this.lanes.get(found[1]);
+    if (lane === undefined || !sees(tenant, lane)) return undefined;
+    const data = found[5];
+    const run = this.#active.get(id);
+    if (run !== undefined) return toJob(run.row, data, run);
+    const finished = finishedRow(found);
+    return toJob(openRow(found, lane), data, undefined, finished);
+  }
+
+  activeIds(): Iterable<number> {
+    return this.#active.keys();
+  }
+
+  // ---- work
+
+  claim(tx: Transaction, params: ClaimParams): readonly ClaimedJob[] {
+    const { queues, tenant } = params;
+    const now = tx.now;
+    const rows: OpenRow[] = [];
+    // Queues in question and what they may still give.
+    let sources: { readonly ring: Iterable<Lane>; left: number }[] = [];
+    const add = (queue: string, ring: ReadonlySet<Lane> | undefined, left: number): void => {
+      if (ring === undefined || left <= 0) return;
+      if (tenant === ALL_TENANTS) {
+        sources.push({ ring, left });
+        return;
+      }
+      const lane = this.lanes.find(tenant, queue);
+      if (lane?.claimable === true) sources.push({ ring: [lane], left });
+    };
+    if (queues === "untyped") {
+      for (const [queue, ring] of this.lanes.rings()) {
+        for (const { typed } of ring) {
+          if (!typed) add(queue, ring, params.limit);
+          break;
+        }
+      }
+    } else {
+      for (const { queue, limit } of queues) add(queue, this.lanes.ring(queue), limit);
+    }
+    // Another queue goes first each time, or small claims would never reach the later ones.
+    if (sources.length > 1) {
+      const first = this.#turn++ % sources.length;
+      sources = [...sources.slice(first), ...sources.slice(0, first)];
+    }
+    while (sources.length > 0 && rows.length < params.limit) {
+      for (const source of sources) {
+        if (rows.length >= params.limit) break;
+        const turn = nextInTurn(source.ring);
+        if (turn === undefined) {
+          source.left = 0;
+          continue;
+        }
+        const { lane, alone } = turn;
+        // Lanes take turns one job at a time; a lane without rivals gives all it can.
+        const most = Math.min(params.limit - rows.length, source.left);
+        const taken = this.#take(lane, alone && sources.length === 1 ? most : 1, rows, now);
+        this.lanes.toBack(lane);
+        source.left = taken === 0 ? 0 : source.left - taken;
+      }
+      sources = sources.filter((source) => source.left > 0);
+    }
+    return rows.length === 0 ? [] : this.#hand(tx, params, rows);
+  }
+
+  /** Takes up to `most` waiting jobs off a lane's order. */
+  #take(lane: Lane, most: number, rows: OpenRow[], now: number): number {
+    this.#touch(lane);
+    const left = Math.min(most, startsLeft(lane, now));
+    let taken = 0;
+    while (taken < left && lane.ready.pop()) {
+      const { id, ord } = popped;
+      if (this.#active.has(id)) continue;
+      const row = this.#uncache(id) ?? this.#readOpen(id);
+      // Whatever left the order otherwise (cancelled, expired, requeued elsewhere) left its entry behind.
+      if (row === undefined || row.phase !== Phase.ready || row.ord !== ord || row.lane !== lane) continue;
+      rows.push(row);
+      taken++;
+      lane.counts.waiting--;
+      lane.counts.active++;
+      if (lane.rateLimit !== null) {
+        if (now >= lane.windowEnd) {
+          lane.windowEnd = now + RATE_WINDOW_MS;
+          lane.windowStarts = 0;
+        }
+        lane.windowStarts++;
+        if (lane.windowStarts === lane.rateLimit) this.agenda.add(lane.windowEnd, Due.lane, lane.no);
+      }
+    }
+    if (lane.counts.waiting === 0) lane.ready.clear();
+    this.#refresh(lane, now);
+    return taken;
+  }
+
+  /** Makes taken rows runs of a new claim. */
+  #hand(tx: Transaction, params: ClaimParams, rows: readonly OpenRow[]): ClaimedJob[] {
+    const { now } = tx;
+    const no = this.#newId();
+    const claim: Claim = {
+      no,
+      lease: leaseOf(no),
+      worker: params.worker,
+      inProcess: params.inProcess,
+      timeoutFrom: params.timeoutFrom,
+      leaseMs: params.leaseMs,
+      at: now,
+      left: 0,
+    };
+    const runs: Run[] = [];
+    const jobs: ClaimedJob[] = [];
+    for (const row of rows) {
+      const { data } = row;
+      row.data = "";
+      const run = this.#begin(row, claim, now, now);
+      runs.push(run);
+      jobs.push(Object.assign(toJob(row, data, run), { lease: claim.lease }));
+      this.events.add("job.started", row.lane, row.id, now);
+      if (row.lane.typed) this.#typedRuns(row.lane, 1);
+      else this.rollups.active(row.lane.no, row.lane.counts.active);
+    }
+    tx.onRollback(() => {
+      for (const run of runs) {
+        this.#end(run);
+        const { lane, priority, ord, id } = run.row;
+        if (lane.typed) this.#typedRuns(lane, -1);
+        lane.ready.push(priority, ord, id);
+      }
+    });
+    this.#sql.insertClaim.run(
+      no,
+      params.worker,
+      params.inProcess ? 1 : 0,
+      params.timeoutFrom,
+      params.leaseMs,
+      now,
+      JSON.stringify(rows.map((row) => row.id)),
+    );
+    return jobs;
+  }
+
+  #typedRuns(lane: Lane, change: number): void {
+    const typed = this.#typedActive.get(lane.tenant);
+    if (typed === undefined) return;
+    typed.runs += change;
+    if (change > 0) {
+      this.rollups.active(typed.laneNo, typed.runs);
+      this.rollups.active(lane.no, lane.counts.active);
+    }
+  }
+
+  #begin(row: OpenRow, claim: Claim, from: number, now: number): Run {
+    const run: Run = {
+      row,
+      claim,
+      timeoutAt: row.options.timeoutMs === null ? Infinity : from + row.options.timeoutMs,
+      leaseUntil: 0,
+      slot: 0,
+      progress: 0,
+      message: null,
+      stats: null,
+      stop: null,
+    };
+    this.#alive(run, now);
+    this.#active.set(row.id, run);
+    this.#deadlines.add(run);
+    claim.left++;
+    return run;
+  }
+
+  /** A run gave a sign of life. A job's own timeout stands in for the lease of a pulled one. */
+  #alive(run: Run, now: number, leaseMs = run.claim.leaseMs): void {
+    const timed = run.timeoutAt !== Infinity && run.claim.timeoutFrom === "progress";
+    run.leaseUntil = timed ? Infinity : now + leaseMs;
+  }
+
+  #end(run: Run): void {
+    this.#active.delete(run.row.id);
+    this.#deadlines.remove(run);
+    run.claim.left--;
+  }
+
+  /** Ends a run; what becomes of the job is the caller's. */
+  #over(tx: Transaction, run: Run): void {
+    const { row, claim } = run;
+    this.#touch(row.lane);
+    this.#end(run);
+    row.lane.counts.active--;
+    if (row.lane.typed) this.#typedRuns(row.lane, -1);
+    if (claim.left === 0) this.#endedClaims.push(claim.no);
+    const { over, error, attempts, crashes, phase, ord, runAt } = row;
+    tx.onRollback(() => {
+      Object.assign(row, { over, error, attempts, crashes, phase, ord, runAt });
+      this.#active.set(row.id, run);
+      this.#deadlines.add(run);
+      claim.left++;
+      if (row.lane.typed) this.#typedRuns(row.lane, 1);
+    });
+    row.over = claim.no;
+  }
+
+  /** The run a reference means. */
+  #run(tenant: TenantScope, ref: RunRef, now: number): Run {
+    const run = this.#active.get(ref.id);
+    if (run === undefined || !sees(tenant, run.row.lane)) {
+      const job = this.read(tenant, ref.id);
+      if (job === undefined) throw jobNotFound(ref.id);
+      if (ref.lease !== undefined) throw staleLease(ref.id);
+      throw invalidState(ref.id, job.state, "is not being run");
+    }
+    if (ref.lease !== undefined && ref.lease !== run.claim.lease) throw staleLease(ref.id);
+    // Out of time, though nobody has come round to say so.
+    if (now >= run.timeoutAt) throw staleLease(ref.id);
+    return run;
+  }
+
+  renew(
+    tx: Transaction,
+    tenant: TenantScope,
+    runs: readonly RunRef[],
+    worker: string | undefined,
+    leaseMs: number,
+  ): Outcome<true>[] {
+    const outcomes = runs.map((ref) =>
+      attempt((): true => {
+        this.#renewed(this.#run(tenant, ref, tx.now), tx.now, leaseMs);
+        return true;
+      }),
+    );
+    if (worker !== undefined) {
+      for (const run of this.#active.values()) {
+        if (run.claim.worker === worker && sees(tenant, run.row.lane) && tx.now < run.timeoutAt) {
+          this.#renewed(run, tx.now, leaseMs);
+        }
+      }
+    }
+    return outcomes;
+  }
+
+  #renewed(run: Run, now: number, leaseMs: number): void {
+    this.#alive(run, now, leaseMs);
+    this.#deadlines.move(run);
+  }
+
+  complete(tx: Transaction, tenant: TenantScope, runs: readonly Completion[]): Outcome<true>[] {
+    const ended: { readonly row: OpenRow; readonly finished: FinishedRow }[] = [];
+    const outcomes = runs.map((ref) =>
+      attempt((): true => {
+        const run = this.#run(tenant, ref, tx.now);
+        if (run.stop !== null) {
+          this.#cancelRun(tx, run);
+          return true;
+        }
+        const { row, claim } = run;
+        this.#over(tx, run);
+        row.attempts++;
+        this.rollups.completed(row.lane, row.priority, row.options.project, {
+          durationMs: tx.now - claim.at,
+          waitMs: Math.max(0, claim.at - row.runAt),
+          tokens: ref.tokens ?? 0,
+        });
+        this.events.add("job.completed", row.lane, row.id, tx.now);
+        ended.push({
+          row,
+          finished: {
+            phase: Phase.completed,
+            startedAt: claim.at,
+            finishedAt: tx.now,
+            attempts: row.attempts,
+            crashes: row.crashes,
+            worker: claim.worker,
+            result: ref.result === null ? null : encodePayload(ref.result),
+            error: null,
+            report: encodeReport(run),
+          },
+        });
+        return true;
+      }),
+    );
+    this.#finish(tx, ended);
+    return outcomes;
+  }
+
+  fail(tx: Transaction, tenant: TenantScope, runs: readonly Failure[]): Outcome<JobState>[] {
+    return runs.map((ref) =>
+      attempt((): JobState => {
+        const run = this.#run(tenant, ref, tx.now);
+        if (ref.attempt !== run.row.attempts + 1) throw staleLease(ref.id);
+        return this.#failed(tx, run, ref.error, ref.retryAt);
+      }),
+    );
+  }
+
+  /** A run ended in failure, which counts as an attempt. */
+  #failed(tx: Transaction, run: Run, error: JobFailure, retryAt: number | null): JobState {
+    if (run.stop !== null) return this.#cancelRun(tx, run);
+    const { row } = run;
+    const { lane, id } = row;
+    this.#over(tx, run);
+    row.attempts++;
+    row.error = JSON.stringify(error);
+    const final = retryAt === null;
+    this.events.add("job.failed", lane, id, tx.now, { error: error.message, final });
+    if (final) {
+      this.#finish(tx, [{ row, finished: this.#failure(tx, run) }]);
+      this.rollups.add(lane, row.priority, row.options.project, "failed");
+      return "failed";
+    }
+    this.rollups.add(lane, row.priority, row.options.project, "retried");
+    if (retryAt > tx.now) {
+      row.runAt = retryAt;
+      this.#place(tx, row, Phase.delayed);
+      return "delayed";
+    }
+    this.#place(tx, row, Phase.ready);
+    return "waiting";
+  }
+
+  #failure(tx: Transaction, run: Run): FinishedRow {
+    const { row, claim } = run;
+    return {
+      phase: Phase.failed,
+      startedAt: claim.at,
+      finishedAt: tx.now,
+      attempts: row.attempts,
+      crashes: row.crashes,
+      worker: claim.worker,
+      result: null,
+      error: row.error,
+      report: encodeReport(run),
+    };
+  }
+
+  release(
+    tx: Transaction,
+    tenant: TenantScope,
+    runs: readonly RunRef[],
+    crashed: JobFailure | undefined,
+  ): Outcome<JobState>[] {
+    return runs.map((ref) =>
+      attempt((): JobState => {
+        const run = this.#run(tenant, ref, tx.now);
+        return crashed === undefined ? this.#released(tx, run) : this.#crashed(tx, run, crashed);
+      }),
+    );
+  }
+
+  #released(tx: Transaction, run: Run): JobState {
+    if (run.stop !== null) return this.#cancelRun(tx, run);
+    this.#over(tx, run);
+    this.#place(tx, run.row, Phase.ready, "same place");
+    return "waiting";
+  }
+
+  /** The run's worker is gone. */
+  #crashed(tx: Transaction, run: Run, error: JobFailure): JobState {
+    if (run.stop !== null) return this.#cancelRun(tx, run);
+    const { row } = run;
+    const { lane, id } = row;
+    this.#over(tx, run);
+    row.crashes++;
+    this.rollups.add(lane, row.priority, row.options.project, "stalled");
+    this.events.add("job.stalled", lane, id, tx.now, { error: error.message });
+    if (afterCrash(row.crashes) === "requeue") {
+      this.#place(tx, row, Phase.ready, "same place");
+      return "waiting";
+    }
+    row.error = JSON.stringify({
+      code: "crashed",
+      message: `The worker died or went silent ${row.crashes} times while it ran this job, as often as is tried (${CRASH_LIMIT}); last: ${error.message}`,
+    } satisfies JobFailure);
+    this.events.add("job.failed", lane, id, tx.now, { error: error.message, final: true });
+    this.#finish(tx, [{ row, finished: this.#failure(tx, run) }]);
+    this.rollups.add(lane, row.priority, row.options.project, "failed");
+    return "failed";
+  }
+
+  /** Puts an open job where it belongs, on disk and in memory; its counts entry was taken off before. */
+  #place(tx: Transaction, row: OpenRow, phase: Phase, where: "end" | "same place" = "end"): void {
+    const { lane, id } = row;
+    this.#touch(lane);
+    row.phase = phase;
+    if (phase === Phase.ready && where === "end") {
+      const ord = this.#newId();
+      row.ord = row.options.lifo ? -ord : ord;
+      row.runAt = tx.now;
+    }
+    this.#uncache(id);
+    this.#sql.updateOpen.run(
+      phase,
+      row.ord === id ? null : row.ord,
+      row.runAt === row.createdAt ? null : row.runAt,
+      row.attempts,
+      row.crashes,
+      row.error,
+      row.over,
+      lane.no,
+      id,
+    );
+    lane.counts[stateOf(phase)]++;
+    if (phase === Phase.ready) lane.ready.push(row.priority, row.ord, id);
+    if (phase === Phase.delayed) this.agenda.add(row.runAt, Due.job, id);
+    this.#refresh(lane, tx.now);
+  }
+
+  /** Moves open jobs to the finished ones; their runs, counts and events are the caller's. */
+  #finish(
+    tx: Transaction,
+    ended: readonly { readonly row: OpenRow; readonly finished: FinishedRow }[],
+  ): void {
+    if (ended.length === 0) return;
+    const rows: SQLInputValue[] = [];
+    const byLane = new Map<Lane, number[]>();
+    for (const { row, finished } of ended) {
+      const { id, lane } = row;
+      rows.push(
+        lane.no,
+        finished.phase,
+        id,
+        row.runAt === row.createdAt ? null : row.runAt,
+        finished.startedAt,
+        finished.finishedAt,
+        finished.attempts,
+        finished.crashes,
+        finished.worker,
+        finished.result,
+        finished.error,
+        finished.report,
+      );
+      this.#uncache(id);
+      this.#touch(lane);
+      lane.counts[stateOf(finished.phase)]++;
+      this.#logFinished(lane, finished.phase, id);
+      const ids = byLane.get(lane);
+      if (ids === undefined) byLane.set(lane, [id]);
+      else ids.push(id);
+      if (row.options.uniqueKey !== null) {
+        this.#sql.deleteUnique.run(lane.no, row.options.uniqueKey);
+      }
+    }
+    for (const [lane, ids] of byLane) {
+      this.#deleteOpen(lane, ids);
+      this.#refresh(lane, tx.now);
+    }
+    this.#insertFinished.run(rows);
+    if (this.#dependencies === 0) return;
+    for (const { row, finished } of ended) {
+      if (row.options.dependsOn.length > 0) this.#dropDependencies(tx, row.id);
+      if (finished.phase === Phase.completed) this.#freeDependents(tx, row.id);
+      else if (finished.phase === Phase.cancelled) this.#failDependents(tx, row.id, "cancelled");
+    }
+  }
+
+  #logFinished(lane: Lane, phase: FinishedPhase, id: number): void {
+    const key = lane.no * 8 + phase;
+    const ids = this.#finished.get(key);
+    if (ids === undefined) this.#finished.set(key, [id]);
+    else ids.push(id);
+  }
+
+  #deleteOpen(lane: Lane, ids: readonly number[]): void {
+    const first = ids[0] as number;
+    if (ids.length === 1) {
+      this.#sql.deleteOpen.run(lane.no, first);
+    } else if (ids.every((id, i) => id === first + i)) {
+      this.#sql.deleteOpenRange.run(lane.no, first, first + ids.length - 1);
+    } else {
+      this.#sql.deleteOpenMany.run(lane.no, JSON.stringify(ids));
+    }
+  }
+
+  // ---- dependencies
+
+  #dropDependencies(tx: Transaction, child: number): void {
+    const { changes } = this.#sql.deleteDependencies.run(child);
+    if (changes > 0) this.#countDependencies(tx, -Number(changes));
+  }
+
+  #freeDependents(tx: Transaction, parent: number): void {
+    for (const { child } of this.#sql.dependents.all(parent) as { child: number }[]) {
+      this.#sql.dependencyDone.run(parent, child);
+      if (this.#sql.undone.get(child) !== undefined) continue;
+      const row = this.#open(child);
+      if (row === undefined || row.phase !== Phase.blocked) continue;
+      this.#touch(row.lane);
+      row.lane.counts.blocked--;
+      this.#place(tx, row, row.runAt > tx.now ? Phase.delayed : Phase.ready);
+    }
+  }
+
+  #failDependents(tx: Transaction, parent: number, what: "cancelled" | "removed"): void {
+    const children = this.#sql.dependents.all(parent) as { child: number }[];
+    for (const { child } of children) {
+      const row = this.#open(child);
+      if (row === undefined || row.phase !== Phase.blocked) continue;
+      this.#drop(tx, row, Phase.failed, {
+        code: "dependency_cancelled",
+        message: `Job ${parent}, on which this job depends, was ${what}`,
+      });
+    }
+  }
+
+  // ---- admin
+
+  /** Finishes a job that is not being run. */
+  #drop(
+    tx: Transaction,
+    row: OpenRow,
+    phase: typeof Phase.failed | typeof Phase.cancelled,
+    error: JobFailure,
+  ): void {
+    const { lane, id } = row;
+    this.#touch(lane);
+    lane.counts[stateOf(row.phase)]--;
+    if (lane.counts.waiting === 0) lane.ready.clear();
+    const failed = phase === Phase.failed;
+    this.rollups.add(lane, row.priority, row.options.project, failed ? "failed" : "cancelled");
+    this.events.add(failed ? "job.failed" : "job.cancelled", lane, id, tx.now, {
+      error: error.message,
+      ...(failed ? { final: true } : {}),
+    });
+    this.#finish(tx, [
+      {
+        row,
+        finished: {
+          phase,
+          startedAt: null,
+          finishedAt: tx.now,
+          attempts: row.attempts,
+          crashes: row.crashes,
+          worker: null,
+          result: null,
+          error: JSON.stringify(error),
+          report: null,
+        },
+      },
+    ]);
+  }
+
+  /** Ends a run whose cancellation was asked for. */
+  #cancelRun(tx: Transaction, run: Run): "cancelled" {
+    const { row } = run;
+    this.#over(tx, run);
+    const message = run.stop ?? "cancelled";
+    row.error = JSON.stringify({ code: "cancelled", message } satisfies JobFailure);
+    this.rollups.add(row.lane, row.priority, row.options.project, "cancelled");
+    this.events.add("job.cancelled", row.lane, row.id, tx.now, { error: message });
+    this.#finish(tx, [{ row, finished: { ...this.#failure(tx, run), phase: Phase.cancelled } }]);
+    return "cancelled";
+  }
+
+  #askToStop(tx: Transaction, run: Run, reason: StopRequest["reason"]): void {
+    const request: StopRequest = { id: run.row.id, lease: run.claim.lease, reason };
+    tx.onCommit(() => {
+      for (const listener of this.stopListeners) listener(request);
+    });
+  }
+
+  cancel(
+    tx: Transaction,
+    tenant: TenantScope,
+    id: number,
+    running: boolean,
+    reason: string,
+  ): true {
+    const run = this.#active.get(id);
+    if (run !== undefined && sees(tenant, run.row.lane)) {
+      if (!running) throw invalidState(id, "active", "is being run");
+      if (run.stop !== null) return true;
+      run.stop = reason;
+      tx.onRollback(() => (run.stop = null));
+      if (run.claim.inProcess) {
+        this.#sql.stopOpen.run(reason, run.row.lane.no, id);
+        this.#askToStop(tx, run, "cancelled");
+      } else {
+        this.#cancelRun(tx, run);
+      }
+      return true;
+    }
+    const row = this.#settable(tenant, id, ["waiting", "delayed", "blocked"], "cannot be cancelled");
+    this.#drop(tx, row, Phase.cancelled, { code: "cancelled", message: reason });
+    return true;
+  }
+
+  /** The open row of a job in one of these states. */
+  #settable(
+    tenant: TenantScope,
+    id: number,
+    states: readonly JobState[],
+    refusal: string,
+  ): OpenRow {
+    const row = this.#active.has(id) ? undefined : this.#open(id);
+    if (row !== undefined && sees(tenant, row.lane) && states.includes(stateOf(row.phase))) {
+      return row;
+    }
+    const job = this.read(tenant, id);
+    if (job === undefined) throw jobNotFound(id);
+    throw invalidState(id, job.state, refusal);
+  }
+
+  promote(tx: Transaction, tenant: TenantScope, id: number): true {
+    const row = this.#settable(tenant, id, ["delayed"], "is not delayed");
+    this.#makeReady(tx, row);
+    return true;
+  }
+
+  #makeReady(tx: Transaction, row: OpenRow): void {
+    this.#touch(row.lane);
+    row.lane.counts[stateOf(row.phase)]--;
+    this.#place(tx, row, Phase.ready);
+  }
+
+  retry(tx: Transaction, tenant: TenantScope, id: number): true {
+    const found = this.#sql.getJob.get(id) as unknown as JobTuple | undefined;
+    const lane = found === undefined ? undefined : this.lanes.get(found[1]);
+    if (found === undefined || lane === undefined || !sees(tenant, lane)) throw jobNotFound(id);
+    const finished = finishedRow(found);
+    if (finished === undefined || finished.phase === Phase.completed) {
+      const state = this.#active.has(id) ? "active" : stateOf(finished?.phase ?? (found[6] as Phase));
+      throw invalidState(id, state, "has not failed");
+    }
+    const options = decodeOptions(found[4]);
+    if (options.uniqueKey !== null) {
+      const holder = this.#sql.findUnique.get(lane.no, options.uniqueKey)?.["id"];
+      if (holder !== undefined) {
+        throw new QueueError("DUPLICATE_JOB", "Duplicate job", { existingId: Number(holder) });
+      }
+      this.#sql.insertUnique.run(lane.no, options.uniqueKey, id);
+    }
+    this.#touch(lane);
+    this.#sql.deleteFinished.run(lane.no, finished.phase, id);
+    lane.counts[stateOf(finished.phase)]--;
+    const ord = this.#newId();
+    const row: OpenRow = {
+      ...openRow(found, lane),
+      options,
+      // A time to live counts once: the retry was asked for after it began.
+      expireAt: null,
+      phase: Phase.ready,
+      ord: options.lifo ? -ord : ord,
+      runAt: tx.now,
+      attempts: 0,
+      crashes: 0,
+      error: null,
+      over: 0,
+    };
+    this.#insertOpen.run([lane.no, id, Phase.ready, row.priority, row.ord, tx.now, null]);
+    lane.counts.waiting++;
+    lane.ready.push(row.priority, row.ord, id);
+    this.events.add("job.pushed", lane, id, tx.now);
+    this.#refresh(lane, tx.now);
+    return true;
+  }
+
+  remove(tx: Transaction, tenant: TenantScope, id: number): readonly PayloadFile[] {
+    const found = this.#sql.getJob.get(id) as unknown as JobTuple | undefined;
+    const lane = found === undefined ? undefined : this.lanes.get(found[1]);
+    if (found === undefined || lane === undefined || !sees(tenant, lane)) throw jobNotFound(id);
+    if (this.#active.has(id)) throw invalidState(id, "active", "is being run");
+    const finished = finishedRow(found);
+    this.#touch(lane);
+    if (finished === undefined) {
+      const row = openRow(found, lane);
+      lane.counts[stateOf(row.phase)]--;
+      if (lane.counts.waiting === 0) lane.ready.clear();
+      if (row.options.uniqueKey !== null) this.#sql.deleteUnique.run(lane.no, row.options.uniqueKey);
+      this.#uncache(id);
+      this.#sql.deleteOpen.run(lane.no, id);
+      this.#dropDependencies(tx, id);
+      this.#refresh(lane, tx.now);
+    } else {
+      this.#sql.deleteFinished.run(lane.no, finished.phase, id);
+      lane.counts[stateOf(finished.phase)]--;
+    }
+    if (this.#dependencies > 0) {
+      // A child that waits for a job it will never see complete fails; one that has all it needs goes on.
+      if (finished?.phase !== Phase.completed) this.#failDependents(tx, id, "removed");
+    }
+    this.#erase(id, lane, found[4]);
+    return payloadFiles(found[5], finished?.result ?? null);
+  }
+
+  /** The job's last traces, once it is neither open nor finished. */
+  #erase(id: number, lane: Lane, options: string | null): void {
+    this.#sql.deleteJob.run(id);
+    this.#sql.deleteLogs.run(id);
+    for (const [kind, value] of labels(decodeOptions(options))) {
+      this.#sql.deleteLabel.run(lane.tenant, kind, value, id);
+    }
+  }
+
+  /** Does one thing to one job; false when its state forbids it. */
+  act(tx: Transaction, action: BulkAction, id: number, reason: string, files: PayloadFile[]): boolean {
+    const done = attempt(() => {
+      switch (action) {
+        case "cancel":
+          return this.cancel(tx, ALL_TENANTS, id, true, reason);
+        case "retry":
+          return this.retry(tx, ALL_TENANTS, id);
+        case "promote":
+          return this.promote(tx, ALL_TENANTS, id);
+        case "remove":
+          files.push(...this.remove(tx, ALL_TENANTS, id));
+          return true;
+      }
+    });
+    return !(done instanceof QueueError);
+  }
+
+  // ---- reports
+
+  progress(
+    tx: Transaction,
+    tenant: TenantScope,
+    reports: readonly Report[],
+    leaseMs: number,
+  ): Outcome<true>[] {
+    return reports.map((report) =>
+      attempt((): true => {
+        const run = this.#run(tenant, report, tx.now);
+        const { progress, message, stats, timeoutAt } = run;
+        tx.onRollback(() => Object.assign(run, { progress, message, stats, timeoutAt }));
+        if (report.progress !== undefined) run.progress = report.progress;
+        if (report.message !== undefined) run.message = report.message;
+        if (report.stats !== undefined) run.stats = report.stats;
+        const { timeoutMs } = run.row.options;
+        if (timeoutMs !== null && run.claim.timeoutFrom === "progress") run.timeoutAt = tx.now + timeoutMs;
+        this.#renewed(run, tx.now, leaseMs);
+        this.events.add("job.progress", run.row.lane, run.row.id, tx.now, {
+          progress: run.progress,
+          message: run.message,
+        });
+        return true;
+      }),
+    );
+  }
+
+  log(tx: Transaction, tenant: TenantScope, ref: RunRef, lines: readonly string[]): void {
+    const { row } = this.#run(tenant, ref, tx.now);
+    let n = Number(this.#sql.lastLine.get(row.id)?.["n"] ?? 0);
+    for (const line of lines.slice(-LOG_LINES)) this.#sql.insertLog.run(row.id, ++n, tx.now, line);
+    this.#sql.trimLogs.run(row.id, n - LOG_LINES);
+  }
+
+  // ---- what time brings
+
+  /** Does some of what is due; true when more is left. */
+  upkeep(tx: Transaction): boolean {
+    const { now } = tx;
+    let steps = 0;
+    const past = this.#deadlines.past(now, DUE_STEP);
+    for (const run of past) this.#pastDeadline(tx, run);
+    steps += past.length;
+    while (steps < DUE_STEP && this.agenda.take(now)) {
+      steps++;
+      const { at, kind, key } = due;
+      tx.onRollback(() => this.agenda.add(at, kind, key));
+      if (kind === Due.job) {
+        const row = this.#open(key);
+        if (row?.phase === Phase.delayed && row.runAt <= now) this.#makeReady(tx, row);
+      } else if (kind === Due.expiry) {
+        this.#expire(tx, key);
+      } else if (kind === Due.lane) {
+        const lane = this.lanes.get(key);
+        if (lane !== undefined) this.#refresh(lane, now);
+      }
+    }
+    return steps >= DUE_STEP;
+  }
+
+  #pastDeadline(tx: Transaction, run: Run): void {
+    const { row, claim } = run;
+    if (claim.inProcess) this.#askToStop(tx, run, "lost");
+    if (tx.now < run.timeoutAt) {
+      this.#crashed(tx, run, {
+        code: "lease_expired",
+        message: `The run showed no sign of life for ${claim.leaseMs} ms`,
+      });
+      return;
+    }
+    if (run.stop === null) {
+      this.rollups.add(row.lane, row.priority, row.options.project, "stalled");
+      this.events.add("job.stalled", row.lane, row.id, tx.now, { error: "timeout" });
+    }
+    const { maxAttempts, backoffMs } = row.options;
+    const retryable = row.lane.typed ? jobTypeOf(row.lane.queue)?.defaults.retryableErrors : undefined;
+    const { retryAt } = decideRetry({
+      attemptsMade: row.attempts + 1,
+      maxAttempts,
+      backoffMs,
+      now: tx.now,
+      failure: { code: "timeout", dataFault: false },
+      ...(retryable === undefined ? {} : { retryableErrors: retryable }),
+    });
+    const message = `timeout: not done within ${row.options.timeoutMs} ms`;
+    this.#failed(tx, run, { code: "timeout", message }, retryAt);
+  }
+
+  #expire(tx: Transaction, id: number): void {
+    if (this.#active.has(id)) return;
+    const row = this.#open(id);
+    // A job that has been started lives on, even while it waits for another attempt.
+    if (row?.expireAt == null || row.expireAt > tx.now || row.attempts > 0 || row.over > 0) return;
+    this.#drop(tx, row, Phase.failed, { code: "expired", message: "expired" });
+  }
+
+  prune(params: PruneParams): { removed: number; files: PayloadFile[] } {
+    const files: PayloadFile[] = [];
+    let removed = 0;
+    const ages = [
+      [Phase.completed, params.completedBefore],
+      [Phase.failed, params.failedBefore],
+      [Phase.cancelled, params.failedBefore],
+    ] as const;
+    for (const [phase, before] of ages) {
+      while (removed < params.limit) {
+        const entry = this.#sql.oldestFinished.get(phase, before);
+        if (entry === undefined) break;
+        const lane = this.lanes.get(Number(entry["lane"]));
+        const ids = JSON.parse(String(entry["ids"])) as number[];
+        const now = ids.splice(0, params.limit - removed);
+        for (const id of now) {
+          if (lane === undefined) continue;
+          removed += this.#prune(lane, phase, id, before, files) ? 1 : 0;
+        }
+        const no = Number(entry["no"]);
+        if (ids.length === 0) this.#sql.deleteFinishLog.run(no);
+        else this.#sql.updateFinishLog.run(JSON.stringify(ids), no);
+        if (ids.length > 0) break;
+      }
+    }
+    return { removed, files };
+  }
+
+  #prune(
+    lane: Lane,
+    phase: FinishedPhase,
+    id: number,
+    before: number,
+    files: PayloadFile[],
+  ): boolean {
+    const found = this.#sql.getJob.get(id) as unknown as JobTuple | undefined;
+    const finished = found === undefined ? undefined : finishedRow(found);
+    // Retried since; if it finished again, a later entry names it.
+    if (found === undefined || finished?.phase !== phase || finished.finishedAt >= before) return false;
+    if (this.#dependencies > 0 && this.#sql.hasDependents.get(id) !== undefined) {
+      this.#logFinished(lane, phase, id);
+      return false;
+    }
+    this.#touch(lane);
+    lane.counts[stateOf(phase)]--;
+    this.#sql.deleteFinished.run(lane.no, phase, id);
+    this.#erase(id, lane, found[4]);
+    files.push(...payloadFiles(found[5], finished.result));
+    return true;
+  }
+
+  /** The process is about to end: what it runs goes back, uncounted. */
+  releaseInProcess(tx: Transaction): void {
+    for (const run of [...this.#active.values()]) {
+      if (run.claim.inProcess) this.#released(tx, run);
+    }
+  }
+
+  stats(params: StatsParams, lanes: readonly Lane[]): readonly StatsRow[] {
+    const tenants = new Set(lanes.map((lane) => lane.tenant));
+    const typed = [...tenants].flatMap((tenant) => this.#typedActive.get(tenant)?.laneNo ?? []);
+    return this.rollups.read(params, lanes, typed);
+  }
+
+  // ---- waiting claims
+
+  addWaiter(waiter: Waiter): () => void {
+    const { queues } = waiter.params;
+    const sets: Set<Waiter>[] = [];
+    if (queues === "untyped") {
+      sets.push(this.#untypedWaiters);
+    } else {
+      for (const { queue } of queues) {
+        let set = this.#waiters.get(queue);
+        if (set === undefined) this.#waiters.set(queue, (set = new Set()));
+        sets.push(set);
+      }
+    }
+    for (const set of sets) set.add(waiter);
+    return () => {
+      for (const set of sets) set.delete(waiter);
+      if (queues === "untyped") return;
+      for (const { queue } of queues) {
+        if (this.#waiters.get(queue)?.size === 0) this.#waiters.delete(queue);
+      }
+    };
+  }
+
+  /** Gives what became claimable in this transaction to those who wait for it, first come first served. */
+  #serveWaiters(tx: Transaction): void {
+    for (const lane of [...this.#freed]) {
+      const waiting = this.#waiters.get(lane.queue);
+      const sets = lane.typed ? [waiting] : [waiting, this.#untypedWaiters];
+      for (const set of sets) {
+        for (const waiter of set ?? []) {
+          if (!lane.claimable) break;
+          if (!sees(waiter.params.tenant, lane)) continue;
+          const jobs = this.claim(tx, waiter.params);
+          if (jobs.length === 0) continue;
+          waiter.serve(jobs, tx);
+        }
+      }
+    }
+  }
+}
+
+function sees(tenant: TenantScope, lane: Lane): boolean {
+  return tenant === ALL_TENANTS || tenant === lane.tenant;
+}
+
+function nextInTurn(ring: Iterable<Lane>): { lane: Lane; alone: boolean } | undefined {
+  let lane: Lane | undefined;
+  for (const candidate of ring) {
+    if (!candidate.claimable) continue;
+    if (lane !== undefined) return { lane, alone: false };
+    lane = candidate;
+  }
+  return lane === undefined ? undefined : { lane, alone: true };
+}
+
+function attempt<T>(run: () => T): Outcome<T> {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof QueueError) return error;
+    throw error;
+  }
+}
+
+function staleLease(id: number): QueueError {
+  return new QueueError("STALE_LEASE", `Job ${id}: this run is over or belongs to another worker`);
+}
+
+function invalidState(id: number, state: JobState, refusal: string): QueueError {
+  return new QueueError("INVALID_STATE", `Job ${id} ${refusal}: it is ${state}`, { state });
+}
+
+function* labels(options: OpenRow["options"]): Generator<readonly [kind: string, value: string]> {
+  for (const tag of new Set(options.tags)) yield ["tag", tag];
+  if (options.project !== null) yield ["project", options.project];
+  if (options.batch !== null) yield ["batch", options.batch];
+}
+
+/** Columns 0 to 5 are the job's, 6 to 14 the open row's. */
+type OpenTuple = readonly [
+  id: number,
+  lane: number,
+  priority: number,
+  createdAt: number,
+  options: string | null,
+  data: string,
+  phase: Phase,
+  ord: number | null,
+  runAt: number | null,
+  expireAt: number | null,
+  attempts: number,
+  crashes: number,
+  error: string | null,
+  over: number,
+  stop: string | null,
+];
+
+/** An open row's columns, null when it is finished, then the finished row's, null when it is open. */
+type JobTuple = readonly [
+  ...OpenTuple,
+  phase: FinishedPhase | null,
+  runAt: number | null,
+  startedAt: number | null,
+  finishedAt: number,
+  attempts: number,
+  crashes: number,
+  worker: string | null,
+  result: string | null,
+  error: string | null,
+  report: string | null,
+];
+
+function openRow(row: OpenTuple | JobTuple, lane: Lane): OpenRow & { stop: string | null } {
+  return {
+    id: row[0],
+    lane,
+    priority: row[2],
+    createdAt: row[3],
+    options: decodeOptions(row[4]),
+    data: row[5],
+    phase: row[6],
+    ord: row[7] ?? row[0],
+    runAt: row[8] ?? row[16] ?? row[3],
+    expireAt: row[9],
+    attempts: row[10],
+    crashes: row[11],
+    error: row[12],
+    over: row[13],
+    stop: row[14],
+  };
+}
+
+function finishedRow(row: JobTuple): FinishedRow | undefined {
+  const phase = row[15];
+  if (phase === null) return undefined;
+  return {
+    phase,
+    startedAt: row[17],
+    finishedAt: row[18],
+    attempts: row[19],
+    crashes: row[20],
+    worker: row[21],
+    result: row[22],
+    error: row[23],
+    report: row[24],
+  };
+}
+
+function prepare(db: DatabaseSync) {
+  const jobColumns = "j.id, j.lane, j.priority, j.created_at, j.options, j.data";
+  const openColumns =
+    "o.phase, o.ord, o.run_at, o.expire_at, o.attempts, o.crashes, o.error, o.over, o.stop";
+  const finishedColumns =
+    "f.phase, f.run_at, f.started_at, f.finished_at, f.attempts, f.crashes, f.worker, f.result, f.error, f.report";
+  const ofFinished = "f.lane = j.lane AND f.phase IN (3, 4, 5) AND f.id = j.id";
+  const arrays = (sql: string): StatementSync => {
+    const statement = db.prepare(sql);
+    statement.setReturnArrays(true);
+    return statement;
+  };
+  const one = (sql: string): StatementSync => db.prepare(sql);
+  return {
+    getMeta: one("SELECT value FROM meta WHERE key = ?"),
+    putMeta: one("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"),
+    allLanes: one("SELECT * FROM lane ORDER BY no"),
+    insertLane: one("INSERT INTO lane (tenant, queue, typed) VALUES (?, ?, ?)"),
+    updateLane: one("UPDATE lane SET paused = ?, rate_limit = ?, concurrency = ? WHERE no = ?"),
+    loadLane: arrays(
+      "SELECT id, phase, priority, ord, run_at, expire_at FROM open_job WHERE lane = ? ORDER BY id",
+    ),
+    countFinished: one("SELECT lane, phase, count(*) n FROM finished_job GROUP BY lane, phase"),
+    getOpen: arrays(
+      `SELECT ${jobColumns}, ${openColumns} FROM job j JOIN open_job o ON o.lane = j.lane AND o.id = j.id
+       WHERE j.id = ?`,
+    ),
+    getJob: arrays(
+      `SELECT ${jobColumns}, ${openColumns}, ${finishedColumns} FROM job j
+       LEFT JOIN open_job o ON o.lane = j.lane AND o.id = j.id LEFT JOIN finished_job f ON ${ofFinished}
+       WHERE j.id = ?`,
+    ),
+    findState: one(
+      `SELECT j.lane, f.phase finished FROM job j LEFT JOIN finished_job f ON ${ofFinished} WHERE j.id = ?`,
+    ),
+    updateOpen: one(
+      `UPDATE open_job SET phase = ?, ord = ?, run_at = ?, attempts = ?, crashes = ?, error = ?, over = ?, stop = NULL
+       WHERE lane = ? AND id = ?`,
+    ),
+    stopOpen: one("UPDATE open_job SET stop = ? WHERE lane = ? AND id = ?"),
+    deleteOpen: one("DELETE FROM open_job WHERE lane = ? AND id = ?"),
+    deleteOpenRange: one("DELETE FROM open_job WHERE lane = ? AND id BETWEEN ? AND ?"),
+    deleteOpenMany: one(
+      "DELETE FROM open_job WHERE lane = ? AND id IN (SELECT value FROM json_each(?))",
+    ),
+    deleteFinished: one("DELETE FROM finished_job WHERE lane = ? AND phase = ? AND id = ?"),
+    deleteJob: one("DELETE FROM job WHERE id = ?"),
+    insertClaim: one("INSERT INTO claim VALUES (?, ?, ?, ?, ?, ?, ?)"),
+    deleteClaim: one("DELETE FROM claim WHERE no = ?"),
+    allClaims: one("SELECT * FROM claim ORDER BY no"),
+    logFinished: one("INSERT INTO finish_log (phase, at, lane, ids) VALUES (?, ?, ?, ?)"),
+    oldestFinished: one(
+      "SELECT no, lane, ids FROM finish_log WHERE phase = ? AND at < ? ORDER BY at, no LIMIT 1",
+    ),
+    deleteFinishLog: one("DELETE FROM finish_log WHERE no = ?"),
+    updateFinishLog: one("UPDATE finish_log SET ids = ? WHERE no = ?"),
+    findUnique: one("SELECT id FROM unique_key WHERE lane = ? AND key = ?"),
+    insertUnique: one("INSERT INTO unique_key VALUES (?, ?, ?)"),
+    deleteUnique: one("DELETE FROM unique_key WHERE lane = ? AND key = ?"),
+    countDependencies: one("SELECT count(*) n FROM dependency"),
+    insertDependency: one("INSERT OR IGNORE INTO dependency VALUES (?, ?, ?)"),
+    dependencyDone: one("UPDATE dependency SET done = 1 WHERE parent = ? AND child = ?"),
+    dependents: one("SELECT child FROM dependency WHERE parent = ?"),
+    hasDependents: one("SELECT 1 FROM dependency WHERE parent = ? LIMIT 1"),
+    undone: one("SELECT 1 FROM dependency WHERE child = ? AND done = 0 LIMIT 1"),
+    deleteDependencies: one("DELETE FROM dependency WHERE child = ?"),
+    insertLabel: one("INSERT OR IGNORE INTO label VALUES (?, ?, ?, ?)"),
+    deleteLabel: one("DELETE FROM label WHERE tenant = ? AND kind = ? AND value = ? AND id = ?"),
+    lastLine: one("SELECT max(n) n FROM log_line WHERE id = ?"),
+    insertLog: one("INSERT INTO log_line VALUES (?, ?, ?, ?)"),
+    trimLogs: one("DELETE FROM log_line WHERE id = ? AND n <= ?"),
+    deleteLogs: one("DELETE FROM log_line WHERE id = ?"),
+  };
+}

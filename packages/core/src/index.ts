@@ -1,0 +1,69 @@
+export { type Clock, systemClock } from "./clock.ts";
+export * from "./config.ts";
+export { type ErrorCode, type ErrorDetails, errorCodes, type FieldError, QueueError } from "./errors.ts";
+export { type EventType, eventTypes, type JobEvent } from "./events.ts";
+export {
+  defineHandler,
+  type Handler,
+  type HandlerContext,
+  HandlerCrash,
+  HandlerError,
+  type ProgressReport,
+} from "./handler.ts";
+export { formatUuid, type JobId, parseJobId } from "./ids.ts";
+export * from "./job-types/index.ts";
+export {
+  defineJobType,
+  type JobData,
+  type JobInput,
+  type JobResult,
+  type JobType,
+  type JobTypeDefaults,
+  validationIssues,
+} from "./job-types/job-type.ts";
+export {
+  attemptsStarted,
+  type ClaimedJob,
+  type FinishedState,
+  isFinished,
+  type Job,
+  type JobFailure,
+  type JobOrigin,
+  type JobState,
+  jobStates,
+  type Payload,
+  type ProcessingStats,
+  transitions,
+} from "./job.ts";
+export * from "./priority.ts";
+export {
+  ALL_TENANTS,
+  type JobFilter,
+  type JobList,
+  type Outcome,
+  type Page,
+  type QueueAdapter,
+  type QueueInfo,
+  type QueueSettings,
+  type ScheduleRecord,
+  type StateCounts,
+  type StatsParams,
+  type StatsRow,
+  type TenantScope,
+  type WebhookRecord,
+  type WorkerRecord,
+} from "./queue-adapter.ts";
+export {
+  type Ack,
+  DEFAULT_TENANT,
+  type Fail,
+  JobQueue,
+  MAX_BATCH,
+  type NewJob,
+  type PullParams,
+  type QueueOptions,
+  TenantQueue,
+} from "./queue.ts";
+export type { ScheduleInput } from "./scheduler.ts";
+export { nextRun, parseSchedule, previewRuns } from "./schedules.ts";
+export { STOP_GRACE_MS, Worker, type WorkerOptions } from "./worker.ts";

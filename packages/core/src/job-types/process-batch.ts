@@ -1,0 +1,46 @@
+import { z } from "zod";
+import { anyData, needsOneOf, pathSafeId } from "./fields.ts";
+import { defineJobType } from "./job-type.ts";
+
+export const batchData = z
+  .looseObject({
+    ...anyData,
+    batchId: pathSafeId.optional(),
+    batchIds: z.array(pathSafeId).min(1).max(1000).optional(),
+    projectId: pathSafeId,
+  })
+  .check(needsOneOf("batchId", "batchIds"));
+
+/** One column of one row as it was read from an image. */
+export const extraction = z.looseObject({
+  value: z.unknown(),
+  confidence: z.number().min(0).max(1).optional(),
+  /** x1, y1, x2, y2 in pixels. */
+  bbox_2d: z.array(z.number()).length(4).optional(),
+  image_index: z.number().int().min(0),
+});
+
+export const extractionCosts = { modelUsed: z.string(), tokensUsed: z.number().int().min(0) };
+
+export const batchResult = z.looseObject({
+  rows: z.array(
+    z.looseObject({
+      rowIndex: z.number().int().min(0),
+      /** By column id. */
+      columns: z.record(z.string(), extraction),
+    }),
+  ),
+  imageCount: z.number().int(),
+  extractionCount: z.number().int(),
+  ...extractionCosts,
+});
+
+export const batchDefaults = { attempts: 3, backoffMs: 5_000, timeoutMs: 600_000 };
+
+export const processBatch = defineJobType({
+  name: "process_batch",
+  title: "Batch extraction",
+  data: batchData,
+  result: batchResult,
+  defaults: batchDefaults,
+});

@@ -1,0 +1,48 @@
+import { type FieldError, validationError } from "./errors.ts";
+
+/** Deepest nesting accepted: arrays and objects within each other. */
+export const MAX_JSON_DEPTH = 100;
+
+/**
+ * A value from outside as JSON text, or what is wrong with it: nested too deep, numbers JSON cannot say, own keys that
+ * poison prototypes, things that are no JSON at all.
+ */
+export function encodeJson(value: unknown, field = "data"): string {
+  const fault = faultOf(value, field, 1);
+  if (fault !== undefined) throw validationError([fault]);
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    throw validationError([{ field, message: "Must be JSON" }]);
+  }
+  if (text === undefined) throw validationError([{ field, message: "Required field missing" }]);
+  return text;
+}
+
+function faultOf(value: unknown, field: string, depth: number): FieldError | undefined {
+  if (typeof value === "number" && !Number.isFinite(value)) {
+    return { field, message: "Numbers must be finite" };
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  if (depth > MAX_JSON_DEPTH) {
+    return { field: field.slice(0, 64), message: `Must not be nested deeper than ${MAX_JSON_DEPTH} levels` };
+  }
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      const item: unknown = value[i];
+      if (typeof item === "string") continue;
+      const fault = faultOf(item, `${field}[${i}]`, depth + 1);
+      if (fault !== undefined) return fault;
+    }
+    return undefined;
+  }
+  for (const key of Object.keys(value)) {
+    if (key === "__proto__") return { field, message: "Must not have a key __proto__" };
+    const item = (value as Record<string, unknown>)[key];
+    if (typeof item === "string") continue;
+    const fault = faultOf(item, `${field}.${key.slice(0, 64)}`, depth + 1);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}

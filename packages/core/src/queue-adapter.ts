@@ -1,0 +1,465 @@
+/**
+ * The port: what an engine does for core. An engine stores jobs, orders them, hands them out and tells what happened;
+ * it decides nothing that a policy in core can decide.
+ *
+ * Rules that every method keeps:
+ * - parameters come validated by core; a broken promise of the store is `QueueError("UNAVAILABLE")`, and then nothing
+ *   of that call was kept;
+ * - a method that resolves has made its change durable as far as the engine can;
+ * - batches answer in the order asked, one outcome each: the value, or the `QueueError` that refused that one;
+ * - `tenant` bounds what a call can see and touch; `"*"` is every tenant; what lies outside does not exist;
+ * - times are epoch ms of the engine's clock, durations ms.
+ */
+import type { JobEvent } from "./events.ts";
+import type { QueueError } from "./errors.ts";
+import type {
+  ClaimedJob,
+  FinishedState,
+  Job,
+  JobFailure,
+  JobOrigin,
+  JobState,
+  Payload,
+  PayloadFile,
+  ProcessingStats,
+} from "./job.ts";
+import type { PriorityLevel } from "./priority.ts";
+
+/** A tenant's name, or `"*"`: all of them. */
+export type TenantScope = string;
+export const ALL_TENANTS = "*";
+
+/** One outcome of a batch: the value, or why this one was refused. */
+export type Outcome<T> = T | QueueError;
+
+/** A job to be stored, complete: core has applied every default. */
+export interface JobSpec {
+  readonly tenant: string;
+  readonly queue: string;
+  /** Whether the queue has a job type; statistics tell typed work apart. */
+  readonly typed: boolean;
+  readonly name: string | null;
+  readonly data: Payload;
+  readonly priority: number;
+  readonly lifo: boolean;
+  /** From now; 0 = at once. */
+  readonly delayMs: number;
+  readonly ttlMs: number | null;
+  readonly timeoutMs: number | null;
+  readonly maxAttempts: number;
+  readonly backoffMs: number;
+  readonly uniqueKey: string | null;
+  readonly dependsOn: readonly number[];
+  /** Positions in the same batch of jobs this one depends on; free of cycles. */
+  readonly dependsOnSiblings: readonly number[];
+  readonly tags: readonly string[];
+  readonly project: string | null;
+  readonly batch: string | null;
+  readonly origin: JobOrigin | null;
+}
+
+export interface QueueDemand {
+  readonly queue: string;
+  readonly limit: number;
+}
+
+export interface ClaimParams {
+  readonly tenant: TenantScope;
+  /** Queues in question, each with its own limit; or every untyped queue. */
+  readonly queues: readonly QueueDemand[] | "untyped";
+  /** Jobs in all, 1 to 1,000. */
+  readonly limit: number;
+  /** Name of the worker that runs them; its heartbeats renew its runs. */
+  readonly worker: string | null;
+  /** How long a run without its own timeout may stay silent. */
+  readonly leaseMs: number;
+  /** The run cannot outlive this process: after a restart it counts as crashed at once. */
+  readonly inProcess: boolean;
+  /** Whose clock ends a run at its timeout: measured from the last progress (pulled) or from the start. */
+  readonly timeoutFrom: "start" | "progress";
+  /** 0 answers at once; else waits until there is a job, at most so long. */
+  readonly waitMs: number;
+  /** Ends the wait; an aborted claim has taken nothing. */
+  readonly signal?: AbortSignal;
+}
+
+/** A run to be ended or reported on; without a lease, the job's current run whoever holds it. */
+export interface RunRef {
+  readonly id: number;
+  readonly lease?: string;
+}
+
+export interface Completion extends RunRef {
+  readonly result: Payload | null;
+  /** Model tokens spent, for the statistics. */
+  readonly tokens?: number;
+}
+
+export interface Failure extends RunRef {
+  readonly error: JobFailure;
+  /** When core wants it run again; null: failed for good. */
+  readonly retryAt: number | null;
+  /** The run that core decided upon; another one has begun since: `STALE_LEASE`. */
+  readonly attempt: number;
+}
+
+export interface Report extends RunRef {
+  /** Percent, 0 to 100. */
+  readonly progress?: number;
+  readonly message?: string | null;
+  readonly stats?: ProcessingStats;
+}
+
+export interface LogLine {
+  readonly at: number;
+  readonly line: string;
+}
+
+export interface JobFilter {
+  readonly tenant: TenantScope;
+  readonly queues?: readonly string[];
+  readonly states?: readonly JobState[];
+  readonly name?: string;
+  readonly tag?: string;
+  readonly project?: string;
+  readonly batch?: string;
+  readonly priority?: { readonly min?: number; readonly max?: number };
+  /** Creation time, inclusive from, exclusive to. */
+  readonly created?: { readonly from?: number; readonly to?: number };
+}
+
+export interface Page {
+  readonly limit: number;
+  readonly offset?: number;
+  /** Stable under inserts: only jobs after this id in the page's order. */
+  readonly after?: number;
+  /** By id, which is the order of creation. */
+  readonly order: "asc" | "desc";
+}
+
+export interface JobList {
+  readonly jobs: readonly Job[];
+  /** How many match, exactly, whatever the page. */
+  readonly total: number;
+}
+
+export type StateCounts = Readonly<Record<JobState, number>>;
+
+export interface QueueSettings {
+  readonly paused: boolean;
+  /** Starts a second; null = no limit. */
+  readonly rateLimit: number | null;
+  /** Runs at once; null = no limit. */
+  readonly concurrency: number | null;
+}
+
+export interface QueueInfo extends QueueSettings {
+  readonly tenant: string;
+  readonly queue: string;
+  readonly typed: boolean;
+  readonly counts: StateCounts;
+}
+
+export interface StatsParams {
+  readonly tenant: TenantScope;
+  readonly queues?: readonly string[];
+  readonly project?: string;
+  readonly level?: PriorityLevel;
+  /** Epoch ms, to the minute; absent = since ever. */
+  readonly from?: number;
+  readonly to?: number;
+  /** One row for each value; absent = one row in all. */
+  readonly groupBy?: "queue" | "level" | "project" | "minute" | "hour";
+}
+
+/** What happened, from roll-ups that pruning does not touch. */
+export interface StatsRow {
+  /** Of `groupBy`: queue, level, project, or the start of the minute or hour in epoch ms; "" when not grouped. */
+  readonly key: string;
+  readonly added: number;
+  readonly completed: number;
+  /** For good, expired ones included. */
+  readonly failed: number;
+  readonly cancelled: number;
+  /** Attempts that failed and were retried. */
+  readonly retried: number;
+  /** Runs that ran out of time or lost their worker. */
+  readonly stalled: number;
+  /** Run times of completed jobs, ms; null when there are none. */
+  readonly durationAvg: number | null;
+  readonly durationMin: number | null;
+  readonly durationMax: number | null;
+  /** From runnable to started, ms, of completed jobs. */
+  readonly waitAvg: number | null;
+  readonly tokens: number;
+  /** Most runs at once; over several queues, of the tenant's typed queues together. */
+  readonly peakConcurrency: number;
+}
+
+export interface ScheduleRecord {
+  readonly tenant: string;
+  readonly name: string;
+  readonly cron: string;
+  readonly timezone: string;
+  readonly enabled: boolean;
+  readonly description: string | null;
+  readonly queue: string;
+  /** The job to add each time, as core's facade takes it: JSON text. */
+  readonly template: string;
+  readonly via: string;
+  readonly createdAt: number;
+  readonly nextRun: number | null;
+  readonly lastRun: number | null;
+}
+
+export interface WebhookRecord {
+  readonly id: number;
+  readonly tenant: string;
+  readonly url: string;
+  readonly events: readonly string[];
+  readonly queue: string | null;
+  readonly secret: string | null;
+  readonly shape: string;
+  readonly enabled: boolean;
+  readonly createdAt: number;
+}
+
+export interface WorkerRecord {
+  readonly id: string;
+  readonly tenant: TenantScope;
+  readonly queues: readonly string[];
+  readonly concurrency: number;
+  readonly startedAt: number;
+  readonly lastHeartbeat: number;
+  readonly jobsProcessed: number;
+  readonly active: number;
+  readonly memoryBytes?: number;
+  readonly eventLoopLagMs?: number;
+}
+
+export interface NodeRecord {
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+  readonly isLeader: boolean;
+  readonly startedAt: number;
+  readonly lastHeartbeat: number;
+}
+
+export type BulkAction = "cancel" | "retry" | "remove" | "promote";
+
+export interface EventSubscription {
+  readonly tenant: TenantScope;
+  readonly queue?: string;
+  readonly types?: readonly JobEvent["type"][];
+  /** Go on after this cursor; absent: only what comes from now on. */
+  readonly after?: string;
+  /** In order, after the change is durable. */
+  onEvents(events: readonly JobEvent[]): void;
+  /** The log no longer reaches back to `after`: events were missed. Later ones follow. */
+  onGap?(): void;
+}
+
+/** A running job is wanted to stop. */
+export interface StopRequest {
+  readonly id: number;
+  readonly lease: string;
+  readonly reason: "cancelled" | "lost";
+}
+
+export interface EngineHealth {
+  readonly reachable: boolean;
+  /** Of one trip to the store, ms. */
+  readonly latencyMs: number;
+  /** What is at risk with the store as it is set up; empty when all is well. */
+  readonly warnings: readonly string[];
+}
+
+export interface PruneParams {
+  readonly completedBefore: number;
+  readonly failedBefore: number;
+  /** At most so many jobs in this call. */
+  readonly limit: number;
+}
+
+export interface QueueAdapter {
+  readonly capabilities: {
+    readonly engine: "sqlite" | "bullmq";
+    /** Whether several processes can share the store. */
+    readonly processes: "one" | "many";
+  };
+
+  // Lifecycle
+  open(): Promise<void>;
+  /** Ends waits, keeps what was accepted, releases the store. Runs in process are given back. */
+  close(): Promise<void>;
+  health(): Promise<EngineHealth>;
+
+  // Submit
+  /** `atomic`: one refused job refuses all, by a rejection that names its `index`. */
+  enqueue(params: {
+    readonly jobs: readonly JobSpec[];
+    readonly atomic: boolean;
+  }): Promise<readonly Outcome<number>[]>;
+
+  // Work
+  claim(params: ClaimParams): Promise<readonly ClaimedJob[]>;
+  /** Keeps runs alive for `leaseMs` from now; a refused one is lost. `worker`: all runs of that worker as well. */
+  renew(params: {
+    readonly tenant: TenantScope;
+    readonly runs: readonly RunRef[];
+    readonly worker?: string;
+    readonly leaseMs: number;
+  }): Promise<readonly Outcome<true>[]>;
+  complete(params: {
+    readonly tenant: TenantScope;
+    readonly runs: readonly Completion[];
+  }): Promise<readonly Outcome<true>[]>;
+  /** Answers with the state the job is in then. */
+  fail(params: {
+    readonly tenant: TenantScope;
+    readonly runs: readonly Failure[];
+  }): Promise<readonly Outcome<JobState>[]>;
+  /** Gives runs back, to be run soon and not counted as attempts; `crashed` counts towards the crash limit. */
+  release(params: {
+    readonly tenant: TenantScope;
+    readonly runs: readonly RunRef[];
+    readonly crashed?: JobFailure;
+  }): Promise<readonly Outcome<JobState>[]>;
+  /** Also keeps the run alive. */
+  progress(params: {
+    readonly tenant: TenantScope;
+    readonly reports: readonly Report[];
+    readonly leaseMs: number;
+  }): Promise<readonly Outcome<true>[]>;
+  /** The newest 1,000 lines of a job are kept. */
+  log(params: {
+    readonly tenant: TenantScope;
+    readonly run: RunRef;
+    readonly lines: readonly string[];
+  }): Promise<void>;
+  /** Told for runs of `inProcess` claims made through this adapter; returns how to stop listening. */
+  onStopRequest(listener: (request: StopRequest) => void): () => void;
+
+  // Admin
+  /** `running: false` refuses active jobs. An active job is told to stop and ends as cancelled. */
+  cancel(params: {
+    readonly tenant: TenantScope;
+    readonly ids: readonly number[];
+    readonly running: boolean;
+    readonly reason: string;
+  }): Promise<readonly Outcome<true>[]>;
+  /** Failed or cancelled jobs start anew, with their attempts and crashes at 0. */
+  retry(params: {
+    readonly tenant: TenantScope;
+    readonly ids: readonly number[];
+  }): Promise<readonly Outcome<true>[]>;
+  /** A delayed job runs as soon as it can. */
+  promote(params: {
+    readonly tenant: TenantScope;
+    readonly ids: readonly number[];
+  }): Promise<readonly Outcome<true>[]>;
+  /** Answers with the files the removed jobs leave behind. */
+  remove(params: {
+    readonly tenant: TenantScope;
+    readonly ids: readonly number[];
+  }): Promise<readonly Outcome<readonly PayloadFile[]>[]>;
+  /** Acts on what matches now, in steps of `limit`; `next` is passed as `after` until it is null. */
+  applyToMany(params: {
+    readonly filter: JobFilter;
+    readonly action: BulkAction;
+    readonly reason: string;
+    readonly limit: number;
+    readonly after?: number;
+  }): Promise<{
+    readonly applied: number;
+    readonly refused: number;
+    readonly next: number | null;
+    readonly files: readonly PayloadFile[];
+  }>;
+
+  // Read
+  get(params: {
+    readonly tenant: TenantScope;
+    readonly ids: readonly number[];
+  }): Promise<readonly (Job | null)[]>;
+  list(params: { readonly filter: JobFilter; readonly page: Page }): Promise<JobList>;
+  count(filter: JobFilter): Promise<StateCounts>;
+  stats(params: StatsParams): Promise<readonly StatsRow[]>;
+  logs(params: {
+    readonly tenant: TenantScope;
+    readonly id: number;
+    readonly offset: number;
+    readonly limit: number;
+  }): Promise<{ readonly lines: readonly LogLine[]; readonly total: number }>;
+
+  // Queues
+  /** Sorted by queue, then tenant. */
+  listQueues(params: {
+    readonly tenant: TenantScope;
+    readonly queues?: readonly string[];
+  }): Promise<readonly QueueInfo[]>;
+  /** Creates the queue if need be; absent settings stay. */
+  configureQueue(params: {
+    readonly tenant: string;
+    readonly queue: string;
+    readonly typed: boolean;
+    readonly settings: Partial<QueueSettings>;
+  }): Promise<QueueSettings>;
+
+  // Schedules
+  /** `expect: "new"` refuses an existing name, `"existing"` an unknown one. */
+  putSchedule(params: {
+    readonly schedule: ScheduleRecord;
+    readonly expect?: "new" | "existing";
+  }): Promise<void>;
+  listSchedules(params: { readonly tenant: TenantScope }): Promise<readonly ScheduleRecord[]>;
+  deleteSchedule(params: { readonly tenant: TenantScope; readonly name: string }): Promise<boolean>;
+  /** Adds the job and moves the schedule on, both or none; null if another process was first or it changed since. */
+  fireSchedule(params: {
+    readonly tenant: string;
+    readonly name: string;
+    readonly due: number;
+    readonly nextRun: number | null;
+    readonly job: JobSpec;
+  }): Promise<Outcome<number> | null>;
+
+  // Webhooks
+  putWebhook(webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number }): Promise<WebhookRecord>;
+  listWebhooks(params: { readonly tenant: TenantScope }): Promise<readonly WebhookRecord[]>;
+  deleteWebhook(params: { readonly tenant: TenantScope; readonly id: number }): Promise<boolean>;
+
+  // Workers and nodes
+  heartbeatWorker(worker: Omit<WorkerRecord, "startedAt" | "lastHeartbeat">): Promise<void>;
+  /** Those heard of within `withinMs`. */
+  listWorkers(params: {
+    readonly tenant: TenantScope;
+    readonly withinMs: number;
+  }): Promise<readonly WorkerRecord[]>;
+  forgetWorker(params: { readonly tenant: TenantScope; readonly id: string }): Promise<void>;
+  /** Also stands for leadership: the answer says who leads upkeep until the next heartbeat is due. */
+  heartbeatNode(node: { readonly id: string; readonly host: string; readonly port: number }): Promise<{
+    readonly isLeader: boolean;
+  }>;
+  listNodes(params: { readonly withinMs: number }): Promise<readonly NodeRecord[]>;
+
+  // Events
+  /** Resolves once nothing later can be missed; the answer ends it. */
+  subscribe(subscription: EventSubscription): Promise<() => void>;
+  /** Cursor of the newest event. */
+  cursor(): Promise<string>;
+
+  // Upkeep
+  /**
+   * Does what is due: delayed jobs become ready, expired ones fail, lost and overdue runs end. Engines do so by
+   * themselves at the right moment; calling it only makes sure that it has happened.
+   */
+  upkeep(): Promise<void>;
+  /** Deletes jobs that finished before the given times, except those others wait for. */
+  prune(params: PruneParams): Promise<{
+    readonly removed: number;
+    readonly files: readonly PayloadFile[];
+  }>;
+}
+
+export type { ClaimedJob, FinishedState, Job, JobEvent };

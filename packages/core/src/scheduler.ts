@@ -1,0 +1,141 @@
+import type { Clock } from "./clock.ts";
+import { QueueError, validationError } from "./errors.ts";
+import type { JobSpec, QueueAdapter, ScheduleRecord } from "./queue-adapter.ts";
+import { ALL_TENANTS } from "./queue-adapter.ts";
+import type { NewJob } from "./queue.ts";
+import { dueRun, nextRun, parseSchedule } from "./schedules.ts";
+
+export interface ScheduleInput {
+  /** 5 or 6 fields. */
+  readonly cron?: string;
+  /** IANA name; default UTC. */
+  readonly timezone?: string;
+  readonly enabled?: boolean;
+  readonly description?: string | null;
+  /** What to add each time. */
+  readonly job?: NewJob;
+  /** Which interface made it. */
+  readonly via?: string;
+}
+
+interface SchedulerOptions {
+  readonly adapter: QueueAdapter;
+  readonly clock: Clock;
+  readonly specOf: (tenant: string, job: NewJob) => Promise<JobSpec>;
+  readonly onError: (error: unknown, doing: string) => void;
+}
+
+/** Where other processes change schedules too, they are looked at anew so often, ms. */
+const LOOK_MS = 5000;
+/** After a failure of the store, ms. */
+const AGAIN_MS = 1000;
+
+/**
+ * Adds the jobs of recurring schedules when they are due, behind one timer. Any number of processes may do so: the
+ * engine lets one of them through for each due time.
+ */
+export class Scheduler {
+  readonly #options: SchedulerOptions;
+  #running = false;
+  #callOff: () => void = () => undefined;
+  #fired: Promise<void> = Promise.resolve();
+
+  constructor(options: SchedulerOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    this.#running = true;
+    await this.check();
+  }
+
+  stop(): void {
+    this.#running = false;
+    this.#callOff();
+  }
+
+  /** Creates or changes a schedule. */
+  async put(
+    tenant: string,
+    name: string,
+    input: ScheduleInput,
+    expect: "new" | "existing" | undefined,
+  ): Promise<ScheduleRecord> {
+    const { adapter, clock, specOf } = this.#options;
+    const old = (await adapter.listSchedules({ tenant })).find((s) => s.name === name);
+    if (old === undefined && expect === "existing") {
+      throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name} not found`);
+    }
+    const cron = input.cron ?? old?.cron;
+    if (cron === undefined) throw validationError([{ field: "cron", message: "Required field missing" }]);
+    const timezone = input.timezone ?? old?.timezone ?? "UTC";
+    const parsed = parseSchedule({ cron, timezone });
+    const job = input.job ?? (old === undefined ? undefined : (JSON.parse(old.template) as NewJob));
+    if (job === undefined) throw validationError([{ field: "job", message: "Required field missing" }]);
+    // What cannot be added now would fail at every due time.
+    await specOf(tenant, job);
+    const now = clock.now();
+    const enabled = input.enabled ?? old?.enabled ?? true;
+    const moved =
+      old === undefined || old.cron !== cron || old.timezone !== timezone || old.enabled !== enabled;
+    const schedule: ScheduleRecord = {
+      tenant,
+      name,
+      cron,
+      timezone,
+      enabled,
+      description: input.description === undefined ? (old?.description ?? null) : input.description,
+      queue: job.queue,
+      template: JSON.stringify(job),
+      via: input.via ?? old?.via ?? "core",
+      createdAt: old?.createdAt ?? now,
+      nextRun: !enabled ? null : moved ? nextRun(parsed, now) : old.nextRun,
+      lastRun: old?.lastRun ?? null,
+    };
+    await adapter.putSchedule({ schedule, ...(expect === undefined ? {} : { expect }) });
+    void this.check();
+    return schedule;
+  }
+
+  /** Fires what is due and plans the next look. Calls made meanwhile wait for their turn. */
+  check(): Promise<void> {
+    this.#fired = this.#fired.then(() => this.#check());
+    return this.#fired;
+  }
+
+  async #check(): Promise<void> {
+    const { adapter, clock, onError } = this.#options;
+    if (!this.#running) return;
+    let next = adapter.capabilities.processes === "one" ? Infinity : clock.now() + LOOK_MS;
+    try {
+      for (const schedule of await adapter.listSchedules({ tenant: ALL_TENANTS })) {
+        if (!schedule.enabled || schedule.nextRun === null) continue;
+        const at = schedule.nextRun <= clock.now() ? await this.#fire(schedule) : schedule.nextRun;
+        if (at !== null) next = Math.min(next, at);
+      }
+    } catch (error) {
+      onError(error, "look at schedules");
+      next = Math.min(next, clock.now() + AGAIN_MS);
+    }
+    this.#callOff();
+    if (this.#running && next !== Infinity) this.#callOff = clock.at(next, () => void this.check());
+  }
+
+  /** Answers with the next due time. */
+  async #fire(schedule: ScheduleRecord): Promise<number | null> {
+    const { adapter, clock, specOf, onError } = this.#options;
+    const { tenant, name } = schedule;
+    try {
+      const parsed = parseSchedule(schedule);
+      const due = dueRun({ schedule: parsed, nextRun: schedule.nextRun, now: clock.now() });
+      if (due === null) return schedule.nextRun;
+      const job = await specOf(tenant, JSON.parse(schedule.template) as NewJob);
+      const outcome = await adapter.fireSchedule({ tenant, name, due: due.due, nextRun: due.next, job });
+      if (outcome instanceof QueueError) onError(outcome, `add the job of schedule ${name}`);
+      return due.next;
+    } catch (error) {
+      onError(error, `fire schedule ${name}`);
+      return clock.now() + AGAIN_MS;
+    }
+  }
+}

@@ -1,0 +1,491 @@
+import { hostname } from "node:os";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { QueueError } from "./errors.ts";
+import {
+  type Handler,
+  HandlerCrash,
+  HandlerError,
+  processingStats,
+  type ProgressReport,
+} from "./handler.ts";
+import type { ClaimedJob, JobFailure, Payload, ProcessingStats } from "./job.ts";
+import { validationIssues } from "./job-types/job-type.ts";
+import { encodeJson } from "./json.ts";
+import { ALL_TENANTS, type QueueDemand } from "./queue-adapter.ts";
+import type { JobQueue } from "./queue.ts";
+import { decideRetry } from "./retry-policy.ts";
+
+/** A handler told to stop is abandoned after so long, ms. */
+export const STOP_GRACE_MS = 5000;
+/** Reports go out at most so often, ms. */
+const REPORT_MS = 250;
+const HEARTBEAT_MS = 10_000;
+/** Between tries while the store cannot be reached, ms. */
+const STORE_RETRY_MS = 500;
+/** A claim waits so long before it is made anew, ms. */
+const CLAIM_WAIT_MS = 30_000;
+const MAX_STACK = 4000;
+const MAX_LOG_LINE = 10_000;
+
+export interface WorkerOptions {
+  readonly queue: JobQueue;
+  readonly handlers: readonly Handler[];
+  /** Jobs at once over all queues. */
+  readonly concurrency: number;
+  /** Jobs at once by queue, within `concurrency`. */
+  readonly perQueue?: Readonly<Record<string, number>>;
+  /** Default: host and process. */
+  readonly id?: string;
+  /** Told of what goes wrong outside of jobs, and of jobs that had to be abandoned. */
+  readonly onError?: (error: unknown, doing: string) => void;
+}
+
+interface Running {
+  readonly job: ClaimedJob;
+  readonly handler: Handler;
+  readonly abort: AbortController;
+  readonly startedAt: number;
+  report: { progress?: number; message?: string; stats?: ProcessingStats } | undefined;
+  readonly lines: string[];
+  tokens: number;
+  /** Why it was told to stop; its outcome then no longer matters. */
+  stopped: "cancelled" | "lost" | "shutdown" | undefined;
+  abandon: NodeJS.Timeout | undefined;
+  over: boolean;
+}
+
+type Ending =
+  | { readonly kind: "completed"; readonly result: Payload | null }
+  | { readonly kind: "failed"; readonly error: JobFailure; readonly dataFault: boolean }
+  | { readonly kind: "crashed"; readonly error: JobFailure }
+  | { readonly kind: "released" };
+
+/**
+ * Runs handlers: claims as many jobs as it has free slots, keeps their leases, and tells the engine how they ended.
+ * The same loop for every engine. A slot is free once its handler has settled, so that the end of one job and the
+ * claim of the next travel together.
+ */
+export class Worker {
+  readonly id: string;
+  readonly #queue: JobQueue;
+  readonly #handlers: ReadonlyMap<string, Handler>;
+  readonly #options: WorkerOptions;
+  readonly #running = new Map<string, Running>();
+  readonly #byQueue = new Map<string, number>();
+  /** Ends not yet told to the engine. */
+  #ended: { readonly run: Running; readonly ending: Ending }[] = [];
+  readonly #telling = new Set<Promise<void>>();
+  #claiming: { readonly abort: AbortController; readonly queues: ReadonlySet<string> } | undefined;
+  #turn: NodeJS.Immediate | undefined;
+  #reporting: NodeJS.Timeout | undefined;
+  #timers: NodeJS.Timeout[] = [];
+  #stopListening: () => void = () => undefined;
+  #state: "new" | "running" | "draining" | "stopped" = "new";
+  #idle: (() => void)[] = [];
+  #processed = 0;
+  readonly #delay = monitorEventLoopDelay({ resolution: 20 });
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#queue = options.queue;
+    this.#handlers = new Map(options.handlers.map((handler) => [handler.type.name, handler]));
+    this.id = options.id ?? `${hostname().replaceAll(/[^A-Za-z0-9_.-]/g, "-")}-${process.pid}`;
+  }
+
+  get active(): number {
+    return this.#running.size;
+  }
+
+  start(): void {
+    if (this.#state !== "new") return;
+    this.#state = "running";
+    this.#delay.enable();
+    this.#stopListening = this.#queue.adapter.onStopRequest(({ id, lease, reason }) => {
+      const run = this.#running.get(keyOf(id, lease));
+      if (run !== undefined) this.#stop(run, reason);
+    });
+    this.#every(this.#queue.leaseMs / 3, () => this.#renew());
+    this.#every(HEARTBEAT_MS, () => this.#heartbeat());
+    void this.#heartbeat();
+    this.#wake();
+  }
+
+  /** Claims no more; gives running jobs `graceMs`, then hands back what has not finished. */
+  async drain(graceMs: number): Promise<void> {
+    if (this.#state === "stopped") return;
+    this.#state = "draining";
+    this.#claiming?.abort.abort();
+    await this.#settled(graceMs);
+    for (const run of this.#running.values()) this.#stop(run, "shutdown");
+    // Handlers that heed their signal end at once; the others are handed back over their heads.
+    await this.#settled(Math.min(1000, STOP_GRACE_MS));
+    for (const run of [...this.#running.values()]) this.#end(run, { kind: "released" });
+    while (this.#ended.length > 0 || this.#telling.size > 0) {
+      this.#tell();
+      await Promise.all(this.#telling);
+    }
+    this.#state = "stopped";
+    this.#stopListening();
+    this.#delay.disable();
+    for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#reporting);
+    await this.#queue.adapter
+      .forgetWorker({ tenant: ALL_TENANTS, id: this.id })
+      .catch((error: unknown) => this.#failed(error, "sign off"));
+  }
+
+  #settled(withinMs: number): Promise<void> {
+    if (this.#running.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, withinMs);
+      this.#idle.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #every(ms: number, run: () => Promise<void>): void {
+    const timer = setInterval(() => void run(), ms);
+    timer.unref();
+    this.#timers.push(timer);
+  }
+
+  // ---- the loop
+
+  /** After the callbacks of this turn, so that everything that ended in it goes in one call. */
+  #wake(): void {
+    this.#turn ??= setImmediate(() => {
+      this.#turn = undefined;
+      this.#tell();
+      this.#claim();
+    });
+  }
+
+  #demand(): QueueDemand[] {
+    const { concurrency, perQueue = {} } = this.#options;
+    const free = concurrency - this.#running.size;
+    const demand: QueueDemand[] = [];
+    for (const [queue, handler] of this.#handlers) {
+      const most = Math.min(perQueue[queue] ?? concurrency, handler.concurrency ?? concurrency);
+      const limit = Math.min(free, most - (this.#byQueue.get(queue) ?? 0));
+      if (limit > 0) demand.push({ queue, limit });
+    }
+    return demand;
+  }
+
+  #claim(): void {
+    if (this.#state !== "running") return;
+    const queues = this.#demand();
+    if (this.#claiming !== undefined) {
+      // A waiting claim does not know of a queue that has room only now.
+      const { abort, queues: asked } = this.#claiming;
+      if (queues.some(({ queue }) => !asked.has(queue))) abort.abort();
+      return;
+    }
+    if (queues.length === 0) return;
+    const abort = new AbortController();
+    this.#claiming = { abort, queues: new Set(queues.map(({ queue }) => queue)) };
+    this.#queue.adapter
+      .claim({
+        tenant: ALL_TENANTS,
+        queues,
+        limit: Math.min(1000, this.#options.concurrency - this.#running.size),
+        worker: this.id,
+        leaseMs: this.#queue.leaseMs,
+        inProcess: true,
+        timeoutFrom: "start",
+        waitMs: CLAIM_WAIT_MS,
+        signal: abort.signal,
+      })
+      .then(
+        (jobs) => {
+          this.#claiming = undefined;
+          for (const job of jobs) this.#begin(job);
+          this.#wake();
+        },
+        (error: unknown) => {
+          this.#claiming = undefined;
+          this.#failed(error, "claim jobs");
+          setTimeout(() => this.#wake(), STORE_RETRY_MS).unref();
+        },
+      );
+  }
+
+  #begin(job: ClaimedJob): void {
+    const handler = this.#handlers.get(job.queue) as Handler;
+    const run: Running = {
+      job,
+      handler,
+      abort: new AbortController(),
+      startedAt: job.startedAt ?? this.#queue.clock.now(),
+      report: undefined,
+      lines: [],
+      tokens: 0,
+      stopped: undefined,
+      abandon: undefined,
+      over: false,
+    };
+    this.#running.set(keyOf(job.id, job.lease), run);
+    this.#byQueue.set(job.queue, (this.#byQueue.get(job.queue) ?? 0) + 1);
+    this.#run(run).then(
+      (ending) => this.#end(run, ending),
+      (error: unknown) => this.#end(run, endingOf(error)),
+    );
+  }
+
+  async #run(run: Running): Promise<Ending> {
+    const { job, handler } = run;
+    const { type } = handler;
+    const { payloads } = this.#queue;
+    const text = typeof job.data === "string" ? job.data : await payloads.read(job.data);
+    const parsed = type.data.safeParse(JSON.parse(text));
+    if (!parsed.success) {
+      const [issue] = validationIssues(parsed.error);
+      throw new HandlerError("INVALID_DATA", `${issue?.field}: ${issue?.message}`, { dataFault: true });
+    }
+    const value = await handler.run({
+      data: parsed.data as never,
+      signal: run.abort.signal,
+      attempt: job.attemptsMade + 1,
+      job: { id: job.id, tenant: job.tenant, queue: job.queue, name: job.name },
+      progress: (report) => this.#progress(run, report),
+      log: (line) => this.#log(run, line),
+      spend: (tokens) => void (run.tokens += Math.max(0, Math.round(tokens))),
+    });
+    if (run.over) return { kind: "released" };
+    const checked = type.result.safeParse(value);
+    if (!checked.success) {
+      const [issue] = validationIssues(checked.error, "result");
+      throw new HandlerError("INVALID_RESULT", `The handler's result is wrong: ${issue?.field}: ${issue?.message}`);
+    }
+    return { kind: "completed", result: await payloads.keep(encodeJson(checked.data, "result")) };
+  }
+
+  /** The handler has settled, or is given up. */
+  #end(run: Running, ending: Ending): void {
+    if (run.over) return;
+    run.over = true;
+    clearTimeout(run.abandon);
+    const { job } = run;
+    this.#running.delete(keyOf(job.id, job.lease));
+    this.#byQueue.set(job.queue, (this.#byQueue.get(job.queue) ?? 1) - 1);
+    if (this.#running.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    if (ending.kind === "completed" || ending.kind === "failed") this.#processed++;
+    // The engine has ended a lost run already.
+    if (run.stopped !== "lost") {
+      const handedBack = run.stopped === "shutdown" && ending.kind === "failed";
+      this.#ended.push({ run, ending: handedBack ? { kind: "released" } : ending });
+    }
+    this.#wake();
+  }
+
+  #stop(run: Running, reason: "cancelled" | "lost" | "shutdown"): void {
+    if (run.stopped !== undefined) return;
+    run.stopped = reason;
+    run.abort.abort(new HandlerError(reason.toUpperCase(), `The job was told to stop: ${reason}`));
+    run.abandon = setTimeout(() => {
+      this.#failed(
+        new Error(`Its handler did not stop within ${STOP_GRACE_MS} ms`),
+        `stop job ${run.job.id} of ${run.job.queue}`,
+      );
+      this.#end(run, { kind: "released" });
+    }, STOP_GRACE_MS);
+    run.abandon.unref();
+  }
+
+  // ---- telling the engine
+
+  #tell(): void {
+    const ended = this.#ended;
+    if (ended.length === 0) return;
+    this.#ended = [];
+    const telling = this.#tellEngine(ended).finally(() => this.#telling.delete(telling));
+    this.#telling.add(telling);
+  }
+
+  async #tellEngine(ended: readonly { run: Running; ending: Ending }[]): Promise<void> {
+    const { adapter, clock } = this.#queue;
+    const tenant = ALL_TENANTS;
+    const calls: Promise<void>[] = [];
+    const ref = ({ job }: Running) => ({ id: job.id, lease: job.lease });
+    for (const { run } of ended) {
+      if (run.lines.length > 0) calls.push(this.#sendLog(run));
+      if (run.report !== undefined) calls.push(this.#sendReports([run]));
+    }
+    const completed: Parameters<typeof adapter.complete>[0]["runs"][number][] = [];
+    const failed: Parameters<typeof adapter.fail>[0]["runs"][number][] = [];
+    const released: { id: number; lease: string }[] = [];
+    for (const { run, ending } of ended) {
+      const { job, handler } = run;
+      if (ending.kind === "completed") {
+        const tokens = run.tokens === 0 ? {} : { tokens: run.tokens };
+        completed.push({ ...ref(run), result: ending.result, ...tokens });
+      } else if (ending.kind === "failed") {
+        const { error, dataFault } = ending;
+        const { retryableErrors } = handler.type.defaults;
+        const attempt = job.attemptsMade + 1;
+        const { retryAt } = decideRetry({
+          attemptsMade: attempt,
+          maxAttempts: job.maxAttempts,
+          backoffMs: job.backoffMs,
+          now: clock.now(),
+          failure: { ...error, dataFault },
+          ...(retryableErrors === undefined ? {} : { retryableErrors }),
+        });
+        failed.push({ ...ref(run), error, retryAt, attempt });
+      } else if (ending.kind === "crashed") {
+        const { error } = ending;
+        const runs = [ref(run)];
+        calls.push(this.#surely(() => adapter.release({ tenant, runs, crashed: error })));
+      } else {
+        released.push(ref(run));
+      }
+    }
+    if (completed.length > 0) {
+      calls.push(this.#surely(() => adapter.complete({ tenant, runs: completed })));
+    }
+    if (failed.length > 0) calls.push(this.#surely(() => adapter.fail({ tenant, runs: failed })));
+    if (released.length > 0) {
+      calls.push(this.#surely(() => adapter.release({ tenant, runs: released })));
+    }
+    await Promise.all(calls);
+  }
+
+  /** Tells an end until the store takes it or the leases are over anyway. */
+  async #surely(tell: () => Promise<readonly unknown[]>): Promise<void> {
+    const giveUpAt = Date.now() + this.#queue.leaseMs;
+    for (;;) {
+      try {
+        for (const outcome of await tell()) {
+          // The run was ended by others meanwhile: what they decided stands.
+          if (outcome instanceof QueueError) this.#failed(outcome, "end a run");
+        }
+        return;
+      } catch (error) {
+        this.#failed(error, "end runs");
+        const hopeless = !(error instanceof QueueError) || error.code !== "UNAVAILABLE";
+        if (hopeless || Date.now() > giveUpAt || this.#state === "stopped") return;
+        await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS));
+      }
+    }
+  }
+
+  #progress(run: Running, report: ProgressReport): void {
+    if (run.over) return;
+    const { items, message } = report;
+    const progress = report.progress ?? (items === undefined ? undefined : percent(items));
+    run.report = {
+      ...run.report,
+      ...(progress === undefined ? {} : { progress: Math.min(100, Math.max(0, progress)) }),
+      ...(message === undefined ? {} : { message: message.toWellFormed().slice(0, MAX_LOG_LINE) }),
+      ...(items === undefined
+        ? {}
+        : { stats: processingStats(items, run.startedAt, this.#queue.clock.now()) }),
+    };
+    this.#planReports();
+  }
+
+  #log(run: Running, line: string): void {
+    if (run.over) return;
+    if (run.lines.length < 1000) run.lines.push(line.toWellFormed().slice(0, MAX_LOG_LINE));
+    this.#planReports();
+  }
+
+  #planReports(): void {
+    this.#reporting ??= setTimeout(() => {
+      this.#reporting = undefined;
+      const runs = [...this.#running.values()];
+      void this.#sendReports(runs.filter((run) => run.report !== undefined));
+      for (const run of runs) if (run.lines.length > 0) void this.#sendLog(run);
+    }, REPORT_MS);
+  }
+
+  async #sendReports(runs: readonly Running[]): Promise<void> {
+    const { adapter, leaseMs } = this.#queue;
+    const reports = runs.map((run) => {
+      const report = { id: run.job.id, lease: run.job.lease, ...run.report };
+      run.report = undefined;
+      return report;
+    });
+    if (reports.length === 0) return;
+    await adapter
+      .progress({ tenant: ALL_TENANTS, reports, leaseMs })
+      .catch((error: unknown) => this.#failed(error, "report progress"));
+  }
+
+  async #sendLog(run: Running): Promise<void> {
+    const { id, lease } = run.job;
+    const lines = run.lines.splice(0);
+    await this.#queue.adapter
+      .log({ tenant: ALL_TENANTS, run: { id, lease }, lines })
+      .catch((error: unknown) => this.#failed(error, "write a job's log"));
+  }
+
+  async #renew(): Promise<void> {
+    const runs = [...this.#running.values()];
+    if (runs.length === 0) return;
+    const { adapter, leaseMs } = this.#queue;
+    try {
+      const outcomes = await adapter.renew({
+        tenant: ALL_TENANTS,
+        runs: runs.map(({ job }) => ({ id: job.id, lease: job.lease })),
+        leaseMs,
+      });
+      outcomes.forEach((outcome, i) => {
+        if (outcome instanceof QueueError) this.#stop(runs[i] as Running, "lost");
+      });
+    } catch (error) {
+      this.#failed(error, "renew leases");
+    }
+  }
+
+  async #heartbeat(): Promise<void> {
+    const eventLoopLagMs = Number.isNaN(this.#delay.mean) ? 0 : this.#delay.mean / 1e6;
+    this.#delay.reset();
+    await this.#queue.adapter
+      .heartbeatWorker({
+        id: this.id,
+        tenant: ALL_TENANTS,
+        queues: [...this.#handlers.keys()],
+        concurrency: this.#options.concurrency,
+        jobsProcessed: this.#processed,
+        active: this.#running.size,
+        memoryBytes: process.memoryUsage.rss(),
+        eventLoopLagMs,
+      })
+      .catch((error: unknown) => this.#failed(error, "send a heartbeat"));
+  }
+
+  #failed(error: unknown, doing: string): void {
+    this.#options.onError?.(error, doing);
+  }
+}
+
+function keyOf(id: number, lease: string): string {
+  return `${id} ${lease}`;
+}
+
+function percent(items: NonNullable<ProgressReport["items"]>): number {
+  return items.total === 0 ? 100 : Math.min(100, (items.processed / items.total) * 100);
+}
+
+/** What a handler's rejection means for its job. */
+function endingOf(error: unknown): Ending {
+  if (error instanceof HandlerCrash) {
+    return { kind: "crashed", error: { code: "crashed", message: error.message } };
+  }
+  const known = error instanceof Error ? error : new Error(String(error));
+  const code = known instanceof HandlerError ? known.code : (known as NodeJS.ErrnoException).code;
+  const stage = known instanceof HandlerError ? known.stage : undefined;
+  return {
+    kind: "failed",
+    dataFault: known instanceof HandlerError && known.dataFault,
+    error: {
+      message: known.message.toWellFormed().slice(0, MAX_LOG_LINE),
+      ...(typeof code === "string" ? { code } : {}),
+      ...(stage === undefined ? {} : { stage }),
+      ...(known.stack === undefined ? {} : { stack: known.stack.toWellFormed().slice(0, MAX_STACK) }),
+    },
+  };
+}

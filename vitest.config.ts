@@ -1,0 +1,20 @@
+import { configDefaults, defineConfig } from "vitest/config";
+
+const source = "@jobyard/source";
+const long = process.env["JOBYARD_LONG"] === "1";
+
+export default defineConfig({
+  resolve: { conditions: [source] },
+  ssr: {
+    resolve: { conditions: [source], externalConditions: [source] },
+  },
+  test: {
+    include: ["packages/*/{src,test}/**/*.test.ts", "apps/*/{src,test}/**/*.test.ts"],
+    exclude: [...configDefaults.exclude, ...(long ? [] : ["**/*.long.test.ts"])],
+    pool: "forks",
+    // For threads and child processes that tests start: those load our packages without Vite.
+    execArgv: ["--conditions=@jobyard/source"],
+    testTimeout: long ? 600_000 : 20_000,
+    hookTimeout: 30_000,
+  },
+});
