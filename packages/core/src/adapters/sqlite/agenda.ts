@@ -13,7 +13,7 @@ export const Due = {
 } as const;
 
 /**
- * All that happens at a later time, in one heap behind one timer. Entries are hints: whoever takes one checks it
+ * All that happens at a later time, in one heap behind one timer; at the same moment, by key. Entries are hints: whoever takes one checks it
  * against the job's row, so nothing is ever removed early. 17 bytes an entry.
  */
 export class Agenda {
@@ -40,7 +40,7 @@ export class Agenda {
     let slot = this.size++;
     while (slot > 0) {
       const parent = (slot - 1) >> 1;
-      if ((this.#at[parent] as number) <= at) break;
+      if (!this.#before(at, key, parent)) break;
       this.#move(parent, slot);
       slot = parent;
     }
@@ -65,8 +65,13 @@ export class Agenda {
     for (;;) {
       let child = 2 * slot + 1;
       if (child >= last) break;
-      if (child + 1 < last && (this.#at[child + 1] as number) < (this.#at[child] as number)) child++;
-      if (at <= (this.#at[child] as number)) break;
+      if (
+        child + 1 < last &&
+        this.#before(this.#at[child + 1] as number, this.#key[child + 1] as number, child)
+      ) {
+        child++;
+      }
+      if (this.#before(at, key, child)) break;
       this.#move(child, slot);
       slot = child;
     }
@@ -90,6 +95,11 @@ export class Agenda {
       this.#armedFor = Infinity;
       this.#onDue();
     });
+  }
+
+  #before(at: number, key: number, other: number): boolean {
+    const otherAt = this.#at[other] as number;
+    return at < otherAt || (at === otherAt && key < (this.#key[other] as number));
   }
 
   #set(slot: number, at: number, key: number, kind: number): void {

@@ -121,6 +121,12 @@ export class EventLog {
         ...this.#extra[slot],
       });
     }
-    if (events.length > 0) subscription.onEvents(events);
+    if (events.length === 0) return;
+    try {
+      subscription.onEvents(events);
+    } catch (error) {
+      // A careless reader must not harm the others, nor the call whose events these are.
+      process.emitWarning(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 }

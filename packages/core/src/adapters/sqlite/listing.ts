@@ -36,7 +36,7 @@ export class Listing {
     this.#db = db;
   }
 
-  ids(filter: JobFilter, page: Page, lanes: readonly Lane[], active: Iterable<number>): number[] {
+  ids(filter: JobFilter, page: Page, lanes: readonly Lane[], active: readonly number[]): number[] {
     const states = filter.states;
     const onJob = [...jobConditions(filter), ...pageConditions(page)];
     const limit = `ORDER BY id ${page.order === "asc" ? "ASC" : "DESC"} LIMIT ? OFFSET ?`;
@@ -61,7 +61,7 @@ export class Listing {
     return this.#column(`${sql} ${limit}`, [...parts.flatMap((p) => p.values), ...window]);
   }
 
-  counts(filter: JobFilter, lanes: readonly Lane[], active: Iterable<number>): StateCounts {
+  counts(filter: JobFilter, lanes: readonly Lane[], active: readonly number[]): StateCounts {
     const counts = noCounts();
     const { states } = filter;
     if (labelOf(filter) === undefined && jobConditions(filter).length === 0) {
@@ -72,7 +72,7 @@ export class Listing {
       const everything = this.#everywhere(filter, lanes, active, jobConditions(filter));
       const rows = this.#db
         .prepare(`SELECT ${stateExpression} state, count(*) n ${everything.sql} GROUP BY 1`)
-        .all(JSON.stringify([...active]), ...everything.values);
+        .all(JSON.stringify(active), ...everything.values);
       for (const state of Object.keys(counts) as JobState[]) {
         counts[state] = Number(rows.find((row) => row["state"] === stateNumbers[state])?.["n"] ?? 0);
       }
@@ -87,7 +87,7 @@ export class Listing {
   #everywhere(
     filter: JobFilter,
     lanes: readonly Lane[],
-    active: Iterable<number>,
+    active: readonly number[],
     onJob: readonly Condition[],
   ): Condition {
     const label = labelOf(filter);
@@ -110,7 +110,7 @@ export class Listing {
       conditions.push({
         sql: `${stateExpression} IN (SELECT value FROM json_each(?))`,
         values: [
-          JSON.stringify([...active]),
+          JSON.stringify(active),
           JSON.stringify(filter.states.map((state) => stateNumbers[state])),
         ],
       });
@@ -135,13 +135,13 @@ const stateExpression = `CASE WHEN f.phase IS NOT NULL THEN f.phase
 
 function openCondition(
   wanted: (state: JobState) => boolean,
-  active: Iterable<number>,
+  active: readonly number[],
 ): Condition | undefined {
   const states = (Object.keys(stateNumbers) as JobState[]).filter((s) => wanted(s) && !isFinished(s));
   if (states.length === 0) return undefined;
   if (states.length === 4) return { sql: "1", values: [] };
   const alternatives: Condition[] = [];
-  const ids = (): string => JSON.stringify([...active]);
+  const ids = (): string => JSON.stringify(active);
   for (const state of states) {
     if (state === "active") {
       alternatives.push({ sql: "x.id IN (SELECT value FROM json_each(?))", values: [ids()] });

@@ -188,26 +188,28 @@ export class Rollups {
     const peaks = new Map<string, number>();
     if (lanes.length > 1 && groupBy !== "queue") {
       for (const row of query("").all(JSON.stringify(typedLanes), ...values)) {
-        peaks.set(String(row["key"]), Number(row["peak"]));
+        peaks.set(String(row["key"]), Number(row["peak"] ?? 0));
       }
     }
-    return found.map((row) => {
-      const completed = Number(row["completed"]);
+    // Ungrouped, there is a row of nothing where nothing happened.
+    const rows = found.length === 0 && groupBy === undefined ? [{ key: "" }] : found;
+    return rows.map((row: Record<string, unknown>) => {
+      const completed = Number(row["completed"] ?? 0);
       const k = String(row["key"]);
       return {
         key: groupBy === "level" ? (levels[Number(k)] as string) : k,
-        added: Number(row["added"]),
+        added: Number(row["added"] ?? 0),
         completed,
-        failed: Number(row["failed"]),
-        cancelled: Number(row["cancelled"]),
-        retried: Number(row["retried"]),
-        stalled: Number(row["stalled"]),
+        failed: Number(row["failed"] ?? 0),
+        cancelled: Number(row["cancelled"] ?? 0),
+        retried: Number(row["retried"] ?? 0),
+        stalled: Number(row["stalled"] ?? 0),
         durationAvg: completed === 0 ? null : Number(row["duration_sum"]) / completed,
-        durationMin: row["duration_min"] as number | null,
-        durationMax: row["duration_max"] as number | null,
+        durationMin: (row["duration_min"] ?? null) as number | null,
+        durationMax: (row["duration_max"] ?? null) as number | null,
         waitAvg: completed === 0 ? null : Number(row["wait_sum"]) / completed,
-        tokens: Number(row["tokens"]),
-        peakConcurrency: Math.max(Number(row["peak"]), peaks.get(k) ?? 0),
+        tokens: Number(row["tokens"] ?? 0),
+        peakConcurrency: Math.max(Number(row["peak"] ?? 0), peaks.get(k) ?? 0),
       };
     });
   }

@@ -60,6 +60,14 @@ const DUE_STEP = 500;
 /** The queue of the lane that stands for a tenant's typed queues together. */
 const TYPED_QUEUES = "";
 
+/** A claim being made. */
+interface Taken {
+  readonly params: ClaimParams;
+  claim: Claim | undefined;
+  readonly runs: Run[];
+  readonly jobs: ClaimedJob[];
+}
+
 export interface Waiter {
   readonly params: ClaimParams;
   /** Takes the jobs; they may be used once the transaction is on disk. */
@@ -204,7 +212,12 @@ export class Store {
     for (const id of JSON.parse(String(row["ids"])) as number[]) {
       const open = this.#readOpen(id);
       if (open === undefined || open.phase !== Phase.ready || open.over >= no) continue;
+      const { lane } = open;
       const run = this.#begin(open, claim, claim.at, tx.now);
+      lane.counts.waiting--;
+      lane.counts.active++;
+      if (lane.typed) this.#typedRuns(lane, 1);
+      if (open.report !== null) Object.assign(run, JSON.parse(open.report));
       run.stop = open.stop;
       if (claim.inProcess) stopped.push(run);
     }
@@ -399,7 +412,16 @@ export class Store {
   ): OpenRow {
     const { dependsOn } = spec;
     let pending = siblings.length;
-    for (const parent of dependsOn) if (this.#isPending(parent, spec.tenant)) pending++;
+    const hopeless: number[] = [];
+    for (const parent of dependsOn) {
+      const progress = this.#progressOf(parent, spec.tenant);
+      if (progress === "never") hopeless.push(parent);
+      else if (progress === "pending") pending++;
+    }
+    if (hopeless.length > 0) {
+      const what = `Jobs to depend on were not found, or were cancelled: ${hopeless.join(", ")}`;
+      throw new QueueError("DEPENDENCY_NOT_FOUND", what, { ids: hopeless });
+    }
     const lane = this.laneFor(tx, spec.tenant, spec.queue, spec.typed);
     if (spec.uniqueKey !== null) {
       const key = `${lane.no} ${spec.uniqueKey}`;
@@ -432,24 +454,14 @@ export class Store {
     };
   }
 
-  /** Whether a job to depend on has yet to complete. */
-  #isPending(parent: number, tenant: string): boolean {
+  /** How far a job to depend on is. */
+  #progressOf(parent: number, tenant: string): "done" | "pending" | "never" {
     const found = this.#sql.findState.get(parent);
     const lane = found === undefined ? undefined : this.lanes.get(Number(found["lane"]));
-    if (lane === undefined || lane.tenant !== tenant) {
-      throw new QueueError("DEPENDENCY_NOT_FOUND", `Job ${parent} to depend on was not found`, {
-        ids: [parent],
-      });
-    }
+    if (lane === undefined || lane.tenant !== tenant) return "never";
     const phase = found?.["finished"] as FinishedPhase | null;
-    if (phase === Phase.cancelled) {
-      throw new QueueError(
-        "DEPENDENCY_NOT_FOUND",
-        `Job ${parent} to depend on was cancelled and will never complete`,
-        { ids: [parent] },
-      );
-    }
-    return phase !== Phase.completed;
+    if (phase === Phase.cancelled) return "never";
+    return phase === Phase.completed ? "done" : "pending";
   }
 
   /** The job is in the tables: everything that hangs on it. */
@@ -502,7 +514,7 @@ export class Store {
     return row;
   }
 
-  #readOpen(id: number): (OpenRow & { stop: string | null }) | undefined {
+  #readOpen(id: number): RevivedRow | undefined {
     const found = this.#sql.getOpen.get(id) as unknown as OpenTuple | undefined;
     if (found === undefined) return undefined;
     const lane = this.lanes.get(found[1]);
@@ -527,16 +539,16 @@ export class Store {
     return toJob(openRow(found, lane), data, undefined, finished);
   }
 
-  activeIds(): Iterable<number> {
-    return this.#active.keys();
+  activeIds(): number[] {
+    return [...this.#active.keys()];
   }
 
   // ---- work
 
   claim(tx: Transaction, params: ClaimParams): readonly ClaimedJob[] {
     const { queues, tenant } = params;
-    const now = tx.now;
-    const rows: OpenRow[] = [];
+    const taken: Taken = { params, claim: undefined, runs: [], jobs: [] };
+    const { jobs } = taken;
     // Queues in question and what they may still give.
     let sources: { readonly ring: Iterable<Lane>; left: number }[] = [];
     const add = (queue: string, ring: ReadonlySet<Lane> | undefined, left: number): void => {
@@ -563,9 +575,9 @@ export class Store {
       const first = this.#turn++ % sources.length;
       sources = [...sources.slice(first), ...sources.slice(0, first)];
     }
-    while (sources.length > 0 && rows.length < params.limit) {
+    while (sources.length > 0 && jobs.length < params.limit) {
       for (const source of sources) {
-        if (rows.length >= params.limit) break;
+        if (jobs.length >= params.limit) break;
         const turn = nextInTurn(source.ring);
         if (turn === undefined) {
           source.left = 0;
@@ -573,71 +585,65 @@ export class Store {
         }
         const { lane, alone } = turn;
         // Lanes take turns one job at a time; a lane without rivals gives all it can.
-        const most = Math.min(params.limit - rows.length, source.left);
-        const taken = this.#take(lane, alone && sources.length === 1 ? most : 1, rows, now);
+        const most = Math.min(params.limit - jobs.length, source.left);
+        const count = this.#take(tx, lane, alone && sources.length === 1 ? most : 1, taken);
         this.lanes.toBack(lane);
-        source.left = taken === 0 ? 0 : source.left - taken;
+        source.left = count === 0 ? 0 : source.left - count;
       }
       sources = sources.filter((source) => source.left > 0);
     }
-    return rows.length === 0 ? [] : this.#hand(tx, params, rows);
+    if (taken.claim !== undefined) this.#record(tx, taken.claim, taken.runs);
+    return jobs;
   }
 
-  /** Takes up to `most` waiting jobs off a lane's order. */
-  #take(lane: Lane, most: number, rows: OpenRow[], now: number): number {
+  /** Makes up to `most` waiting jobs of a lane runs of the claim; answers how many. */
+  #take(tx: Transaction, lane: Lane, most: number, taken: Taken): number {
+    const { now } = tx;
     this.#touch(lane);
     const left = Math.min(most, startsLeft(lane, now));
-    let taken = 0;
-    while (taken < left && lane.ready.pop()) {
+    let count = 0;
+    while (count < left && lane.ready.pop()) {
       const { id, ord } = popped;
       if (this.#active.has(id)) continue;
       const row = this.#uncache(id) ?? this.#readOpen(id);
       // Whatever left the order otherwise (cancelled, expired, requeued elsewhere) left its entry behind.
-      if (row === undefined || row.phase !== Phase.ready || row.ord !== ord || row.lane !== lane) continue;
-      rows.push(row);
-      taken++;
+      if (row === undefined || row.phase !== Phase.ready || row.ord !== ord) continue;
+      count++;
       lane.counts.waiting--;
       lane.counts.active++;
-      if (lane.rateLimit !== null) {
-        if (now >= lane.windowEnd) {
-          lane.windowEnd = now + RATE_WINDOW_MS;
-          lane.windowStarts = 0;
-        }
-        lane.windowStarts++;
-        if (lane.windowStarts === lane.rateLimit) this.agenda.add(lane.windowEnd, Due.lane, lane.no);
-      }
-    }
-    if (lane.counts.waiting === 0) lane.ready.clear();
-    this.#refresh(lane, now);
-    return taken;
-  }
-
-  /** Makes taken rows runs of a new claim. */
-  #hand(tx: Transaction, params: ClaimParams, rows: readonly OpenRow[]): ClaimedJob[] {
-    const { now } = tx;
-    const no = this.#newId();
-    const claim: Claim = {
-      no,
-      lease: leaseOf(no),
-      worker: params.worker,
-      inProcess: params.inProcess,
-      timeoutFrom: params.timeoutFrom,
-      leaseMs: params.leaseMs,
-      at: now,
-      left: 0,
-    };
-    const runs: Run[] = [];
-    const jobs: ClaimedJob[] = [];
-    for (const row of rows) {
+      if (lane.rateLimit !== null) this.#countStart(lane, lane.rateLimit, now);
+      const claim = (taken.claim ??= this.#newClaim(taken.params, now));
       const { data } = row;
       row.data = "";
       const run = this.#begin(row, claim, now, now);
-      runs.push(run);
-      jobs.push(Object.assign(toJob(row, data, run), { lease: claim.lease }));
-      this.events.add("job.started", row.lane, row.id, now);
-      if (row.lane.typed) this.#typedRuns(row.lane, 1);
-      else this.rollups.active(row.lane.no, row.lane.counts.active);
+      taken.runs.push(run);
+      taken.jobs.push(Object.assign(toJob(row, data, run), { lease: claim.lease }));
+      this.events.add("job.started", lane, id, now);
     }
+    if (lane.typed) this.#typedRuns(lane, count);
+    if (count > 0) this.rollups.active(lane.no, lane.counts.active);
+    if (lane.counts.waiting === 0) lane.ready.clear();
+    this.#refresh(lane, now);
+    return count;
+  }
+
+  #countStart(lane: Lane, rateLimit: number, now: number): void {
+    if (now >= lane.windowEnd) {
+      lane.windowEnd = now + RATE_WINDOW_MS;
+      lane.windowStarts = 0;
+    }
+    lane.windowStarts++;
+    if (lane.windowStarts === rateLimit) this.agenda.add(lane.windowEnd, Due.lane, lane.no);
+  }
+
+  #newClaim(params: ClaimParams, now: number): Claim {
+    const { worker, inProcess, timeoutFrom, leaseMs } = params;
+    const no = this.#newId();
+    return { no, lease: leaseOf(no), worker, inProcess, timeoutFrom, leaseMs, at: now, left: 0 };
+  }
+
+  /** Writes a claim down. */
+  #record(tx: Transaction, claim: Claim, runs: readonly Run[]): void {
     tx.onRollback(() => {
       for (const run of runs) {
         this.#end(run);
@@ -646,26 +652,16 @@ export class Store {
         lane.ready.push(priority, ord, id);
       }
     });
-    this.#sql.insertClaim.run(
-      no,
-      params.worker,
-      params.inProcess ? 1 : 0,
-      params.timeoutFrom,
-      params.leaseMs,
-      now,
-      JSON.stringify(rows.map((row) => row.id)),
-    );
-    return jobs;
+    const { no, worker, inProcess, timeoutFrom, leaseMs, at } = claim;
+    const ids = JSON.stringify(runs.map((run) => run.row.id));
+    this.#sql.insertClaim.run(no, worker, inProcess ? 1 : 0, timeoutFrom, leaseMs, at, ids);
   }
 
   #typedRuns(lane: Lane, change: number): void {
     const typed = this.#typedActive.get(lane.tenant);
     if (typed === undefined) return;
     typed.runs += change;
-    if (change > 0) {
-      this.rollups.active(typed.laneNo, typed.runs);
-      this.rollups.active(lane.no, lane.counts.active);
-    }
+    if (change > 0) this.rollups.active(typed.laneNo, typed.runs);
   }
 
   #begin(row: OpenRow, claim: Claim, from: number, now: number): Run {
@@ -765,6 +761,8 @@ export class Store {
     const ended: { readonly row: OpenRow; readonly finished: FinishedRow }[] = [];
     const outcomes = runs.map((ref) =>
       attempt((): true => {
+        // Asked for twice: the second must find the job as the first left it.
+        if (ended.length > 0 && !this.#active.has(ref.id)) this.#finish(tx, ended.splice(0));
         const run = this.#run(tenant, ref, tx.now);
         if (run.stop !== null) {
           this.#cancelRun(tx, run);
@@ -1245,6 +1243,7 @@ export class Store {
         const { timeoutMs } = run.row.options;
         if (timeoutMs !== null && run.claim.timeoutFrom === "progress") run.timeoutAt = tx.now + timeoutMs;
         this.#renewed(run, tx.now, leaseMs);
+        this.#sql.reportOpen.run(encodeReport(run), run.row.lane.no, run.row.id);
         this.events.add("job.progress", run.row.lane, run.row.id, tx.now, {
           progress: run.progress,
           message: run.message,
@@ -1466,7 +1465,7 @@ function* labels(options: OpenRow["options"]): Generator<readonly [kind: string,
   if (options.batch !== null) yield ["batch", options.batch];
 }
 
-/** Columns 0 to 5 are the job's, 6 to 14 the open row's. */
+/** Columns 0 to 5 are the job's, 6 to 15 the open row's. */
 type OpenTuple = readonly [
   id: number,
   lane: number,
@@ -1483,6 +1482,7 @@ type OpenTuple = readonly [
   error: string | null,
   over: number,
   stop: string | null,
+  report: string | null,
 ];
 
 /** An open row's columns, null when it is finished, then the finished row's, null when it is open. */
@@ -1500,7 +1500,10 @@ type JobTuple = readonly [
   report: string | null,
 ];
 
-function openRow(row: OpenTuple | JobTuple, lane: Lane): OpenRow & { stop: string | null } {
+/** With what matters only when a run outlived the process that served it. */
+type RevivedRow = OpenRow & { readonly stop: string | null; readonly report: string | null };
+
+function openRow(row: OpenTuple | JobTuple, lane: Lane): RevivedRow {
   return {
     id: row[0],
     lane,
@@ -1510,36 +1513,37 @@ function openRow(row: OpenTuple | JobTuple, lane: Lane): OpenRow & { stop: strin
     data: row[5],
     phase: row[6],
     ord: row[7] ?? row[0],
-    runAt: row[8] ?? row[16] ?? row[3],
+    runAt: row[8] ?? row[17] ?? row[3],
     expireAt: row[9],
     attempts: row[10],
     crashes: row[11],
     error: row[12],
     over: row[13],
     stop: row[14],
+    report: row[15],
   };
 }
 
 function finishedRow(row: JobTuple): FinishedRow | undefined {
-  const phase = row[15];
+  const phase = row[16];
   if (phase === null) return undefined;
   return {
     phase,
-    startedAt: row[17],
-    finishedAt: row[18],
-    attempts: row[19],
-    crashes: row[20],
-    worker: row[21],
-    result: row[22],
-    error: row[23],
-    report: row[24],
+    startedAt: row[18],
+    finishedAt: row[19],
+    attempts: row[20],
+    crashes: row[21],
+    worker: row[22],
+    result: row[23],
+    error: row[24],
+    report: row[25],
   };
 }
 
 function prepare(db: DatabaseSync) {
   const jobColumns = "j.id, j.lane, j.priority, j.created_at, j.options, j.data";
   const openColumns =
-    "o.phase, o.ord, o.run_at, o.expire_at, o.attempts, o.crashes, o.error, o.over, o.stop";
+    "o.phase, o.ord, o.run_at, o.expire_at, o.attempts, o.crashes, o.error, o.over, o.stop, o.report";
   const finishedColumns =
     "f.phase, f.run_at, f.started_at, f.finished_at, f.attempts, f.crashes, f.worker, f.result, f.error, f.report";
   const ofFinished = "f.lane = j.lane AND f.phase IN (3, 4, 5) AND f.id = j.id";
@@ -1572,9 +1576,10 @@ function prepare(db: DatabaseSync) {
       `SELECT j.lane, f.phase finished FROM job j LEFT JOIN finished_job f ON ${ofFinished} WHERE j.id = ?`,
     ),
     updateOpen: one(
-      `UPDATE open_job SET phase = ?, ord = ?, run_at = ?, attempts = ?, crashes = ?, error = ?, over = ?, stop = NULL
+      `UPDATE open_job SET phase = ?, ord = ?, run_at = ?, attempts = ?, crashes = ?, error = ?, over = ?, stop = NULL, report = NULL
        WHERE lane = ? AND id = ?`,
     ),
+    reportOpen: one("UPDATE open_job SET report = ? WHERE lane = ? AND id = ?"),
     stopOpen: one("UPDATE open_job SET stop = ? WHERE lane = ? AND id = ?"),
     deleteOpen: one("DELETE FROM open_job WHERE lane = ? AND id = ?"),
     deleteOpenRange: one("DELETE FROM open_job WHERE lane = ? AND id BETWEEN ? AND ?"),

@@ -31,6 +31,7 @@ import { describeWorkers } from "./workers.ts";
 export type { Engine, EngineFactory } from "./engine.ts";
 
 export function describeAdapter(name: string, factory: EngineFactory): void {
+  // oxlint-disable-next-line vitest/valid-title -- the caller's
   describe(name, () => {
     describeSubmit(factory);
     describeOrder(factory);

@@ -5,6 +5,7 @@
  * Moments are kept apart so that nothing depends on who is first: calls happen at multiples of 50 ms, delays are
  * multiples of 100, leases, timeouts and ttls run out 25 ms off those.
  */
+/* oxlint-disable vitest/no-standalone-expect, vitest/expect-expect -- one test, told in many methods */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
@@ -23,7 +24,8 @@ import { holds, PROPERTY_TIMEOUT_MS } from "./property.ts";
 
 const STEP_MS = 50;
 const LEASE_MS = 1025;
-const TIMEOUT_BACKOFF_MS = 130;
+/** Once and twice over, it does not matter to the step at which it is over whether it began on time or a step's end. */
+const TIMEOUT_BACKOFF_MS = 140;
 const queues = ["a", "b"] as const;
 
 interface AddOp {
@@ -65,7 +67,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
     }),
   },
   {
-    weight: 8,
+    weight: 10,
     arbitrary: fc.record({
       kind: fc.constant("claim"),
       queue,
@@ -94,7 +96,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant("release"), pick, crashed: fc.boolean() }),
   },
   {
-    weight: 3,
+    weight: 2,
     arbitrary: fc.record({ kind: fc.constant("cancel"), pick, running: fc.boolean() }),
   },
   {
@@ -561,7 +563,7 @@ export function describeModel(factory: EngineFactory): void {
     it(
       "are the same for the engine and the model",
       async () => {
-        const history = fc.array(op, { minLength: 1, maxLength: 60, size: "max" });
+        const history = fc.array(op, { minLength: 30, maxLength: 90, size: "max" });
         await holds(factory, history, async (driver, ops) => {
           const recorder = await driver.record();
           const comparison = new Comparison(driver);

@@ -113,6 +113,22 @@ export function describeOrder(factory: EngineFactory): void {
       expect(await d.drain()).toEqual([urgent, first, alsoFirst, second]);
     });
 
+    it("keeps the order of many that became ready at the same moments", async () => {
+      const delays = Array.from({ length: 200 }, (_, index) => 100 + ((index * 7) % 5) * 10);
+      const given = await d.addAll(
+        jobSpecs(200, (index) => ({
+          delayMs: at(delays, index),
+          ttlMs: index % 9 === 0 ? 50 : null,
+        })),
+      );
+      await d.advance(1000);
+      const order = given
+        .map((id, index) => ({ id, delay: at(delays, index), expired: index % 9 === 0 }))
+        .filter(({ expired }) => !expired)
+        .toSorted((a, b) => a.delay - b.delay || a.id - b.id);
+      expect(await d.drain()).toEqual(ids(order));
+    });
+
     it("puts a promoted job behind those that wait", async () => {
       const delayed = await d.add({ delayMs: 60_000 });
       const a = await d.add();

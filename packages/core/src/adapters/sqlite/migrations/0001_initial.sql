@@ -42,6 +42,7 @@ CREATE TABLE open_job (
   error TEXT, -- JSON of the last failure
   over INTEGER NOT NULL DEFAULT 0, -- runs under claims up to this number have ended
   stop TEXT, -- why its run was told to stop
+  report TEXT, -- JSON of its run's last progress report
   PRIMARY KEY (lane, id)
 ) WITHOUT ROWID, STRICT;
 
