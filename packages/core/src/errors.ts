@@ -61,7 +61,10 @@ export class QueueError extends Error {
   }
 }
 
-export function validationError(errors: readonly FieldError[], details: ErrorDetails = {}): QueueError {
+export function validationError(
+  errors: readonly FieldError[],
+  details: ErrorDetails = {},
+): QueueError {
   const first = errors[0];
   const message = first === undefined ? "Invalid input" : `${first.field}: ${first.message}`;
   return new QueueError("VALIDATION", message, { ...details, errors });

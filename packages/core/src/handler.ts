@@ -61,7 +61,11 @@ export class HandlerError extends Error {
   constructor(
     code: string,
     message: string,
-    options: { readonly dataFault?: boolean; readonly stage?: string; readonly cause?: unknown } = {},
+    options: {
+      readonly dataFault?: boolean;
+      readonly stage?: string;
+      readonly cause?: unknown;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "HandlerError";

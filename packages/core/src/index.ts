@@ -1,6 +1,12 @@
 export { type Clock, systemClock } from "./clock.ts";
 export * from "./config.ts";
-export { type ErrorCode, type ErrorDetails, errorCodes, type FieldError, QueueError } from "./errors.ts";
+export {
+  type ErrorCode,
+  type ErrorDetails,
+  errorCodes,
+  type FieldError,
+  QueueError,
+} from "./errors.ts";
 export { type EventType, eventTypes, type JobEvent } from "./events.ts";
 export {
   defineHandler,

@@ -26,7 +26,10 @@ function faultOf(value: unknown, field: string, depth: number): FieldError | und
   }
   if (typeof value !== "object" || value === null) return undefined;
   if (depth > MAX_JSON_DEPTH) {
-    return { field: field.slice(0, 64), message: `Must not be nested deeper than ${MAX_JSON_DEPTH} levels` };
+    return {
+      field: field.slice(0, 64),
+      message: `Must not be nested deeper than ${MAX_JSON_DEPTH} levels`,
+    };
   }
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {

@@ -41,7 +41,11 @@ export class PayloadFiles {
       }
       // The folder's entry has to survive as well before the job that names it is acknowledged.
       const folder = await open(this.#folder);
-      await folder.sync().finally(() => folder.close());
+      try {
+        await folder.sync();
+      } finally {
+        await folder.close();
+      }
     } catch (error) {
       await rm(join(this.#folder, file), { force: true }).catch(() => undefined);
       throw new QueueError(

@@ -425,7 +425,9 @@ export interface QueueAdapter {
   }): Promise<Outcome<number> | null>;
 
   // Webhooks
-  putWebhook(webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number }): Promise<WebhookRecord>;
+  putWebhook(
+    webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number },
+  ): Promise<WebhookRecord>;
   listWebhooks(params: { readonly tenant: TenantScope }): Promise<readonly WebhookRecord[]>;
   deleteWebhook(params: { readonly tenant: TenantScope; readonly id: number }): Promise<boolean>;
 
@@ -438,7 +440,11 @@ export interface QueueAdapter {
   }): Promise<readonly WorkerRecord[]>;
   forgetWorker(params: { readonly tenant: TenantScope; readonly id: string }): Promise<void>;
   /** Also stands for leadership: the answer says who leads upkeep until the next heartbeat is due. */
-  heartbeatNode(node: { readonly id: string; readonly host: string; readonly port: number }): Promise<{
+  heartbeatNode(node: {
+    readonly id: string;
+    readonly host: string;
+    readonly port: number;
+  }): Promise<{
     readonly isLeader: boolean;
   }>;
   listNodes(params: { readonly withinMs: number }): Promise<readonly NodeRecord[]>;

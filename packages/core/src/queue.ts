@@ -374,7 +374,11 @@ export class TenantQueue {
     if (message != null) checkText(message, "message", 0, MAX_LOG_LINE, errors);
     if (errors.length > 0) throw validationError(errors);
     const { leaseMs } = this.#queue;
-    const [outcome] = await this.#adapter.progress({ tenant: this.tenant, reports: [report], leaseMs });
+    const [outcome] = await this.#adapter.progress({
+      tenant: this.tenant,
+      reports: [report],
+      leaseMs,
+    });
     unwrap(outcome);
   }
 
@@ -393,7 +397,8 @@ export class TenantQueue {
     const { id, queues = [], concurrency = 1 } = worker;
     const errors: FieldError[] = [];
     checkName(id, "worker", errors);
-    if (queues.length > MAX_BATCH) errors.push({ field: "queues", message: `At most ${MAX_BATCH}` });
+    if (queues.length > MAX_BATCH)
+      errors.push({ field: "queues", message: `At most ${MAX_BATCH}` });
     for (const [i, queue] of queues.entries()) checkName(queue, `queues[${i}]`, errors);
     checkInteger(concurrency, "concurrency", 1, 1_000_000, errors);
     if (errors.length > 0) throw validationError(errors);
@@ -415,7 +420,12 @@ export class TenantQueue {
   /** `running: false` refuses a job that is being run. */
   async cancel(id: number, options: { running: boolean; reason?: string }): Promise<void> {
     const { running, reason = "cancelled" } = options;
-    const [outcome] = await this.#adapter.cancel({ tenant: this.tenant, ids: [id], running, reason });
+    const [outcome] = await this.#adapter.cancel({
+      tenant: this.tenant,
+      ids: [id],
+      running,
+      reason,
+    });
     unwrap(outcome);
   }
 
@@ -569,7 +579,8 @@ export class TenantQueue {
 
   async deleteSchedule(name: string): Promise<void> {
     const deleted = await this.#adapter.deleteSchedule({ tenant: this.tenant, name });
-    if (!deleted) throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name.slice(0, 256)} not found`);
+    if (!deleted)
+      throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name.slice(0, 256)} not found`);
   }
 
   // ---- webhooks, workers, nodes, events
@@ -726,13 +737,20 @@ function checkInteger(
   max: number,
   errors: FieldError[],
 ): void {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max) return;
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max)
+    return;
   errors.push({ field, message: `Must be a whole number from ${min} to ${max}` });
 }
 
 const CONTROL = /\p{Cc}/u;
 
-function checkText(value: unknown, field: string, min: number, max: number, errors: FieldError[]): void {
+function checkText(
+  value: unknown,
+  field: string,
+  min: number,
+  max: number,
+  errors: FieldError[],
+): void {
   if (typeof value !== "string" || value.length < min || value.length > max) {
     errors.push({ field, message: `Must be a string of ${min} to ${max} characters` });
   } else if (!value.isWellFormed() || (max === MAX_LABEL && CONTROL.test(value))) {
@@ -742,7 +760,8 @@ function checkText(value: unknown, field: string, min: number, max: number, erro
 
 function checkList(value: unknown, field: string, max: number, errors: FieldError[]): void {
   if (!Array.isArray(value)) errors.push({ field, message: "Must be a list" });
-  else if (value.length > max) errors.push({ field, message: `Array must contain at most ${max} items` });
+  else if (value.length > max)
+    errors.push({ field, message: `Array must contain at most ${max} items` });
 }
 
 /** Positions of the jobs of a call that stand on, or lead into, a circle; undefined when there is none. */
@@ -755,7 +774,7 @@ function siblingCycle(jobs: readonly NewJob[]): Set<number> | undefined {
   if (needs.every((siblings) => siblings.length === 0)) return undefined;
   // Kahn: whoever waits for nobody that is left goes; who remains is caught.
   const left = new Map(needs.map((siblings, i) => [i, new Set(siblings.filter((s) => s in jobs))]));
-  for (let again = true; again; ) {
+  for (let again = true; again;) {
     again = false;
     for (const [i, siblings] of left) {
       if ([...siblings].some((s) => left.has(s))) continue;
@@ -774,17 +793,21 @@ function refuseOrphans(
   outcomes: (Outcome<number> | undefined)[],
 ): JobSpec[] {
   if (specs.every((spec) => spec.dependsOnSiblings.length === 0)) return [...specs];
-  for (let again = true; again; ) {
+  for (let again = true; again;) {
     again = false;
     for (const [i, place] of places) {
       const spec = specs[place] as JobSpec;
       const missing = spec.dependsOnSiblings.find((sibling) => !places.has(sibling));
       if (missing === undefined) continue;
       places.delete(i);
-      outcomes[i] = new QueueError("DEPENDENCY_NOT_FOUND", `Job ${missing} of the batch was refused`, {
-        index: i,
-        ids: [],
-      });
+      outcomes[i] = new QueueError(
+        "DEPENDENCY_NOT_FOUND",
+        `Job ${missing} of the batch was refused`,
+        {
+          index: i,
+          ids: [],
+        },
+      );
       again = true;
     }
   }

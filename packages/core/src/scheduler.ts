@@ -67,17 +67,22 @@ export class Scheduler {
       throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name} not found`);
     }
     const cron = input.cron ?? old?.cron;
-    if (cron === undefined) throw validationError([{ field: "cron", message: "Required field missing" }]);
+    if (cron === undefined)
+      throw validationError([{ field: "cron", message: "Required field missing" }]);
     const timezone = input.timezone ?? old?.timezone ?? "UTC";
     const parsed = parseSchedule({ cron, timezone });
     const job = input.job ?? (old === undefined ? undefined : (JSON.parse(old.template) as NewJob));
-    if (job === undefined) throw validationError([{ field: "job", message: "Required field missing" }]);
+    if (job === undefined)
+      throw validationError([{ field: "job", message: "Required field missing" }]);
     // What cannot be added now would fail at every due time.
     await specOf(tenant, job);
     const now = clock.now();
     const enabled = input.enabled ?? old?.enabled ?? true;
     const moved =
-      old === undefined || old.cron !== cron || old.timezone !== timezone || old.enabled !== enabled;
+      old === undefined ||
+      old.cron !== cron ||
+      old.timezone !== timezone ||
+      old.enabled !== enabled;
     const schedule: ScheduleRecord = {
       tenant,
       name,
@@ -130,7 +135,13 @@ export class Scheduler {
       const due = dueRun({ schedule: parsed, nextRun: schedule.nextRun, now: clock.now() });
       if (due === null) return schedule.nextRun;
       const job = await specOf(tenant, JSON.parse(schedule.template) as NewJob);
-      const outcome = await adapter.fireSchedule({ tenant, name, due: due.due, nextRun: due.next, job });
+      const outcome = await adapter.fireSchedule({
+        tenant,
+        name,
+        due: due.due,
+        nextRun: due.next,
+        job,
+      });
       if (outcome instanceof QueueError) onError(outcome, `add the job of schedule ${name}`);
       return due.next;
     } catch (error) {

@@ -76,7 +76,7 @@ export class Worker {
   #ended: { readonly run: Running; readonly ending: Ending }[] = [];
   readonly #telling = new Set<Promise<void>>();
   #claiming: { readonly abort: AbortController; readonly queues: ReadonlySet<string> } | undefined;
-  #turn: NodeJS.Immediate | undefined;
+  #awake = false;
   #reporting: NodeJS.Timeout | undefined;
   #timers: NodeJS.Timeout[] = [];
   #stopListening: () => void = () => undefined;
@@ -119,7 +119,7 @@ export class Worker {
     for (const run of this.#running.values()) this.#stop(run, "shutdown");
     // Handlers that heed their signal end at once; the others are handed back over their heads.
     await this.#settled(Math.min(1000, STOP_GRACE_MS));
-    for (const run of [...this.#running.values()]) this.#end(run, { kind: "released" });
+    for (const run of this.#running.values()) this.#end(run, { kind: "released" });
     while (this.#ended.length > 0 || this.#telling.size > 0) {
       this.#tell();
       await Promise.all(this.#telling);
@@ -155,8 +155,10 @@ export class Worker {
 
   /** After the callbacks of this turn, so that everything that ended in it goes in one call. */
   #wake(): void {
-    this.#turn ??= setImmediate(() => {
-      this.#turn = undefined;
+    if (this.#awake) return;
+    this.#awake = true;
+    setImmediate(() => {
+      this.#awake = false;
       this.#tell();
       this.#claim();
     });
@@ -242,7 +244,9 @@ export class Worker {
     const parsed = type.data.safeParse(JSON.parse(text));
     if (!parsed.success) {
       const [issue] = validationIssues(parsed.error);
-      throw new HandlerError("INVALID_DATA", `${issue?.field}: ${issue?.message}`, { dataFault: true });
+      throw new HandlerError("INVALID_DATA", `${issue?.field}: ${issue?.message}`, {
+        dataFault: true,
+      });
     }
     const value = await handler.run({
       data: parsed.data as never,
@@ -257,7 +261,10 @@ export class Worker {
     const checked = type.result.safeParse(value);
     if (!checked.success) {
       const [issue] = validationIssues(checked.error, "result");
-      throw new HandlerError("INVALID_RESULT", `The handler's result is wrong: ${issue?.field}: ${issue?.message}`);
+      throw new HandlerError(
+        "INVALID_RESULT",
+        `The handler's result is wrong: ${issue?.field}: ${issue?.message}`,
+      );
     }
     return { kind: "completed", result: await payloads.keep(encodeJson(checked.data, "result")) };
   }
@@ -485,7 +492,9 @@ function endingOf(error: unknown): Ending {
       message: known.message.toWellFormed().slice(0, MAX_LOG_LINE),
       ...(typeof code === "string" ? { code } : {}),
       ...(stage === undefined ? {} : { stage }),
-      ...(known.stack === undefined ? {} : { stack: known.stack.toWellFormed().slice(0, MAX_STACK) }),
+      ...(known.stack === undefined
+        ? {}
+        : { stack: known.stack.toWellFormed().slice(0, MAX_STACK) }),
     },
   };
 }

@@ -109,12 +109,7 @@ export class Agenda {
   }
 
   #move(from: number, to: number): void {
-    this.#set(
-      to,
-      this.#at[from] as number,
-      this.#key[from] as number,
-      this.#kind[from] as number,
-    );
+    this.#set(to, this.#at[from] as number, this.#key[from] as number, this.#kind[from] as number);
   }
 
   #grow(): void {

@@ -106,7 +106,7 @@ export class SqliteAdapter implements QueueAdapter {
     const state = this.#state;
     if (state === undefined) return;
     const { db, store, committer } = state;
-    for (const endWait of [...this.#waiting]) endWait();
+    for (const endWait of this.#waiting) endWait();
     store.agenda.stop();
     try {
       await committer.submit((tx) => {
@@ -136,7 +136,10 @@ export class SqliteAdapter implements QueueAdapter {
 
   // ---- submit
 
-  enqueue(params: { jobs: readonly JobSpec[]; atomic: boolean }): Promise<readonly Outcome<number>[]> {
+  enqueue(params: {
+    jobs: readonly JobSpec[];
+    atomic: boolean;
+  }): Promise<readonly Outcome<number>[]> {
     return this.#write((tx, { store }) => store.enqueue(tx, params.jobs, params.atomic));
   }
 
@@ -163,11 +166,7 @@ export class SqliteAdapter implements QueueAdapter {
   }
 
   /** Queues a claim that found nothing; the answer takes it out again. */
-  #wait(
-    store: Store,
-    params: ClaimParams,
-    end: (jobs: readonly ClaimedJob[]) => void,
-  ): () => void {
+  #wait(store: Store, params: ClaimParams, end: (jobs: readonly ClaimedJob[]) => void): () => void {
     const { signal, waitMs } = params;
     const giveUp = (): void => end([]);
     const waiter = {
@@ -257,7 +256,10 @@ export class SqliteAdapter implements QueueAdapter {
     return this.#each(ids, (tx, store, id) => store.cancel(tx, tenant, id, running, reason));
   }
 
-  retry(params: { tenant: TenantScope; ids: readonly number[] }): Promise<readonly Outcome<true>[]> {
+  retry(params: {
+    tenant: TenantScope;
+    ids: readonly number[];
+  }): Promise<readonly Outcome<true>[]> {
     return this.#each(params.ids, (tx, store, id) => store.retry(tx, params.tenant, id));
   }
 
@@ -306,7 +308,9 @@ export class SqliteAdapter implements QueueAdapter {
       const lanes = this.#lanes(filter);
       const ids = listing.ids(filter, page, lanes, store.activeIds());
       const counts = listing.counts(filter, lanes, store.activeIds());
-      const jobs = ids.map((id) => store.read(filter.tenant, id)).filter((job) => job !== undefined);
+      const jobs = ids
+        .map((id) => store.read(filter.tenant, id))
+        .filter((job) => job !== undefined);
       return { jobs, total: Object.values(counts).reduce((sum, n) => sum + n, 0) };
     });
   }
@@ -412,9 +416,7 @@ export class SqliteAdapter implements QueueAdapter {
 
   // ---- workers and nodes
 
-  async heartbeatWorker(
-    worker: Omit<WorkerRecord, "startedAt" | "lastHeartbeat">,
-  ): Promise<void> {
+  async heartbeatWorker(worker: Omit<WorkerRecord, "startedAt" | "lastHeartbeat">): Promise<void> {
     this.#open.records.heartbeatWorker(worker);
   }
 
@@ -543,7 +545,12 @@ export class SqliteAdapter implements QueueAdapter {
 
 function closed(cause?: unknown): QueueError {
   const details = { retryAfterMs: 1000 };
-  return new QueueError("UNAVAILABLE", "The job store is closed: the server is stopping", details, cause);
+  return new QueueError(
+    "UNAVAILABLE",
+    "The job store is closed: the server is stopping",
+    details,
+    cause,
+  );
 }
 
 function compare(a: string, b: string): number {

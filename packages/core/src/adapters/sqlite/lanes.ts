@@ -34,7 +34,10 @@ export function startsLeft(lane: Lane, now: number): number {
   let left = lane.counts.waiting;
   if (lane.concurrency !== null) left = Math.min(left, lane.concurrency - lane.counts.active);
   if (lane.rateLimit !== null) {
-    left = Math.min(left, now < lane.windowEnd ? lane.rateLimit - lane.windowStarts : lane.rateLimit);
+    left = Math.min(
+      left,
+      now < lane.windowEnd ? lane.rateLimit - lane.windowStarts : lane.rateLimit,
+    );
   }
   return Math.max(0, left);
 }

@@ -74,7 +74,9 @@ export class Listing {
         .prepare(`SELECT ${stateExpression} state, count(*) n ${everything.sql} GROUP BY 1`)
         .all(JSON.stringify(active), ...everything.values);
       for (const state of Object.keys(counts) as JobState[]) {
-        counts[state] = Number(rows.find((row) => row["state"] === stateNumbers[state])?.["n"] ?? 0);
+        counts[state] = Number(
+          rows.find((row) => row["state"] === stateNumbers[state])?.["n"] ?? 0,
+        );
       }
     }
     for (const state of Object.keys(counts) as JobState[]) {
@@ -137,7 +139,9 @@ function openCondition(
   wanted: (state: JobState) => boolean,
   active: readonly number[],
 ): Condition | undefined {
-  const states = (Object.keys(stateNumbers) as JobState[]).filter((s) => wanted(s) && !isFinished(s));
+  const states = (Object.keys(stateNumbers) as JobState[]).filter(
+    (s) => wanted(s) && !isFinished(s),
+  );
   if (states.length === 0) return undefined;
   if (states.length === 4) return { sql: "1", values: [] };
   const alternatives: Condition[] = [];
@@ -160,12 +164,22 @@ function openCondition(
   };
 }
 
-function part(table: string, lane: number, state: Condition, onJob: readonly Condition[]): Condition {
+function part(
+  table: string,
+  lane: number,
+  state: Condition,
+  onJob: readonly Condition[],
+): Condition {
   const conditions = [{ sql: "x.lane = ?", values: [lane] }, state, ...onJob];
   // `j` only where something is asked of it: the key of `x` alone gives the order.
-  const job = onJob.some((c) => c.sql.includes("j.options") || c.sql.includes("j.created_at") || c.sql.includes("j.priority"));
+  const job = onJob.some(
+    (c) =>
+      c.sql.includes("j.options") || c.sql.includes("j.created_at") || c.sql.includes("j.priority"),
+  );
   const from = job ? `${table} x CROSS JOIN job j ON j.id = x.id` : `${table} x`;
-  const where = conditions.map((c) => (job ? c.sql : c.sql.replaceAll("j.id", "x.id"))).join(" AND ");
+  const where = conditions
+    .map((c) => (job ? c.sql : c.sql.replaceAll("j.id", "x.id")))
+    .join(" AND ");
   return {
     sql: `SELECT x.id id FROM ${from} WHERE ${where.replaceAll("j.id", "x.id")}`,
     values: conditions.flatMap((c) => c.values),
@@ -181,7 +195,8 @@ function labelOf(filter: JobFilter): readonly [kind: string, value: string] | un
 
 function jobConditions(filter: JobFilter): Condition[] {
   const conditions: Condition[] = [];
-  const add = (sql: string, ...values: SQLInputValue[]): void => void conditions.push({ sql, values });
+  const add = (sql: string, ...values: SQLInputValue[]): void =>
+    void conditions.push({ sql, values });
   const { priority, created, name } = filter;
   if (priority?.min !== undefined) add("j.priority >= ?", priority.min);
   if (priority?.max !== undefined) add("j.priority <= ?", priority.max);

@@ -22,7 +22,9 @@ export class Records {
     this.#clock = clock;
     this.#sql = {
       ping: db.prepare("SELECT max(no) FROM lane"),
-      schedules: db.prepare("SELECT record FROM schedule WHERE ? IN ('*', tenant) ORDER BY tenant, name"),
+      schedules: db.prepare(
+        "SELECT record FROM schedule WHERE ? IN ('*', tenant) ORDER BY tenant, name",
+      ),
       schedule: db.prepare("SELECT record FROM schedule WHERE tenant = ? AND name = ?"),
       putSchedule: db.prepare(
         "INSERT INTO schedule VALUES (?, ?, ?) ON CONFLICT (tenant, name) DO UPDATE SET record = excluded.record",
@@ -53,12 +55,12 @@ export class Records {
   }
 
   schedules(tenant: TenantScope): ScheduleRecord[] {
-    return this.#sql.schedules.all(tenant).map((row) => parse<ScheduleRecord>(row["record"]));
+    return this.#sql.schedules.all(tenant).map((row) => scheduleOf(row["record"]));
   }
 
   #schedule(tenant: string, name: string): ScheduleRecord | undefined {
     const row = this.#sql.schedule.get(tenant, name);
-    return row === undefined ? undefined : parse<ScheduleRecord>(row["record"]);
+    return row === undefined ? undefined : scheduleOf(row["record"]);
   }
 
   putSchedule(schedule: ScheduleRecord, expect: "new" | "existing" | undefined): void {
@@ -89,7 +91,7 @@ export class Records {
   webhooks(tenant: TenantScope): WebhookRecord[] {
     return this.#sql.webhooks
       .all(tenant)
-      .map((row) => ({ ...parse<WebhookRecord>(row["record"]), id: Number(row["id"]) }));
+      .map((row) => ({ ...webhookOf(row["record"]), id: Number(row["id"]) }));
   }
 
   putWebhook(
@@ -104,7 +106,7 @@ export class Records {
     }
     const found = this.#sql.webhook.get(id, fields.tenant);
     if (found === undefined) throw new QueueError("WEBHOOK_NOT_FOUND", `Webhook ${id} not found`);
-    const { createdAt } = parse<WebhookRecord>(found["record"]);
+    const { createdAt } = webhookOf(found["record"]);
     this.#sql.updateWebhook.run(JSON.stringify({ ...fields, createdAt }), id);
     return { ...fields, id, createdAt };
   }
@@ -146,6 +148,10 @@ export class Records {
   }
 }
 
-function parse<T>(text: unknown): T {
-  return JSON.parse(String(text)) as T;
+function scheduleOf(record: unknown): ScheduleRecord {
+  return JSON.parse(String(record)) as ScheduleRecord;
+}
+
+function webhookOf(record: unknown): Omit<WebhookRecord, "id"> {
+  return JSON.parse(String(record)) as Omit<WebhookRecord, "id">;
 }

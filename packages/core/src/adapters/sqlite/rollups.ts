@@ -11,13 +11,7 @@ const KEEP_HOURS_MS = 31 * 24 * HOUR_MS;
 
 const levels: readonly PriorityLevel[] = ["critical", "high", "medium", "low"];
 
-export type Tally =
-  | "added"
-  | "completed"
-  | "failed"
-  | "cancelled"
-  | "retried"
-  | "stalled";
+export type Tally = "added" | "completed" | "failed" | "cancelled" | "retried" | "stalled";
 
 interface Sum {
   readonly lane: number;
@@ -59,6 +53,7 @@ export class Rollups {
   readonly #upsert: StatementSync;
   readonly #byLane = new Map<number, Sum>();
   readonly #byProject = new Map<string, Sum>();
+  #foldedHour = 0;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -83,8 +78,10 @@ export class Rollups {
     sum.durationSum += run.durationMs;
     sum.waitSum += run.waitMs;
     sum.tokens += run.tokens;
-    if (sum.durationMin === null || run.durationMs < sum.durationMin) sum.durationMin = run.durationMs;
-    if (sum.durationMax === null || run.durationMs > sum.durationMax) sum.durationMax = run.durationMs;
+    if (sum.durationMin === null || run.durationMs < sum.durationMin)
+      sum.durationMin = run.durationMs;
+    if (sum.durationMax === null || run.durationMs > sum.durationMax)
+      sum.durationMax = run.durationMs;
   }
 
   /** `active` runs at once, of a lane or of the lane that stands for the tenant's typed queues. */
@@ -126,8 +123,11 @@ export class Rollups {
     this.#byProject.clear();
   }
 
-  /** Folds old spans into longer ones. */
+  /** Folds old spans into longer ones, once an hour however often it is called. */
   fold(now: number): void {
+    const hour = Math.floor(now / HOUR_MS);
+    if (hour === this.#foldedHour) return;
+    this.#foldedHour = hour;
     const minutes = now - KEEP_MINUTES_MS;
     const hours = now - KEEP_HOURS_MS;
     this.#fold("minute", minutes - (minutes % HOUR_MS), "hour", `at - at % ${HOUR_MS}`);

@@ -222,8 +222,7 @@ export function encodeReport(run: LastReport): string | null {
 export function toJob(row: OpenRow, data: string, run?: Run, finished?: FinishedRow): Job {
   const { options } = row;
   const report =
-    run ??
-    (finished?.report == null ? noReport : (JSON.parse(finished.report) as LastReport));
+    run ?? (finished?.report == null ? noReport : (JSON.parse(finished.report) as LastReport));
   const error = finished === undefined ? row.error : finished.error;
   return {
     id: row.id,

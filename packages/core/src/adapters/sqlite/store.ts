@@ -1,4 +1,4 @@
-import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { Clock } from "../../clock.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
 import { jobTypeOf } from "../../job-types/index.ts";
@@ -46,6 +46,16 @@ import {
   stateOf,
   toJob,
 } from "./rows.ts";
+import {
+  finishedRow,
+  type JobTuple,
+  openRow,
+  type OpenTuple,
+  prepareStatements,
+  type RevivedRow,
+  type Statements,
+} from "./statements.ts";
+import { type Waiter, Waiters } from "./waiters.ts";
 
 const QUEUES_PER_TENANT = 10_000;
 /** Ids are reserved on disk in blocks, so that a commit need not write the counter. */
@@ -68,12 +78,6 @@ interface Taken {
   readonly jobs: ClaimedJob[];
 }
 
-export interface Waiter {
-  readonly params: ClaimParams;
-  /** Takes the jobs; they may be used once the transaction is on disk. */
-  readonly serve: (jobs: readonly ClaimedJob[], tx: Transaction) => void;
-}
-
 /** All state of the embedded engine, on disk and in memory, and every change of it. Calls run inside a transaction. */
 export class Store {
   readonly lanes = new Lanes();
@@ -87,8 +91,7 @@ export class Store {
   #cachedBytes = 0;
   /** Runs at once in each tenant's typed queues. */
   readonly #typedActive = new Map<string, { readonly laneNo: number; runs: number }>();
-  readonly #waiters = new Map<string, Set<Waiter>>();
-  readonly #untypedWaiters = new Set<Waiter>();
+  readonly #waiters = new Waiters();
   readonly stopListeners = new Set<(request: StopRequest) => void>();
   #nextId = 1;
   #reserved = 1;
@@ -104,11 +107,11 @@ export class Store {
   readonly #insertJob: BulkInsert;
   readonly #insertOpen: BulkInsert;
   readonly #insertFinished: BulkInsert;
-  readonly #sql: ReturnType<typeof prepare>;
+  readonly #sql: Statements;
 
   constructor(db: DatabaseSync, clock: Clock, onDue: () => void) {
     this.#db = db;
-    this.#sql = prepare(db);
+    this.#sql = prepareStatements(db);
     this.rollups = new Rollups(db);
     this.agenda = new Agenda(clock, onDue);
     this.#deadlines = new Deadlines(this.agenda);
@@ -337,11 +340,7 @@ export class Store {
     return Number(this.#sql.insertLane.run(tenant, queue, typed ? 1 : 0).lastInsertRowid);
   }
 
-  configure(
-    tx: Transaction,
-    lane: Lane,
-    settings: Partial<QueueSettings>,
-  ): QueueSettings {
+  configure(tx: Transaction, lane: Lane, settings: Partial<QueueSettings>): QueueSettings {
     this.#touch(lane);
     const was = lane.paused;
     if (settings.paused !== undefined) lane.paused = settings.paused;
@@ -374,9 +373,13 @@ export class Store {
         const siblings: number[] = [];
         for (const sibling of spec.dependsOnSiblings) {
           if (add(sibling) instanceof QueueError) {
-            throw new QueueError("DEPENDENCY_NOT_FOUND", `Job ${sibling} of the batch was refused`, {
-              ids: [],
-            });
+            throw new QueueError(
+              "DEPENDENCY_NOT_FOUND",
+              `Job ${sibling} of the batch was refused`,
+              {
+                ids: [],
+              },
+            );
           }
           siblings.push(ids[sibling] as number);
         }
@@ -438,10 +441,7 @@ export class Store {
       lane,
       priority: spec.priority,
       createdAt: tx.now,
-      options: optionsOf(
-        spec,
-        siblings.length === 0 ? dependsOn : [...dependsOn, ...siblings],
-      ),
+      options: optionsOf(spec, siblings.length === 0 ? dependsOn : [...dependsOn, ...siblings]),
       expireAt: spec.ttlMs === null ? null : tx.now + spec.ttlMs,
       data: encodePayload(spec.data),
       phase: pending > 0 ? Phase.blocked : spec.delayMs > 0 ? Phase.delayed : Phase.ready,
@@ -1073,13 +1073,7 @@ export class Store {
     });
   }
 
-  cancel(
-    tx: Transaction,
-    tenant: TenantScope,
-    id: number,
-    running: boolean,
-    reason: string,
-  ): true {
+  cancel(tx: Transaction, tenant: TenantScope, id: number, running: boolean, reason: string): true {
     const run = this.#active.get(id);
     if (run !== undefined && sees(tenant, run.row.lane)) {
       if (!running) throw invalidState(id, "active", "is being run");
@@ -1094,7 +1088,12 @@ export class Store {
       }
       return true;
     }
-    const row = this.#settable(tenant, id, ["waiting", "delayed", "blocked"], "cannot be cancelled");
+    const row = this.#settable(
+      tenant,
+      id,
+      ["waiting", "delayed", "blocked"],
+      "cannot be cancelled",
+    );
     this.#drop(tx, row, Phase.cancelled, { code: "cancelled", message: reason });
     return true;
   }
@@ -1133,7 +1132,7 @@ export class Store {
     if (found === undefined || lane === undefined || !sees(tenant, lane)) throw jobNotFound(id);
     const finished = finishedRow(found);
     if (finished === undefined || finished.phase === Phase.completed) {
-      const state = this.#active.has(id) ? "active" : stateOf(finished?.phase ?? (found[6] as Phase));
+      const state = this.#active.has(id) ? "active" : stateOf(finished?.phase ?? found[6]);
       throw invalidState(id, state, "has not failed");
     }
     const options = decodeOptions(found[4]);
@@ -1180,7 +1179,8 @@ export class Store {
       const row = openRow(found, lane);
       lane.counts[stateOf(row.phase)]--;
       if (lane.counts.waiting === 0) lane.ready.clear();
-      if (row.options.uniqueKey !== null) this.#sql.deleteUnique.run(lane.no, row.options.uniqueKey);
+      if (row.options.uniqueKey !== null)
+        this.#sql.deleteUnique.run(lane.no, row.options.uniqueKey);
       this.#uncache(id);
       this.#sql.deleteOpen.run(lane.no, id);
       this.#dropDependencies(tx, id);
@@ -1207,7 +1207,13 @@ export class Store {
   }
 
   /** Does one thing to one job; false when its state forbids it. */
-  act(tx: Transaction, action: BulkAction, id: number, reason: string, files: PayloadFile[]): boolean {
+  act(
+    tx: Transaction,
+    action: BulkAction,
+    id: number,
+    reason: string,
+    files: PayloadFile[],
+  ): boolean {
     const done = attempt(() => {
       switch (action) {
         case "cancel":
@@ -1241,7 +1247,8 @@ export class Store {
         if (report.message !== undefined) run.message = report.message;
         if (report.stats !== undefined) run.stats = report.stats;
         const { timeoutMs } = run.row.options;
-        if (timeoutMs !== null && run.claim.timeoutFrom === "progress") run.timeoutAt = tx.now + timeoutMs;
+        if (timeoutMs !== null && run.claim.timeoutFrom === "progress")
+          run.timeoutAt = tx.now + timeoutMs;
         this.#renewed(run, tx.now, leaseMs);
         this.#sql.reportOpen.run(encodeReport(run), run.row.lane.no, run.row.id);
         this.events.add("job.progress", run.row.lane, run.row.id, tx.now, {
@@ -1301,7 +1308,9 @@ export class Store {
       this.events.add("job.stalled", row.lane, row.id, tx.now, { error: "timeout" });
     }
     const { maxAttempts, backoffMs } = row.options;
-    const retryable = row.lane.typed ? jobTypeOf(row.lane.queue)?.defaults.retryableErrors : undefined;
+    const retryable = row.lane.typed
+      ? jobTypeOf(row.lane.queue)?.defaults.retryableErrors
+      : undefined;
     const { retryAt } = decideRetry({
       attemptsMade: row.attempts + 1,
       maxAttempts,
@@ -1360,7 +1369,8 @@ export class Store {
     const found = this.#sql.getJob.get(id) as unknown as JobTuple | undefined;
     const finished = found === undefined ? undefined : finishedRow(found);
     // Retried since; if it finished again, a later entry names it.
-    if (found === undefined || finished?.phase !== phase || finished.finishedAt >= before) return false;
+    if (found === undefined || finished?.phase !== phase || finished.finishedAt >= before)
+      return false;
     if (this.#dependencies > 0 && this.#sql.hasDependents.get(id) !== undefined) {
       this.#logFinished(lane, phase, id);
       return false;
@@ -1375,7 +1385,7 @@ export class Store {
 
   /** The process is about to end: what it runs goes back, uncounted. */
   releaseInProcess(tx: Transaction): void {
-    for (const run of [...this.#active.values()]) {
+    for (const run of this.#active.values()) {
       if (run.claim.inProcess) this.#released(tx, run);
     }
   }
@@ -1389,40 +1399,19 @@ export class Store {
   // ---- waiting claims
 
   addWaiter(waiter: Waiter): () => void {
-    const { queues } = waiter.params;
-    const sets: Set<Waiter>[] = [];
-    if (queues === "untyped") {
-      sets.push(this.#untypedWaiters);
-    } else {
-      for (const { queue } of queues) {
-        let set = this.#waiters.get(queue);
-        if (set === undefined) this.#waiters.set(queue, (set = new Set()));
-        sets.push(set);
-      }
-    }
-    for (const set of sets) set.add(waiter);
-    return () => {
-      for (const set of sets) set.delete(waiter);
-      if (queues === "untyped") return;
-      for (const { queue } of queues) {
-        if (this.#waiters.get(queue)?.size === 0) this.#waiters.delete(queue);
-      }
-    };
+    return this.#waiters.add(waiter);
   }
 
   /** Gives what became claimable in this transaction to those who wait for it, first come first served. */
   #serveWaiters(tx: Transaction): void {
-    for (const lane of [...this.#freed]) {
-      const waiting = this.#waiters.get(lane.queue);
-      const sets = lane.typed ? [waiting] : [waiting, this.#untypedWaiters];
-      for (const set of sets) {
-        for (const waiter of set ?? []) {
-          if (!lane.claimable) break;
-          if (!sees(waiter.params.tenant, lane)) continue;
-          const jobs = this.claim(tx, waiter.params);
-          if (jobs.length === 0) continue;
-          waiter.serve(jobs, tx);
-        }
+    // A snapshot: claims put lanes they have not emptied among the freed ones again.
+    const freed = [...this.#freed];
+    for (const lane of freed) {
+      for (const waiter of this.#waiters.of(lane)) {
+        if (!lane.claimable) break;
+        if (!sees(waiter.params.tenant, lane)) continue;
+        const jobs = this.claim(tx, waiter.params);
+        if (jobs.length > 0) waiter.serve(jobs, tx);
       }
     }
   }
@@ -1463,155 +1452,4 @@ function* labels(options: OpenRow["options"]): Generator<readonly [kind: string,
   for (const tag of new Set(options.tags)) yield ["tag", tag];
   if (options.project !== null) yield ["project", options.project];
   if (options.batch !== null) yield ["batch", options.batch];
-}
-
-/** Columns 0 to 5 are the job's, 6 to 15 the open row's. */
-type OpenTuple = readonly [
-  id: number,
-  lane: number,
-  priority: number,
-  createdAt: number,
-  options: string | null,
-  data: string,
-  phase: Phase,
-  ord: number | null,
-  runAt: number | null,
-  expireAt: number | null,
-  attempts: number,
-  crashes: number,
-  error: string | null,
-  over: number,
-  stop: string | null,
-  report: string | null,
-];
-
-/** An open row's columns, null when it is finished, then the finished row's, null when it is open. */
-type JobTuple = readonly [
-  ...OpenTuple,
-  phase: FinishedPhase | null,
-  runAt: number | null,
-  startedAt: number | null,
-  finishedAt: number,
-  attempts: number,
-  crashes: number,
-  worker: string | null,
-  result: string | null,
-  error: string | null,
-  report: string | null,
-];
-
-/** With what matters only when a run outlived the process that served it. */
-type RevivedRow = OpenRow & { readonly stop: string | null; readonly report: string | null };
-
-function openRow(row: OpenTuple | JobTuple, lane: Lane): RevivedRow {
-  return {
-    id: row[0],
-    lane,
-    priority: row[2],
-    createdAt: row[3],
-    options: decodeOptions(row[4]),
-    data: row[5],
-    phase: row[6],
-    ord: row[7] ?? row[0],
-    runAt: row[8] ?? row[17] ?? row[3],
-    expireAt: row[9],
-    attempts: row[10],
-    crashes: row[11],
-    error: row[12],
-    over: row[13],
-    stop: row[14],
-    report: row[15],
-  };
-}
-
-function finishedRow(row: JobTuple): FinishedRow | undefined {
-  const phase = row[16];
-  if (phase === null) return undefined;
-  return {
-    phase,
-    startedAt: row[18],
-    finishedAt: row[19],
-    attempts: row[20],
-    crashes: row[21],
-    worker: row[22],
-    result: row[23],
-    error: row[24],
-    report: row[25],
-  };
-}
-
-function prepare(db: DatabaseSync) {
-  const jobColumns = "j.id, j.lane, j.priority, j.created_at, j.options, j.data";
-  const openColumns =
-    "o.phase, o.ord, o.run_at, o.expire_at, o.attempts, o.crashes, o.error, o.over, o.stop, o.report";
-  const finishedColumns =
-    "f.phase, f.run_at, f.started_at, f.finished_at, f.attempts, f.crashes, f.worker, f.result, f.error, f.report";
-  const ofFinished = "f.lane = j.lane AND f.phase IN (3, 4, 5) AND f.id = j.id";
-  const arrays = (sql: string): StatementSync => {
-    const statement = db.prepare(sql);
-    statement.setReturnArrays(true);
-    return statement;
-  };
-  const one = (sql: string): StatementSync => db.prepare(sql);
-  return {
-    getMeta: one("SELECT value FROM meta WHERE key = ?"),
-    putMeta: one("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"),
-    allLanes: one("SELECT * FROM lane ORDER BY no"),
-    insertLane: one("INSERT INTO lane (tenant, queue, typed) VALUES (?, ?, ?)"),
-    updateLane: one("UPDATE lane SET paused = ?, rate_limit = ?, concurrency = ? WHERE no = ?"),
-    loadLane: arrays(
-      "SELECT id, phase, priority, ord, run_at, expire_at FROM open_job WHERE lane = ? ORDER BY id",
-    ),
-    countFinished: one("SELECT lane, phase, count(*) n FROM finished_job GROUP BY lane, phase"),
-    getOpen: arrays(
-      `SELECT ${jobColumns}, ${openColumns} FROM job j JOIN open_job o ON o.lane = j.lane AND o.id = j.id
-       WHERE j.id = ?`,
-    ),
-    getJob: arrays(
-      `SELECT ${jobColumns}, ${openColumns}, ${finishedColumns} FROM job j
-       LEFT JOIN open_job o ON o.lane = j.lane AND o.id = j.id LEFT JOIN finished_job f ON ${ofFinished}
-       WHERE j.id = ?`,
-    ),
-    findState: one(
-      `SELECT j.lane, f.phase finished FROM job j LEFT JOIN finished_job f ON ${ofFinished} WHERE j.id = ?`,
-    ),
-    updateOpen: one(
-      `UPDATE open_job SET phase = ?, ord = ?, run_at = ?, attempts = ?, crashes = ?, error = ?, over = ?, stop = NULL, report = NULL
-       WHERE lane = ? AND id = ?`,
-    ),
-    reportOpen: one("UPDATE open_job SET report = ? WHERE lane = ? AND id = ?"),
-    stopOpen: one("UPDATE open_job SET stop = ? WHERE lane = ? AND id = ?"),
-    deleteOpen: one("DELETE FROM open_job WHERE lane = ? AND id = ?"),
-    deleteOpenRange: one("DELETE FROM open_job WHERE lane = ? AND id BETWEEN ? AND ?"),
-    deleteOpenMany: one(
-      "DELETE FROM open_job WHERE lane = ? AND id IN (SELECT value FROM json_each(?))",
-    ),
-    deleteFinished: one("DELETE FROM finished_job WHERE lane = ? AND phase = ? AND id = ?"),
-    deleteJob: one("DELETE FROM job WHERE id = ?"),
-    insertClaim: one("INSERT INTO claim VALUES (?, ?, ?, ?, ?, ?, ?)"),
-    deleteClaim: one("DELETE FROM claim WHERE no = ?"),
-    allClaims: one("SELECT * FROM claim ORDER BY no"),
-    logFinished: one("INSERT INTO finish_log (phase, at, lane, ids) VALUES (?, ?, ?, ?)"),
-    oldestFinished: one(
-      "SELECT no, lane, ids FROM finish_log WHERE phase = ? AND at < ? ORDER BY at, no LIMIT 1",
-    ),
-    deleteFinishLog: one("DELETE FROM finish_log WHERE no = ?"),
-    updateFinishLog: one("UPDATE finish_log SET ids = ? WHERE no = ?"),
-    findUnique: one("SELECT id FROM unique_key WHERE lane = ? AND key = ?"),
-    insertUnique: one("INSERT INTO unique_key VALUES (?, ?, ?)"),
-    deleteUnique: one("DELETE FROM unique_key WHERE lane = ? AND key = ?"),
-    countDependencies: one("SELECT count(*) n FROM dependency"),
-    insertDependency: one("INSERT OR IGNORE INTO dependency VALUES (?, ?, ?)"),
-    dependencyDone: one("UPDATE dependency SET done = 1 WHERE parent = ? AND child = ?"),
-    dependents: one("SELECT child FROM dependency WHERE parent = ?"),
-    hasDependents: one("SELECT 1 FROM dependency WHERE parent = ? LIMIT 1"),
-    undone: one("SELECT 1 FROM dependency WHERE child = ? AND done = 0 LIMIT 1"),
-    deleteDependencies: one("DELETE FROM dependency WHERE child = ?"),
-    insertLabel: one("INSERT OR IGNORE INTO label VALUES (?, ?, ?, ?)"),
-    deleteLabel: one("DELETE FROM label WHERE tenant = ? AND kind = ? AND value = ? AND id = ?"),
-    lastLine: one("SELECT max(n) n FROM log_line WHERE id = ?"),
-    insertLog: one("INSERT INTO log_line VALUES (?, ?, ?, ?)"),
-    trimLogs: one("DELETE FROM log_line WHERE id = ? AND n <= ?"),
-    deleteLogs: one("DELETE FROM log_line WHERE id = ?"),
-  };
 }

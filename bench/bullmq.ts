@@ -1,0 +1,71 @@
+/** One round of raw BullMQ: the yardstick. Usage: node bullmq.ts <scenario> <redis port> */
+import { Queue, Worker } from "bullmq";
+import { expectEqual, median, payload, perSecond, report } from "./measure.ts";
+
+const [scenario, port] = process.argv.slice(2);
+const connection = { host: "127.0.0.1", port: Number(port), maxRetriesPerRequest: null };
+const queue = new Queue(`bench-${process.pid}`, { connection });
+
+async function addAll(jobs: number): Promise<void> {
+  for (let i = 0; i < jobs; i += 1000) {
+    await queue.addBulk(Array.from({ length: 1000 }, () => ({ name: "job", data: payload })));
+  }
+}
+
+async function drain(jobs: number): Promise<void> {
+  let done = 0;
+  await new Promise<void>((resolve) => {
+    const worker = new Worker(queue.name, async () => ({ ok: true }), {
+      connection,
+      concurrency: 100,
+    });
+    worker.on("completed", () => {
+      if (++done === jobs) void worker.close().then(resolve);
+    });
+  });
+}
+
+async function lifecycle(): Promise<void> {
+  const jobs = 20_000;
+  await addAll(2000);
+  await drain(2000);
+  const start = performance.now();
+  await addAll(jobs);
+  const added = performance.now();
+  await drain(jobs);
+  const drained = performance.now();
+  expectEqual(await queue.getCompletedCount(), jobs + 2000, "completed jobs");
+  report({
+    lifecycle: perSecond(jobs, drained - start),
+    add: perSecond(jobs, added - start),
+    drain: perSecond(jobs, drained - added),
+  });
+}
+
+async function latency(): Promise<void> {
+  const times: number[] = [];
+  let added = 0;
+  let started = (): void => undefined;
+  const worker = new Worker(
+    queue.name,
+    async () => {
+      times.push(performance.now() - added);
+      started();
+    },
+    { connection, concurrency: 100 },
+  );
+  await worker.waitUntilReady();
+  for (let i = 0; i < 300; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const start = new Promise<void>((resolve) => (started = resolve));
+    added = performance.now();
+    await queue.add("job", payload);
+    await start;
+  }
+  await worker.close();
+  report({ latencyMs: median(times.slice(50)) });
+}
+
+await (scenario === "latency" ? latency() : lifecycle());
+await queue.obliterate({ force: true });
+await queue.close();

@@ -1,0 +1,165 @@
+/**
+ * The benchmark: the embedded engine against raw BullMQ on Redis with AOF everysec, on this machine, in this run.
+ * Rounds take turns, so that a machine whose speed drifts treats both alike; figures are medians.
+ *
+ *   pnpm bench [--rounds 5] [--slow-sync 5]
+ *
+ * `--slow-sync`: each sync of the embedded engine takes so many ms longer, as on a slow disk.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { ensureSystemTools } from "../scripts/system-tools.ts";
+import { type Figures, median } from "./measure.ts";
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    "slow-sync": { type: "string", default: "0" },
+  },
+});
+const rounds = Number(values.rounds);
+const slowSync = values["slow-sync"];
+const embedded = ["batches-1000", "batches-100", "singles", "latency", "backlog"] as const;
+
+type Samples = Record<string, number[]>;
+
+function keep(samples: Samples, round: Figures): void {
+  for (const [name, value] of Object.entries(round)) (samples[name] ??= []).push(value);
+}
+
+/** Runs one program of this folder to its end and reads the figures it prints. */
+async function run(program: string, args: readonly string[]): Promise<Figures> {
+  const file = new URL(program, import.meta.url).pathname;
+  const flags = ["--expose-gc", "--conditions=@jobyard/source"];
+  const child = spawn(process.execPath, [...flags, file, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
+  const [code] = (await once(child, "close")) as [number | null];
+  if (code !== 0) throw new Error(`${program} ${args[0]} ended with ${code}`);
+  return JSON.parse(output.trim().split("\n").at(-1) ?? "") as Figures;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+async function startRedis(folder: string, port: number): Promise<ChildProcess> {
+  const redis = spawn(
+    "redis-server",
+    ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""].concat([
+      "--appendonly",
+      "yes",
+      "--appendfsync",
+      "everysec",
+    ]),
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  for await (const line of redis.stdout.setEncoding("utf8")) {
+    if (String(line).includes("Ready to accept connections")) break;
+  }
+  redis.stdout.resume();
+  return redis;
+}
+
+ensureSystemTools("redis-server");
+const folder = mkdtempSync(join(tmpdir(), "jobyard-bench-"));
+const port = await freePort();
+const redis = await startRedis(folder, port);
+const bullmq: Samples = {};
+const ours: Record<string, Samples> = {};
+try {
+  for (let round = 1; round <= rounds; round++) {
+    for (const scenario of embedded) {
+      process.stderr.write(`round ${round} of ${rounds}: ${scenario}          \r`);
+      const store = mkdtempSync(join(folder, "store-"));
+      keep((ours[scenario] ??= {}), await run("embedded.ts", [scenario, store, slowSync]));
+      rmSync(store, { recursive: true });
+      if (scenario === "batches-1000")
+        keep(bullmq, await run("bullmq.ts", ["lifecycle", String(port)]));
+      if (scenario === "latency") keep(bullmq, await run("bullmq.ts", ["latency", String(port)]));
+    }
+  }
+} finally {
+  redis.kill();
+  await once(redis, "close");
+  rmSync(folder, { recursive: true, force: true });
+}
+
+const at = (samples: Samples | undefined, name: string): number => median(samples?.[name] ?? []);
+const raw = at(bullmq, "lifecycle");
+const fixed = (value: number, digits = 1): string => value.toFixed(digits);
+const whole = (value: number): string => Math.round(value).toLocaleString("en");
+const longest = Math.max(
+  ...embedded.flatMap((scenario) => at(ours[scenario], "longestCommitMs") || 0),
+);
+
+interface Row {
+  readonly what: string;
+  readonly measured: string;
+  readonly wanted: string;
+  readonly met: boolean;
+}
+
+function ratio(what: string, jobsPerSecond: number, wanted: number): Row {
+  const times = jobsPerSecond / raw;
+  const measured = `${fixed(times)}x (${whole(jobsPerSecond)}/s)`;
+  return { what, measured, wanted: `>= ${wanted}x`, met: times >= wanted };
+}
+
+function atMost(what: string, value: number, most: number, unit: string, digits = 1): Row {
+  const measured = `${fixed(value, digits)} ${unit}`;
+  return { what, measured, wanted: `<= ${most} ${unit}`, met: value <= most };
+}
+
+const rows: Row[] = [
+  ratio("lifecycle in batches of 1,000", at(ours["batches-1000"], "lifecycle"), 8),
+  ratio("lifecycle in batches of 100", at(ours["batches-100"], "lifecycle"), 6),
+  ratio("single adds, 500 in flight, worker with 100 slots", at(ours["singles"], "singles"), 4),
+  atMost(
+    "cost of a job, backlog 1,000,000 against 1,000",
+    at(ours["backlog"], "deepCost"),
+    2,
+    "x",
+    2,
+  ),
+  atMost("memory of a waiting job", at(ours["backlog"], "bytesOfMemory"), 450, "B", 0),
+  atMost("file of a waiting job", at(ours["backlog"], "bytesOfFile"), 300, "B", 0),
+  atMost(
+    `add to handler start, against BullMQ's ${fixed(at(bullmq, "latencyMs"), 2)} ms`,
+    at(ours["latency"], "latencyMs") / at(bullmq, "latencyMs"),
+    1,
+    "x",
+    2,
+  ),
+  atMost(
+    `durable push alone, against an fdatasync of ${fixed(at(ours["latency"], "fdatasyncMs"), 2)} ms`,
+    at(ours["latency"], "pushMs") / at(ours["latency"], "fdatasyncMs"),
+    3,
+    "x",
+    2,
+  ),
+  atMost("restart with 1,000,000 waiting jobs", at(ours["backlog"], "restartMs") / 1000, 5, "s", 2),
+  atMost("longest commit, checkpoint included", longest, 20, "ms"),
+];
+
+console.log(
+  `\n${rounds} rounds on ${cpus().length} cores, Node ${process.version}` +
+    (slowSync === "0" ? "" : `, each sync ${slowSync} ms longer`) +
+    `\nraw BullMQ: ${whole(raw)} jobs/s (adds ${whole(at(bullmq, "add"))}/s, worker ${whole(at(bullmq, "drain"))}/s) = 1.0x\n`,
+);
+const width = Math.max(...rows.map(({ what }) => what.length));
+for (const { what, measured, wanted, met } of rows) {
+  console.log(`${met ? "ok  " : "MISS"} ${what.padEnd(width)}  ${measured.padEnd(20)}  ${wanted}`);
+}
