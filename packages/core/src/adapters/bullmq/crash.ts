@@ -1,0 +1,9 @@
+import type { JobFailure } from "../../job.ts";
+import { CRASH_LIMIT } from "../../retry-policy.ts";
+
+/** What the script `release` is told of a crash: its message, the limit, and how the job fails at the limit. */
+export function crashArguments(message: string): [string, number, string, string] {
+  const last = `The worker died or went silent ${CRASH_LIMIT} times while it ran this job, as often as is tried (${CRASH_LIMIT}); last: ${message}`;
+  const failure: JobFailure = { code: "crashed", message: last };
+  return [message, CRASH_LIMIT, last, JSON.stringify(failure)];
+}

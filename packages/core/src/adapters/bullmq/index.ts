@@ -1,0 +1,796 @@
+import { randomUUID } from "node:crypto";
+import type { Clock } from "../../clock.ts";
+import { jobNotFound, QueueError } from "../../errors.ts";
+import type { ClaimedJob, Job, JobFailure, JobState, PayloadFile } from "../../job.ts";
+import {
+  ALL_TENANTS,
+  type BulkAction,
+  type ClaimParams,
+  type Completion,
+  type EngineHealth,
+  type EventSubscription,
+  type Failure,
+  type JobFilter,
+  type JobList,
+  type JobSpec,
+  type LogLine,
+  type NodeRecord,
+  type Outcome,
+  type Page,
+  type PruneParams,
+  type QueueAdapter,
+  type QueueInfo,
+  type QueueSettings,
+  type Report,
+  type RunRef,
+  type ScheduleRecord,
+  type StateCounts,
+  type StatsParams,
+  type StatsRow,
+  type StopRequest,
+  type TenantScope,
+  type WebhookRecord,
+  type WorkerRecord,
+} from "../../queue-adapter.ts";
+import { Connection, type Reply } from "./connection.ts";
+import { crashArguments } from "./crash.ts";
+import { EventReader } from "./event-reader.ts";
+import { Instances } from "./instances.ts";
+import {
+  decodeClaimed,
+  decodeFile,
+  decodeJob,
+  encodePayload,
+  encodeSpec,
+  laneName,
+  parseLane,
+} from "./job-hash.ts";
+import { Listing } from "./listing.ts";
+import { Records, scheduleKey } from "./records.ts";
+import { RedisClock } from "./redis-clock.ts";
+import {
+  addRefusal,
+  duplicate,
+  invalidState,
+  runOutcome,
+  runRefusal,
+  stateOutcome,
+  tooManyQueues,
+} from "./refusals.ts";
+import { foldBefore, rollupRows } from "./rollup-rows.ts";
+import { Upkeep } from "./upkeep.ts";
+import { WaitingClaims } from "./waiting-claims.ts";
+
+const QUEUES_PER_TENANT = 10_000;
+const LOG_LINES = 1000;
+/** Signs of life of this process, by the real clock, ms. */
+const HEARTBEAT_MS = 4000;
+/** A leader that is silent for so long is followed by another, ms. */
+const LEADER_MS = 10_000;
+const HOUR_MS = 3_600_000;
+
+export interface BullmqOptions {
+  /** `redis://host:port`, or those of some nodes of a cluster. */
+  readonly url: string | readonly string[];
+  /** In front of every key; stores of different prefixes know nothing of each other. Default `jobyard`. */
+  readonly prefix?: string;
+  /** For tests; default: Redis' own time. */
+  readonly clock?: Clock;
+}
+
+interface Open {
+  readonly connection: Connection;
+  readonly listing: Listing;
+  readonly records: Records;
+  readonly events: EventReader;
+  readonly upkeep: Upkeep;
+  readonly instances: Instances;
+  readonly waiting: WaitingClaims;
+  readonly heartbeat: NodeJS.Timeout;
+}
+
+/**
+ * The distributed engine: any number of processes on one Redis (or cluster). Jobs are BullMQ jobs in BullMQ queues, one
+ * queue for each tenant and queue name; every change of state is one script, which leaves what BullMQ's tools can read.
+ */
+export class BullmqAdapter implements QueueAdapter {
+  readonly capabilities = { engine: "bullmq", processes: "many" } as const;
+  /** The engine's time; core's decisions are to be made by it too. */
+  readonly clock: Clock;
+  readonly #options: BullmqOptions;
+  readonly #redisClock: RedisClock | undefined;
+  readonly #stopListeners = new Set<(request: StopRequest) => void>();
+  /** Runs in process claimed here and not known to have ended, by job. */
+  readonly #runs = new Map<number, { readonly lease: string; told: boolean }>();
+  #state: Open | undefined;
+  #turn = 0;
+  #foldedHour = 0;
+
+  constructor(options: BullmqOptions) {
+    this.#options = options;
+    if (options.clock === undefined) this.clock = this.#redisClock = new RedisClock();
+    else this.clock = options.clock;
+  }
+
+  /** What BullMQ's own classes need to see a queue's jobs: `new Queue(name, { prefix, connection })`. */
+  bullQueue(tenant: string, queue: string): { readonly name: string; readonly prefix: string } {
+    return { name: laneName(tenant, queue), prefix: `{${this.#prefix}}` };
+  }
+
+  get #prefix(): string {
+    return this.#options.prefix ?? "jobyard";
+  }
+
+  // ---- lifecycle
+
+  async open(): Promise<void> {
+    if (this.#state !== undefined) return;
+    const id = randomUUID();
+    const connection = new Connection({
+      url: this.#options.url,
+      prefix: this.#prefix,
+      name: Instances.connectionName(id),
+      now: () => (this.#redisClock === undefined ? String(this.clock.now()) : ""),
+      onNews: (message) => this.#onNews(message),
+    });
+    await connection.open();
+    const heartbeat = setInterval(
+      () => void this.#heartbeat().catch(() => undefined),
+      HEARTBEAT_MS,
+    );
+    heartbeat.unref();
+    this.#state = {
+      connection,
+      listing: new Listing(connection),
+      records: new Records(connection, () => this.clock.now()),
+      events: new EventReader(connection),
+      upkeep: new Upkeep(connection, this.clock),
+      instances: new Instances(id, connection),
+      waiting: new WaitingClaims({
+        clock: this.clock,
+        claim: (params) => this.#claimNow(params),
+        giveBack: (jobs) => this.#giveBack(jobs),
+      }),
+      heartbeat,
+    };
+    try {
+      await this.#heartbeat();
+      await this.#state.instances.buryDead();
+      await this.upkeep();
+    } catch (error) {
+      this.kill();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    const state = this.#state;
+    if (state === undefined) return;
+    const { connection, instances, upkeep, waiting, heartbeat } = state;
+    clearInterval(heartbeat);
+    waiting.close();
+    upkeep.close();
+    try {
+      const runs = [...this.#runs].reverse().flatMap(([run, { lease }]) => [run, lease]);
+      const released = connection.script("release", ALL_TENANTS, "", "", 0, "", "", ...runs);
+      await Promise.all([released, instances.signOff()]);
+      if (upkeep.leads) await connection.command("HDEL", "leader", "until");
+    } finally {
+      this.#state = undefined;
+      this.#runs.clear();
+      instances.kill();
+      await connection.close();
+    }
+  }
+
+  /** For tests: the process dies, as far as one can within it. */
+  kill(): void {
+    const state = this.#state;
+    this.#state = undefined;
+    this.#runs.clear();
+    if (state === undefined) return;
+    clearInterval(state.heartbeat);
+    state.upkeep.close();
+    state.instances.kill();
+    state.connection.kill();
+  }
+
+  async health(): Promise<EngineHealth> {
+    const began = performance.now();
+    try {
+      const [info] = await this.#open.connection.everywhere("INFO");
+      return {
+        reachable: true,
+        latencyMs: performance.now() - began,
+        warnings: warningsOf(String(info)),
+      };
+    } catch {
+      return { reachable: false, latencyMs: performance.now() - began, warnings: [] };
+    }
+  }
+
+  /** A sign of life: keeps this instance known and, if it leads, leading; makes up for missed messages. */
+  async #heartbeat(): Promise<void> {
+    const { instances, connection, upkeep, events, waiting } = this.#open;
+    const sentAt = Date.now();
+    this.#redisClock?.setBy(await instances.signOn(), sentAt);
+    const [leads] = (await connection.script("lead", instances.id, "", LEADER_MS)) as Reply[];
+    upkeep.leads = leads === "1";
+    if (upkeep.leads) {
+      await instances.buryDead();
+      upkeep.look();
+    }
+    await events.renew();
+    waiting.look();
+  }
+
+  #onNews(message: string): void {
+    const state = this.#state;
+    if (state === undefined) return;
+    const [what = "", a = "", ...rest] = message.split(" ");
+    if (what === "wake") {
+      state.waiting.wake(rest.join(" "), a === "t");
+    } else if (what === "events") {
+      state.events.read();
+    } else if (what === "due") {
+      state.upkeep.look();
+    } else if (what === "stop") {
+      if (a !== state.instances.id) return;
+      const [id, lease = "", reason] = rest;
+      this.#stop(Number(id), lease, reason === "lost" ? "lost" : "cancelled");
+    } else {
+      // Connected anew: whatever was told meanwhile was missed.
+      state.waiting.look();
+      state.events.read();
+      state.upkeep.look();
+      void this.#lookAfterRuns().catch(() => undefined);
+    }
+  }
+
+  #stop(id: number, lease: string, reason: StopRequest["reason"]): void {
+    const run = this.#runs.get(id);
+    if (run?.lease !== lease) return;
+    if (reason === "lost") this.#runs.delete(id);
+    if (run.told) return;
+    // Told once, however often it is heard.
+    run.told = true;
+    for (const listener of this.#stopListeners) listener({ id, lease, reason });
+  }
+
+  /** Asks again for requests to stop that may have been missed. */
+  async #lookAfterRuns(): Promise<void> {
+    const runs = [...this.#runs];
+    const jobs = await this.#readJobs(
+      ALL_TENANTS,
+      runs.map(([id]) => id),
+    );
+    runs.forEach(([id, { lease }], i) => {
+      const found = jobs[i];
+      if (found?.lease !== lease) this.#stop(id, lease, "lost");
+      else if (found.stopping) this.#stop(id, lease, "cancelled");
+    });
+  }
+
+  // ---- submit
+
+  async enqueue(params: {
+    jobs: readonly JobSpec[];
+    atomic: boolean;
+  }): Promise<readonly Outcome<number>[]> {
+    const outcomes = await this.#enqueue(params.jobs, params.atomic, ["", "", ""]);
+    return outcomes ?? [];
+  }
+
+  /** `guard`: the schedule that fires, its due time and its next one; null when it had moved. */
+  async #enqueue(
+    jobs: readonly JobSpec[],
+    atomic: boolean,
+    guard: readonly [string, string | number, string | number],
+  ): Promise<Outcome<number>[] | null> {
+    if (jobs.length === 0) return [];
+    const args: (string | number)[] = [atomic ? 1 : 0, QUEUES_PER_TENANT, ...guard, jobs.length];
+    for (const job of jobs) encodeSpec(job, args);
+    const answer = await this.#open.connection.script("enqueue", ...args);
+    if (answer === "missed") return null;
+    const [firstId, ...refusals] = answer as readonly Reply[];
+    const outcomes: Outcome<number>[] = jobs.map((_, i) => Number(firstId) + i);
+    for (let i = 0; i < refusals.length; i += 2) {
+      const place = Number(refusals[i]);
+      const refusal = addRefusal(place, String(refusals[i + 1]), QUEUES_PER_TENANT);
+      if (atomic) throw refusal;
+      outcomes[place] = refusal;
+    }
+    return outcomes;
+  }
+
+  // ---- work
+
+  async claim(params: ClaimParams): Promise<readonly ClaimedJob[]> {
+    const { signal, waitMs } = params;
+    const isOff = (): boolean => signal?.aborted === true;
+    if (isOff()) return [];
+    if (waitMs > 0) return this.#open.waiting.wait(params);
+    const jobs = await this.#claimNow(params);
+    if (!isOff()) return jobs;
+    await this.#giveBack(jobs);
+    return [];
+  }
+
+  async #claimNow(params: ClaimParams): Promise<readonly ClaimedJob[]> {
+    const { connection, instances } = this.#open;
+    const { tenant, queues, limit, worker, leaseMs, inProcess, timeoutFrom } = params;
+    const owner = inProcess ? `i:${instances.id}` : worker === null ? "" : `w:${worker}`;
+    const mode = timeoutFrom === "progress" ? "p" : "s";
+    const asked = queues === "untyped" ? ["*"] : ["", ...queues.flatMap((q) => [q.queue, q.limit])];
+    const turn = this.#turn++ % 1_000_000;
+    const [lease, at, ...runs] = (await connection.script(
+      "claim",
+      tenant,
+      limit,
+      owner,
+      worker ?? "",
+      leaseMs,
+      mode,
+      turn,
+      ...asked,
+    )) as readonly Reply[];
+    const jobs: ClaimedJob[] = [];
+    const claim = { lease: String(lease), at: Number(at), worker };
+    for (let i = 0; i < runs.length; i += 3) {
+      const id = Number(runs[i + 1]);
+      jobs.push(decodeClaimed(id, String(runs[i]), runs[i + 2] as readonly Reply[], claim));
+      if (inProcess) this.#runs.set(id, { lease: claim.lease, told: false });
+    }
+    return jobs;
+  }
+
+  /** In the reverse order, so that each finds its place in front of the others. */
+  async #giveBack(jobs: readonly ClaimedJob[]): Promise<void> {
+    await this.release({ tenant: ALL_TENANTS, runs: [...jobs].reverse() });
+  }
+
+  async renew(params: {
+    tenant: TenantScope;
+    runs: readonly RunRef[];
+    worker?: string;
+    leaseMs: number;
+  }): Promise<readonly Outcome<true>[]> {
+    const { tenant, runs, worker, leaseMs } = params;
+    const owner = worker === undefined ? "" : `w:${worker}`;
+    const refs = runs.flatMap(({ id, lease = "" }) => [id, lease]);
+    const answer = await this.#open.connection.script("renew", tenant, leaseMs, owner, ...refs);
+    return (answer as readonly Reply[]).map((each, i) => runOutcome(runs[i]?.id ?? 0, each));
+  }
+
+  async complete(params: {
+    tenant: TenantScope;
+    runs: readonly Completion[];
+  }): Promise<readonly Outcome<true>[]> {
+    const args: (string | number)[] = [params.tenant];
+    for (const { id, lease = "", result, tokens = 0 } of params.runs) {
+      const kind = result === null ? "" : typeof result === "string" ? "j" : "f";
+      args.push(id, lease, kind, result === null ? "" : encodePayload(result), tokens);
+    }
+    return this.#ended(
+      params.runs,
+      await this.#open.connection.script("complete", ...args),
+      runOutcome,
+    );
+  }
+
+  async fail(params: {
+    tenant: TenantScope;
+    runs: readonly Failure[];
+  }): Promise<readonly Outcome<JobState>[]> {
+    const args: (string | number)[] = [params.tenant, ""];
+    for (const { id, lease = "", attempt, retryAt, error } of params.runs) {
+      const stack = JSON.stringify(error.stack === undefined ? [] : [error.stack]);
+      args.push(id, lease, attempt, retryAt ?? "", error.message, JSON.stringify(error), stack);
+    }
+    return this.#ended(
+      params.runs,
+      await this.#open.connection.script("fail", ...args),
+      stateOutcome,
+    );
+  }
+
+  async release(params: {
+    tenant: TenantScope;
+    runs: readonly RunRef[];
+    crashed?: JobFailure;
+  }): Promise<readonly Outcome<JobState>[]> {
+    const { tenant, runs, crashed } = params;
+    const crash = crashed === undefined ? ["", 0, "", ""] : crashArguments(crashed.message);
+    const refs = runs.flatMap(({ id, lease = "" }) => [id, lease]);
+    const answer = await this.#open.connection.script("release", tenant, "", ...crash, ...refs);
+    return this.#ended(runs, answer, stateOutcome);
+  }
+
+  /** However they ended, these runs are no longer this process'. */
+  #ended<T>(
+    runs: readonly RunRef[],
+    answer: Reply,
+    outcome: (id: number, answer: Reply) => T,
+  ): readonly T[] {
+    return (answer as readonly Reply[]).map((each, i) => {
+      const { id = 0, lease } = runs[i] ?? {};
+      if (lease === undefined || this.#runs.get(id)?.lease === lease) this.#runs.delete(id);
+      return outcome(id, each);
+    });
+  }
+
+  async progress(params: {
+    tenant: TenantScope;
+    reports: readonly Report[];
+    leaseMs: number;
+  }): Promise<readonly Outcome<true>[]> {
+    const args: (string | number)[] = [params.tenant, params.leaseMs];
+    for (const { id, lease = "", progress, message, stats } of params.reports) {
+      const text = message === undefined ? "" : JSON.stringify(message);
+      args.push(id, lease, progress ?? "", text, stats === undefined ? "" : JSON.stringify(stats));
+    }
+    const answer = (await this.#open.connection.script("progress", ...args)) as readonly Reply[];
+    return answer.map((each, i) => runOutcome(params.reports[i]?.id ?? 0, each));
+  }
+
+  async log(params: { tenant: TenantScope; run: RunRef; lines: readonly string[] }): Promise<void> {
+    const { tenant, run, lines } = params;
+    const { id, lease = "" } = run;
+    const kept = lines.slice(-LOG_LINES);
+    const { connection } = this.#open;
+    const answer = await connection.script("log", tenant, id, lease, LOG_LINES, ...kept);
+    if (answer !== "ok") throw runRefusal(id, String(answer));
+  }
+
+  onStopRequest(listener: (request: StopRequest) => void): () => void {
+    this.#stopListeners.add(listener);
+    return () => void this.#stopListeners.delete(listener);
+  }
+
+  // ---- admin
+
+  async cancel(params: {
+    tenant: TenantScope;
+    ids: readonly number[];
+    running: boolean;
+    reason: string;
+  }): Promise<readonly Outcome<true>[]> {
+    const { tenant, ids, running, reason } = params;
+    const answers = await this.#administer(tenant, "cancel", ids, running, reason);
+    return answers.map((answer, i) => adminOutcome(ids[i] ?? 0, answer, "cannot be cancelled"));
+  }
+
+  async retry(params: {
+    tenant: TenantScope;
+    ids: readonly number[];
+  }): Promise<readonly Outcome<true>[]> {
+    const answers = await this.#administer(params.tenant, "retry", params.ids);
+    return answers.map((answer, i) => adminOutcome(params.ids[i] ?? 0, answer, "has not failed"));
+  }
+
+  async promote(params: {
+    tenant: TenantScope;
+    ids: readonly number[];
+  }): Promise<readonly Outcome<true>[]> {
+    const answers = await this.#administer(params.tenant, "promote", params.ids);
+    return answers.map((answer, i) => adminOutcome(params.ids[i] ?? 0, answer, "is not delayed"));
+  }
+
+  async remove(params: {
+    tenant: TenantScope;
+    ids: readonly number[];
+  }): Promise<readonly Outcome<readonly PayloadFile[]>[]> {
+    const answers = await this.#administer(params.tenant, "remove", params.ids);
+    return answers.map((answer, i) => {
+      if (Array.isArray(answer)) return filesOf(answer);
+      const outcome = adminOutcome(params.ids[i] ?? 0, answer, "is being run");
+      return outcome === true ? [] : outcome;
+    });
+  }
+
+  async #administer(
+    tenant: TenantScope,
+    action: BulkAction,
+    ids: readonly number[],
+    running = true,
+    reason = "",
+  ): Promise<readonly Reply[]> {
+    if (ids.length === 0) return [];
+    const failure: JobFailure = { code: "cancelled", message: reason };
+    return (await this.#open.connection.script(
+      "administer",
+      tenant,
+      action,
+      running ? 1 : 0,
+      reason,
+      JSON.stringify(failure),
+      ...ids,
+    )) as readonly Reply[];
+  }
+
+  async applyToMany(params: {
+    filter: JobFilter;
+    action: BulkAction;
+    reason: string;
+    limit: number;
+    after?: number;
+  }): Promise<{ applied: number; refused: number; next: number | null; files: PayloadFile[] }> {
+    const { filter, action, reason, limit, after } = params;
+    const page: Page = { limit, order: "asc", ...(after === undefined ? {} : { after }) };
+    const { ids } = await this.#open.listing.find(filter, page);
+    const answers = await this.#administer(filter.tenant, action, ids, true, reason);
+    const files: PayloadFile[] = [];
+    let applied = 0;
+    for (const answer of answers) {
+      if (Array.isArray(answer)) files.push(...filesOf(answer));
+      if (Array.isArray(answer) || answer === "ok") applied++;
+    }
+    const next = ids.length < limit ? null : (ids.at(-1) ?? null);
+    return { applied, refused: ids.length - applied, next, files };
+  }
+
+  // ---- read
+
+  async get(params: {
+    tenant: TenantScope;
+    ids: readonly number[];
+  }): Promise<readonly (Job | null)[]> {
+    const found = await this.#readJobs(params.tenant, params.ids);
+    return found.map((each) => each?.job ?? null);
+  }
+
+  async #readJobs(
+    tenant: TenantScope,
+    ids: readonly number[],
+  ): Promise<({ job: Job; lease: string | undefined; stopping: boolean } | undefined)[]> {
+    const answer = (await this.#open.connection.script("read", tenant, ...ids)) as Reply[];
+    return ids.map((id, i) => {
+      const lane = answer[2 * i];
+      if (typeof lane !== "string" || lane === "") return undefined;
+      const hash = answer[2 * i + 1] as readonly string[];
+      const run = hash.indexOf("run");
+      const lease = run === -1 ? undefined : hash[run + 1]?.split("|")[0];
+      return { job: decodeJob(id, lane, hash), lease, stopping: hash.includes("stop") };
+    });
+  }
+
+  async list(params: { filter: JobFilter; page: Page }): Promise<JobList> {
+    const { filter, page } = params;
+    const { ids, total } = await this.#open.listing.find(filter, page);
+    const jobs = await this.get({ tenant: filter.tenant, ids });
+    return { jobs: jobs.filter((job) => job !== null), total };
+  }
+
+  count(filter: JobFilter): Promise<StateCounts> {
+    return this.#open.listing.count(filter);
+  }
+
+  async stats(params: StatsParams): Promise<readonly StatsRow[]> {
+    const { tenant, queues } = params;
+    const asked = queues === undefined ? ["*"] : ["", ...new Set(queues)];
+    const answer = await this.#open.connection.script("rollups", tenant, ...asked);
+    return rollupRows(params, answer as readonly Reply[]);
+  }
+
+  async logs(params: {
+    tenant: TenantScope;
+    id: number;
+    offset: number;
+    limit: number;
+  }): Promise<{ lines: LogLine[]; total: number }> {
+    const { tenant, id, offset, limit } = params;
+    const answer = await this.#open.connection.script("logs", tenant, id, offset, limit);
+    const [total, ...lines] = answer as readonly Reply[];
+    return {
+      total: Number(total),
+      lines: lines.map((line) => {
+        const text = String(line);
+        const space = text.indexOf(" ");
+        return { at: Number(text.slice(0, space)), line: text.slice(space + 1) };
+      }),
+    };
+  }
+
+  // ---- queues
+
+  async listQueues(params: {
+    tenant: TenantScope;
+    queues?: readonly string[];
+  }): Promise<readonly QueueInfo[]> {
+    const lanes = await this.#open.listing.lanes(params);
+    return lanes
+      .map(({ lane, ...rest }) => ({ ...parseLane(lane), ...rest }))
+      .sort((a, b) => compare(a.queue, b.queue) || compare(a.tenant, b.tenant));
+  }
+
+  async configureQueue(params: {
+    tenant: string;
+    queue: string;
+    typed: boolean;
+    settings: Partial<QueueSettings>;
+  }): Promise<QueueSettings> {
+    const { tenant, queue, typed, settings } = params;
+    const { paused, rateLimit, concurrency } = settings;
+    const limit = (value: number | null | undefined): string | number =>
+      value === undefined ? "" : (value ?? "none");
+    const answer = await this.#open.connection.script(
+      "configure",
+      laneName(tenant, queue),
+      typed ? 1 : 0,
+      QUEUES_PER_TENANT,
+      paused === undefined ? "" : paused ? 1 : 0,
+      limit(rateLimit),
+      limit(concurrency),
+    );
+    if (answer === "full") throw tooManyQueues(QUEUES_PER_TENANT);
+    const [isPaused, rate, runs] = answer as readonly string[];
+    return {
+      paused: isPaused === "1",
+      rateLimit: rate === "" ? null : Number(rate),
+      concurrency: runs === "" ? null : Number(runs),
+    };
+  }
+
+  // ---- schedules and webhooks
+
+  putSchedule(params: { schedule: ScheduleRecord; expect?: "new" | "existing" }): Promise<void> {
+    return this.#open.records.putSchedule(params.schedule, params.expect);
+  }
+
+  async listSchedules(params: { tenant: TenantScope }): Promise<readonly ScheduleRecord[]> {
+    return this.#open.records.schedules(params.tenant);
+  }
+
+  async deleteSchedule(params: { tenant: TenantScope; name: string }): Promise<boolean> {
+    return this.#open.records.deleteSchedule(params.tenant, params.name);
+  }
+
+  async fireSchedule(params: {
+    tenant: string;
+    name: string;
+    due: number;
+    nextRun: number | null;
+    job: JobSpec;
+  }): Promise<Outcome<number> | null> {
+    const { tenant, name, due, nextRun, job } = params;
+    const guard = [scheduleKey(tenant, name), due, nextRun ?? ""] as const;
+    const outcomes = await this.#enqueue([job], false, guard);
+    return outcomes?.[0] ?? null;
+  }
+
+  async putWebhook(
+    webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number },
+  ): Promise<WebhookRecord> {
+    return this.#open.records.putWebhook(webhook);
+  }
+
+  async listWebhooks(params: { tenant: TenantScope }): Promise<readonly WebhookRecord[]> {
+    return this.#open.records.webhooks(params.tenant);
+  }
+
+  async deleteWebhook(params: { tenant: TenantScope; id: number }): Promise<boolean> {
+    return this.#open.records.deleteWebhook(params.tenant, params.id);
+  }
+
+  // ---- workers and nodes
+
+  async heartbeatWorker(worker: Omit<WorkerRecord, "startedAt" | "lastHeartbeat">): Promise<void> {
+    await this.#open.records.heartbeatWorker(worker);
+  }
+
+  async listWorkers(params: {
+    tenant: TenantScope;
+    withinMs: number;
+  }): Promise<readonly WorkerRecord[]> {
+    return this.#open.records.workers(params.tenant, params.withinMs);
+  }
+
+  async forgetWorker(params: { tenant: TenantScope; id: string }): Promise<void> {
+    await this.#open.records.forgetWorker(params.tenant, params.id);
+  }
+
+  async heartbeatNode(node: {
+    id: string;
+    host: string;
+    port: number;
+  }): Promise<{ isLeader: boolean }> {
+    const { connection, instances, records, upkeep } = this.#open;
+    await records.heartbeatNode(node);
+    const answer = await connection.script("lead", instances.id, node.id, LEADER_MS);
+    const isLeader = (answer as readonly Reply[])[0] === "1";
+    if (isLeader) upkeep.leads = true;
+    return { isLeader };
+  }
+
+  async listNodes(params: { withinMs: number }): Promise<readonly NodeRecord[]> {
+    return this.#open.records.nodes(params.withinMs);
+  }
+
+  // ---- events
+
+  async subscribe(subscription: EventSubscription): Promise<() => void> {
+    return this.#open.events.subscribe(subscription);
+  }
+
+  async cursor(): Promise<string> {
+    return String(await this.#open.connection.script("cursor"));
+  }
+
+  // ---- upkeep
+
+  async upkeep(): Promise<void> {
+    await this.#open.upkeep.run();
+  }
+
+  async prune(params: PruneParams): Promise<{ removed: number; files: PayloadFile[] }> {
+    await this.#fold();
+    const { completedBefore, failedBefore, limit } = params;
+    const answer = await this.#open.connection.script(
+      "prune",
+      completedBefore,
+      failedBefore,
+      limit,
+    );
+    const [removed, ...files] = answer as readonly Reply[];
+    return { removed: Number(removed), files: files.flatMap((each) => filesOf(each)) };
+  }
+
+  /** Folds old roll-ups, once an hour however often pruning is called. */
+  async #fold(): Promise<void> {
+    const now = this.clock.now();
+    const hour = Math.floor(now / HOUR_MS);
+    if (hour === this.#foldedHour) return;
+    this.#foldedHour = hour;
+    const { listing, connection } = this.#open;
+    const lanes = await listing.lanes({ tenant: ALL_TENANTS });
+    const { minutes, hours } = foldBefore(now);
+    const typedTogether = new Set(lanes.map(({ lane }) => laneName(parseLane(lane).tenant, "")));
+    for (const name of [...lanes.map(({ lane }) => lane), ...typedTogether]) {
+      await connection.script("fold", name, minutes, hours);
+    }
+  }
+
+  get #open(): Open {
+    if (this.#state === undefined) {
+      throw new QueueError("UNAVAILABLE", "The job store is closed: the server is stopping", {
+        retryAfterMs: 1000,
+      });
+    }
+    return this.#state;
+  }
+}
+
+/** What the script `administer` says of one job. */
+function adminOutcome(id: number, answer: Reply, refusal: string): Outcome<true> {
+  const text = String(answer);
+  if (text === "ok") return true;
+  if (text === "unknown") return jobNotFound(id);
+  if (text.startsWith("duplicate ")) return duplicate(Number(text.slice("duplicate ".length)));
+  return invalidState(id, text.slice("is ".length) as JobState, refusal);
+}
+
+/** Of a removed job: where its data and its result lay, or "". */
+function filesOf(answer: Reply): PayloadFile[] {
+  if (!Array.isArray(answer)) return [];
+  return (answer as readonly string[]).filter((text) => text !== "").map(decodeFile);
+}
+
+function warningsOf(info: string): string[] {
+  const warnings: string[] = [];
+  if (info.includes("aof_enabled:0")) {
+    warnings.push(
+      "Redis keeps no append-only file: jobs it accepted are lost when it is killed (set appendonly yes)",
+    );
+  }
+  const policy = /maxmemory_policy:(\S+)/.exec(info)?.[1];
+  if (policy !== undefined && policy !== "noeviction") {
+    warnings.push(
+      `Redis may drop jobs when memory is short: maxmemory-policy is ${policy} (set noeviction)`,
+    );
+  }
+  return warnings;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,95 @@
+import { hostname } from "node:os";
+import type { Connection, Reply } from "./connection.ts";
+import { crashArguments } from "./crash.ts";
+
+/** An instance of another machine that is silent for so long, and has no connection left, is dead. */
+const SILENT_MS = 15_000;
+const RUNS_AT_ONCE = 500;
+
+/** Instances opened in this process and not closed or killed. */
+const living = new Set<string>();
+
+/**
+ * Which instances (opened adapters) there are. Runs of one whose process died have crashed: told at once where the
+ * process was on this machine, else once it is silent and Redis has no connection of it any more. A process that
+ * merely blocks keeps its connections, and with them its runs until their leases end.
+ */
+export class Instances {
+  readonly id: string;
+  readonly #connection: Connection;
+  readonly #place = `${hostname()} ${process.pid}`;
+
+  constructor(id: string, connection: Connection) {
+    this.id = id;
+    this.#connection = connection;
+  }
+
+  static connectionName(id: string): string {
+    return `jobyard-${id}`;
+  }
+
+  /** Answers with Redis' time. */
+  async signOn(): Promise<number> {
+    living.add(this.id);
+    const [now] = await this.#known();
+    return now;
+  }
+
+  /** The runs of dead instances have crashed. */
+  async buryDead(): Promise<void> {
+    const [, known] = await this.#known();
+    const silent: string[] = [];
+    for (const [id, place, silence] of known) {
+      if (id === this.id) continue;
+      if (this.#diedHere(id, place)) await this.#bury(id);
+      else if (silence >= SILENT_MS) silent.push(id);
+    }
+    if (silent.length === 0) return;
+    const lists = await this.#connection.everywhere("CLIENT", "LIST");
+    for (const id of silent) {
+      const name = `name=${Instances.connectionName(id)} `;
+      if (!lists.some((list) => String(list).includes(name))) await this.#bury(id);
+    }
+  }
+
+  async signOff(): Promise<void> {
+    living.delete(this.id);
+    await this.#connection.command("HDEL", "instances", this.id);
+  }
+
+  kill(): void {
+    living.delete(this.id);
+  }
+
+  async #known(): Promise<[number, [id: string, place: string, silence: number][]]> {
+    const answer = (await this.#connection.script("sign-on", this.id, this.#place)) as Reply[];
+    const [now, ...known] = answer;
+    return [Number(now), known as unknown as [string, string, number][]];
+  }
+
+  #diedHere(id: string, place: string): boolean {
+    const [host, pid] = place.split(" ");
+    if (host !== hostname()) return false;
+    if (Number(pid) === process.pid) return !living.has(id);
+    try {
+      process.kill(Number(pid), 0);
+      return false;
+    } catch (error) {
+      // EPERM: there is one, of another user.
+      return (error as NodeJS.ErrnoException).code === "ESRCH";
+    }
+  }
+
+  async #bury(id: string): Promise<void> {
+    const runs = (await this.#connection.command("SMEMBERS", `runs:i:${id}`)) as string[];
+    const ids = runs.map((member) => Number(member.slice(member.lastIndexOf(":j") + 2)));
+    // The last to be started go first, so that each finds its place in front of them.
+    ids.sort((a, b) => b - a);
+    const crash = crashArguments("The process that ran the job died");
+    for (let from = 0; from < ids.length; from += RUNS_AT_ONCE) {
+      const some = ids.slice(from, from + RUNS_AT_ONCE).flatMap((run) => [run, ""]);
+      await this.#connection.script("release", "*", "gone", ...crash, ...some);
+    }
+    await this.#connection.command("HDEL", "instances", id);
+  }
+}

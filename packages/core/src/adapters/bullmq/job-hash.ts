@@ -1,0 +1,197 @@
+import type {
+  ClaimedJob,
+  Job,
+  JobFailure,
+  JobOrigin,
+  JobState,
+  Payload,
+  PayloadFile,
+  ProcessingStats,
+} from "../../job.ts";
+import type { JobSpec } from "../../queue-adapter.ts";
+import type { Reply } from "./connection.ts";
+
+/** A lane's name, which is also its BullMQ queue's: tenants have no dots, so the first one parts the two. */
+export function laneName(tenant: string, queue: string): string {
+  return `${tenant}.${queue}`;
+}
+
+export function parseLane(name: string): { readonly tenant: string; readonly queue: string } {
+  const dot = name.indexOf(".");
+  return { tenant: name.slice(0, dot), queue: name.slice(dot + 1) };
+}
+
+/** A job's options where BullMQ's tools look for them. */
+interface BullOptions {
+  readonly attempts: number;
+  readonly backoff?: { readonly type: "exponential"; readonly delay: number };
+  readonly delay?: number;
+  readonly priority?: number;
+  readonly lifo?: true;
+}
+
+/** What has no place of its own in BullMQ. */
+interface MoreOptions {
+  readonly ttlMs?: number;
+  readonly origin?: JobOrigin;
+}
+
+const USUAL_BACKOFF_MS = 1000;
+/** BullMQ jobs have names. */
+const UNNAMED = "job";
+
+function encodeOptions(spec: JobSpec): string {
+  const { maxAttempts, backoffMs, delayMs, priority, lifo } = spec;
+  if (backoffMs === USUAL_BACKOFF_MS && delayMs === 0 && priority === 0 && !lifo) {
+    return `{"attempts":${maxAttempts}}`;
+  }
+  return JSON.stringify({
+    attempts: maxAttempts,
+    ...(backoffMs === USUAL_BACKOFF_MS
+      ? {}
+      : { backoff: { type: "exponential", delay: backoffMs } }),
+    ...(delayMs === 0 ? {} : { delay: delayMs }),
+    ...(priority === 0 ? {} : { priority }),
+    ...(lifo ? { lifo } : {}),
+  } satisfies BullOptions);
+}
+
+/** Arguments of the script `enqueue` for one job. */
+export function encodeSpec(spec: JobSpec, args: (string | number)[]): void {
+  const { data, ttlMs, timeoutMs, uniqueKey, dependsOn, dependsOnSiblings, name, project } = spec;
+  const siblings = dependsOnSiblings.map((place) => `s${place}`);
+  const extra: string[] = [];
+  if (project !== null) extra.push("pj", project);
+  const labels = labelsOf(spec);
+  if (labels.length > 0) extra.push("lb", JSON.stringify(labels));
+  if (name !== null) extra.push("nm", "1");
+  if (spec.lifo) extra.push("lf", "1");
+  if (timeoutMs !== null) extra.push("to", String(timeoutMs));
+  if (uniqueKey !== null) extra.push("uk", uniqueKey);
+  if (typeof data !== "string") extra.push("df", "1");
+  if (ttlMs !== null || spec.origin !== null) {
+    const more: MoreOptions = {
+      ...(ttlMs === null ? {} : { ttlMs }),
+      ...(spec.origin === null ? {} : { origin: spec.origin }),
+    };
+    extra.push("jy", JSON.stringify(more));
+  }
+  args.push(
+    laneName(spec.tenant, spec.queue),
+    spec.typed ? 1 : 0,
+    spec.priority,
+    spec.lifo ? 1 : 0,
+    spec.delayMs,
+    ttlMs ?? "",
+    encodePayload(data),
+    name ?? UNNAMED,
+    encodeOptions(spec),
+    uniqueKey ?? "",
+    [...dependsOn, ...siblings].join(","),
+    extra.length,
+  );
+  for (const each of extra) args.push(each);
+}
+
+export function labelsOf(spec: Pick<JobSpec, "tags" | "project" | "batch">): string[] {
+  const labels = spec.tags.map((tag) => `tag:${tag}`);
+  if (spec.project !== null) labels.push(`project:${spec.project}`);
+  if (spec.batch !== null) labels.push(`batch:${spec.batch}`);
+  return labels;
+}
+
+export function encodePayload(payload: Payload): string {
+  return typeof payload === "string" ? payload : JSON.stringify(payload);
+}
+
+export function decodeFile(text: string): PayloadFile {
+  return JSON.parse(text) as PayloadFile;
+}
+
+export const stateOfLetter: Readonly<Record<string, JobState>> = {
+  "": "waiting",
+  d: "delayed",
+  b: "blocked",
+  a: "active",
+  c: "completed",
+  f: "failed",
+  x: "cancelled",
+};
+
+const plainOptions = new Map<string, BullOptions>();
+
+function decodeOptions(text: string): BullOptions {
+  let options = plainOptions.get(text);
+  if (options === undefined) {
+    options = JSON.parse(text) as BullOptions;
+    // Most jobs have the same few.
+    if (plainOptions.size < 1000) plainOptions.set(text, options);
+  }
+  return options;
+}
+
+const none: readonly never[] = [];
+
+/** A job as the port shows it, from the fields and values of its hash. */
+export function decodeJob(id: number, lane: string, hash: readonly Reply[]): Job {
+  const f: Record<string, string | undefined> = {};
+  for (let i = 0; i < hash.length; i += 2) f[hash[i] as string] = hash[i + 1] as string;
+  const options = decodeOptions(f["opts"] ?? "{}");
+  const more = f["jy"] === undefined ? {} : (JSON.parse(f["jy"]) as MoreOptions);
+  const labels = f["lb"] === undefined ? none : (JSON.parse(f["lb"]) as string[]);
+  const state = stateOfLetter[f["st"] ?? ""] ?? "waiting";
+  const data = f["data"] ?? "null";
+  const result = f["returnvalue"];
+  const worker = f["pb"];
+  const createdAt = Number(f["timestamp"]);
+  const { tenant, queue } = parseLane(lane);
+  return {
+    id,
+    tenant,
+    queue,
+    name: f["nm"] === undefined ? null : (f["name"] ?? null),
+    state,
+    data: f["df"] === undefined ? data : decodeFile(data),
+    result: result === undefined ? null : f["rf"] === undefined ? result : decodeFile(result),
+    priority: options.priority ?? 0,
+    lifo: options.lifo ?? false,
+    delayMs: options.delay ?? 0,
+    createdAt,
+    runAt: f["ra"] === undefined ? createdAt : Number(f["ra"]),
+    startedAt: f["processedOn"] === undefined ? null : Number(f["processedOn"]),
+    finishedAt: f["finishedOn"] === undefined ? null : Number(f["finishedOn"]),
+    attemptsMade: Number(f["atm"] ?? 0),
+    maxAttempts: options.attempts,
+    backoffMs: options.backoff?.delay ?? USUAL_BACKOFF_MS,
+    ttlMs: more.ttlMs ?? null,
+    timeoutMs: f["to"] === undefined ? null : Number(f["to"]),
+    uniqueKey: f["uk"] ?? null,
+    dependsOn: f["dp"] === undefined ? none : f["dp"].split(",").map(Number),
+    tags: labels.length === 0 ? none : valuesOf(labels, "tag:"),
+    project: f["pj"] ?? null,
+    batch: labels.length === 0 ? null : (valuesOf(labels, "batch:")[0] ?? null),
+    origin: more.origin ?? null,
+    progress: state === "completed" ? 100 : Number(f["progress"] ?? 0),
+    progressMessage: f["pm"] === undefined ? null : (JSON.parse(f["pm"]) as string | null),
+    stats: f["ps"] === undefined ? null : (JSON.parse(f["ps"]) as ProcessingStats),
+    error:
+      f["er"] === undefined || state === "completed" ? null : (JSON.parse(f["er"]) as JobFailure),
+    crashes: Number(f["cr"] ?? 0),
+    worker: worker === undefined || worker === "" ? null : worker,
+  };
+}
+
+function valuesOf(labels: readonly string[], kind: string): string[] {
+  return labels.filter((label) => label.startsWith(kind)).map((label) => label.slice(kind.length));
+}
+
+/** The job as it is once the claim has begun; `hash` is from just before. */
+export function decodeClaimed(
+  id: number,
+  lane: string,
+  hash: readonly Reply[],
+  claim: { readonly lease: string; readonly at: number; readonly worker: string | null },
+): ClaimedJob {
+  const { lease, at, worker } = claim;
+  return { ...decodeJob(id, lane, hash), state: "active", startedAt: at, worker, lease };
+}

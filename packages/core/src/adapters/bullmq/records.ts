@@ -1,0 +1,177 @@
+import { QueueError } from "../../errors.ts";
+import {
+  ALL_TENANTS,
+  type NodeRecord,
+  type ScheduleRecord,
+  type TenantScope,
+  type WebhookRecord,
+  type WorkerRecord,
+} from "../../queue-adapter.ts";
+import type { Connection, Reply } from "./connection.ts";
+
+/** A schedule's time of firing lies beside its record, where the script that fires it moves it on. */
+type StoredSchedule = Omit<ScheduleRecord, "lastRun">;
+type StoredWebhook = Omit<WebhookRecord, "id" | "createdAt">;
+
+/** Small things stored whole: schedules, webhooks, workers and nodes. */
+export class Records {
+  readonly #connection: Connection;
+  readonly #now: () => number;
+
+  constructor(connection: Connection, now: () => number) {
+    this.#connection = connection;
+    this.#now = now;
+  }
+
+  async schedules(tenant: TenantScope): Promise<ScheduleRecord[]> {
+    const answer = (await this.#connection.script("list-schedules")) as string[][];
+    return answer
+      .map(([text = "", due = "", last = ""]) => {
+        const stored = JSON.parse(text) as StoredSchedule;
+        // What must not fire keeps the time it was put with.
+        const nextRun = stored.enabled ? (due === "" ? null : Number(due)) : stored.nextRun;
+        return { ...stored, nextRun, lastRun: last === "" ? null : Number(last) };
+      })
+      .filter((schedule) => tenant === ALL_TENANTS || schedule.tenant === tenant)
+      .sort((a, b) => compare(a.tenant, b.tenant) || compare(a.name, b.name));
+  }
+
+  async putSchedule(
+    schedule: ScheduleRecord,
+    expect: "new" | "existing" | undefined,
+  ): Promise<void> {
+    const { tenant, name, enabled } = schedule;
+    const { lastRun, ...stored } = schedule;
+    const due = enabled ? schedule.nextRun : null;
+    const answer = await this.#connection.script(
+      "put-schedule",
+      scheduleKey(tenant, name),
+      expect ?? "",
+      JSON.stringify(stored satisfies StoredSchedule),
+      due ?? "",
+      lastRun ?? "",
+    );
+    if (answer === "duplicate") {
+      throw new QueueError("DUPLICATE_SCHEDULE", `There is a schedule named ${name} already`);
+    }
+    if (answer === "unknown") {
+      throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name} not found`);
+    }
+  }
+
+  async deleteSchedule(tenant: TenantScope, name: string): Promise<boolean> {
+    return Number(await this.#connection.script("delete-schedule", tenant, name)) > 0;
+  }
+
+  async webhooks(tenant: TenantScope): Promise<WebhookRecord[]> {
+    return pairs(await this.#connection.command("HGETALL", "webhooks"))
+      .map(([id, text]) => {
+        const [made, , json] = split(text);
+        return { ...(JSON.parse(json) as StoredWebhook), id: Number(id), createdAt: Number(made) };
+      })
+      .filter((webhook) => tenant === ALL_TENANTS || webhook.tenant === tenant)
+      .sort((a, b) => a.id - b.id);
+  }
+
+  async putWebhook(
+    webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number },
+  ): Promise<WebhookRecord> {
+    const { id, ...fields } = webhook;
+    const answer = await this.#connection.script(
+      "put-webhook",
+      id ?? "",
+      fields.tenant,
+      JSON.stringify(fields satisfies StoredWebhook),
+    );
+    if (answer === "unknown") {
+      throw new QueueError("WEBHOOK_NOT_FOUND", `Webhook ${id} not found`);
+    }
+    const [kept, made] = answer as readonly string[];
+    return { ...fields, id: Number(kept), createdAt: Number(made) };
+  }
+
+  async deleteWebhook(tenant: TenantScope, id: number): Promise<boolean> {
+    return Number(await this.#connection.script("delete-webhook", tenant, id)) > 0;
+  }
+
+  async heartbeatWorker(worker: Omit<WorkerRecord, "startedAt" | "lastHeartbeat">): Promise<void> {
+    const key = `${worker.tenant} ${worker.id}`;
+    await this.#connection.script("heartbeat", "workers", key, JSON.stringify(worker));
+  }
+
+  /** Shared workers serve every tenant. */
+  async workers(tenant: TenantScope, withinMs: number): Promise<WorkerRecord[]> {
+    const all = await this.#heard<Omit<WorkerRecord, "startedAt" | "lastHeartbeat">>(
+      "workers",
+      withinMs,
+    );
+    return all.filter(
+      (worker) =>
+        tenant === ALL_TENANTS || worker.tenant === tenant || worker.tenant === ALL_TENANTS,
+    );
+  }
+
+  async forgetWorker(tenant: TenantScope, id: string): Promise<void> {
+    await this.#connection.command("HDEL", "workers", `${tenant} ${id}`);
+  }
+
+  async heartbeatNode(node: Pick<NodeRecord, "id" | "host" | "port">): Promise<void> {
+    await this.#connection.script("heartbeat", "nodes", node.id, JSON.stringify(node));
+  }
+
+  async nodes(withinMs: number): Promise<NodeRecord[]> {
+    const leader = (await this.#connection.command(
+      "HMGET",
+      "leader",
+      "node",
+      "until",
+      "nodeUntil",
+    )) as (string | null)[];
+    const [id, until, nodeUntil] = leader;
+    const leads = Math.min(Number(until), Number(nodeUntil)) > this.#now();
+    const all = await this.#heard<Pick<NodeRecord, "id" | "host" | "port">>("nodes", withinMs);
+    return all.map((node) => ({ ...node, isLeader: leads && node.id === id }));
+  }
+
+  async #heard<T>(
+    kind: string,
+    withinMs: number,
+  ): Promise<(T & { readonly startedAt: number; readonly lastHeartbeat: number })[]> {
+    const since = this.#now() - withinMs;
+    return pairs(await this.#connection.command("HGETALL", kind))
+      .map(([, text]) => {
+        const [started, heard, json] = split(text);
+        return {
+          ...(JSON.parse(json) as T),
+          startedAt: Number(started),
+          lastHeartbeat: Number(heard),
+        };
+      })
+      .filter(({ lastHeartbeat }) => lastHeartbeat >= since);
+  }
+}
+
+export function scheduleKey(tenant: string, name: string): string {
+  return `${tenant} ${name}`;
+}
+
+/** The first two words and the rest. */
+function split(text: string): [string, string, string] {
+  const first = text.indexOf(" ");
+  const second = text.indexOf(" ", first + 1);
+  return [text.slice(0, first), text.slice(first + 1, second), text.slice(second + 1)];
+}
+
+function pairs(reply: Reply): [string, string][] {
+  const found: [string, string][] = [];
+  if (Array.isArray(reply)) {
+    for (let i = 0; i < reply.length; i += 2) found.push([String(reply[i]), String(reply[i + 1])]);
+  } else if (typeof reply === "object" && reply !== null) {
+    for (const [key, value] of Object.entries(reply)) found.push([key, String(value)]);
+  }
+  return found;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,34 @@
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+
+export interface Script {
+  readonly lua: string;
+  readonly sha: string;
+}
+
+const folder = new URL("./scripts/", import.meta.url);
+const INCLUDE = /^--- @include "(.+)"$/gm;
+
+/** Parts of scripts, which are no steps of their own. */
+const parts = new Set(["base", "transitions", "lane", "erase", "wanted"]);
+
+/** All scripts by name, each with its includes, once each, in front of where they are asked for. */
+export function loadScripts(): ReadonlyMap<string, Script> {
+  const names = readdirSync(folder).map((file) => file.replace(/\.lua$/, ""));
+  const source = (name: string): string => readFileSync(new URL(`${name}.lua`, folder), "utf8");
+  const scripts = new Map<string, Script>();
+  for (const name of names) {
+    if (parts.has(name)) continue;
+    const lua = resolve(source(name), source, new Set());
+    scripts.set(name, { lua, sha: createHash("sha1").update(lua).digest("hex") });
+  }
+  return scripts;
+}
+
+function resolve(text: string, source: (name: string) => string, seen: Set<string>): string {
+  return text.replaceAll(INCLUDE, (_, name: string) => {
+    if (seen.has(name)) return "";
+    seen.add(name);
+    return resolve(source(name), source, seen);
+  });
+}

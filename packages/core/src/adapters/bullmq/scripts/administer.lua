@@ -1,0 +1,81 @@
+--[[
+  Does one thing to each of some jobs.
+  ARGV[2]  tenant or "*"; ARGV[3] "cancel", "retry", "promote" or "remove"
+  ARGV[4]  cancel: "1" if running jobs may be; ARGV[5] its reason; ARGV[6] the failure to keep (JSON)
+  ARGV[7.] ids
+  Result   for each "ok", "unknown", "is <state>" of a state that forbids it, "duplicate <id>"; of a removed job with
+           files a list: data if it lies in a file or "", result likewise
+]]
+--- @include "transitions"
+--- @include "erase"
+
+local function cancel(job)
+  if FINISHED[job.st] then return "is " .. STATES[job.st] end
+  if job.st ~= "a" then
+    drop(job, "x", ARGV[5], ARGV[6])
+    return "ok"
+  end
+  if ARGV[4] ~= "1" then return "is active" end
+  if job.stop then return "ok" end
+  job.stop = ARGV[5]
+  if string.sub(job.owner, 1, 2) == "i:" then
+    rcall("HSET", job.key, "stop", job.stop)
+    tellToStop(job, "cancelled")
+  else
+    cancelRun(job)
+  end
+  return "ok"
+end
+
+local function retry(job)
+  if job.st ~= "f" and job.st ~= "x" then return "is " .. STATES[job.st] end
+  local lane = job.lane
+  if job.unique then
+    local holder = rcall("HGET", lane.key .. "unique", job.unique)
+    if holder then return "duplicate " .. holder end
+    rcall("HSET", lane.key .. "unique", job.unique, job.id)
+  end
+  rcall("ZREM", lane.key .. FINISHED[job.st], job.member)
+  -- A time to live counts once: the retry was asked for after it began.
+  rcall("HDEL", job.key, "finishedOn", "returnvalue", "rf", "failedReason", "er", "stacktrace", "atm", "ats", "cr", "ex")
+  forgetRun(job)
+  makeReady(job)
+  tell("job.pushed", lane, job.id)
+  return "ok"
+end
+
+local function promote(job)
+  if job.st ~= "d" then return "is " .. STATES[job.st] end
+  takeOut(job)
+  makeReady(job)
+  return "ok"
+end
+
+local function remove(job)
+  if job.st == "a" then return "is active" end
+  local lane = job.lane
+  touch(lane)
+  if FINISHED[job.st] then
+    rcall("ZREM", lane.key .. FINISHED[job.st], job.member)
+  else
+    takeOut(job)
+    if job.unique then rcall("HDEL", lane.key .. "unique", job.unique) end
+    if job.dependsOn then leaveParents(job) end
+  end
+  -- A child that waits for a job it will never see complete fails; one that has all it needs goes on.
+  if job.hasDependents then
+    if job.st ~= "c" then failDependents(job, "removed") end
+    rcall("DEL", p .. "dependents:" .. job.id)
+  end
+  return erase(job)
+end
+
+local acts = { cancel = cancel, retry = retry, promote = promote, remove = remove }
+local act = acts[ARGV[3]]
+local answer = {}
+for i = 7, #ARGV do
+  local job = findJob(ARGV[i], ARGV[2])
+  answer[#answer + 1] = job and act(job) or "unknown"
+end
+settle()
+return answer

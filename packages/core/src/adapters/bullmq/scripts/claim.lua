@@ -1,0 +1,158 @@
+--[[
+  Makes waiting jobs runs of one claim.
+  ARGV[2]  tenant or "*"
+  ARGV[3]  jobs in all
+  ARGV[4]  owner: "i:<instance>" for runs of that process, "w:<worker>" for pulled ones, "" for nobody's
+  ARGV[5]  worker, "" for none; ARGV[6] lease ms; ARGV[7] "p" or "s": the timeout counts from progress or the start
+  ARGV[8]  which queue is asked first
+  ARGV[9]  "*" for every untyped queue, or "" and pairs of queue and limit
+  Result   the lease and the time, then for each run its lane's name, id and hash
+  Invariant: a run is in `active`, in `leases`, and among its owner's runs.
+]]
+--- @include "transitions"
+
+local tenant = ARGV[2]
+local left = tonumber(ARGV[3])
+local owner, worker, leaseMs, mode = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
+
+-- Queues that have something, with the lanes whose turn comes first in front.
+local sources = {}
+
+local function addSource(queue, limit)
+  if limit <= 0 then return end
+  local turns
+  if tenant == "*" then turns = rcall("ZRANGE", p .. "ring:" .. queue, 0, math.min(limit, left) - 1)
+  elseif rcall("ZSCORE", p .. "ring:" .. queue, tenant) then turns = { tenant }
+  else turns = {} end
+  if #turns > 0 then sources[#sources + 1] = { queue = queue, left = limit, turns = turns } end
+end
+
+if ARGV[9] == "*" then
+  for _, queue in ipairs(rcall("SMEMBERS", p .. "ready")) do addSource(queue, left) end
+else
+  for i = 10, #ARGV, 2 do addSource(ARGV[i], tonumber(ARGV[i + 1])) end
+end
+if #sources == 0 then return {} end
+
+-- Shares: one job a lane and round, until the claim, the queues' limits or the lanes are exhausted.
+local shares = {}
+local order = {}
+local first = tonumber(ARGV[8])
+local going = true
+while going and left > 0 do
+  going = false
+  for i = 0, #sources - 1 do
+    local source = sources[(i + first) % #sources + 1]
+    local alone = #sources == 1 and #source.turns == 1
+    -- One lane of each queue in turn, so that no queue is left out by another's many lanes.
+    source.at = source.at or 0
+    local tries = #source.turns
+    while tries > 0 and left > 0 and source.left > 0 do
+      tries = tries - 1
+      source.at = source.at % #source.turns + 1
+      local name = source.turns[source.at] .. "." .. source.queue
+      local share = shares[name]
+      if share == nil then
+        local lane = laneNamed(name)
+        touch(lane)
+        share = { lane = lane, free = startsLeft(lane), count = 0 }
+        shares[name] = share
+        order[#order + 1] = share
+      end
+      if share.free > 0 then
+        local take = alone and math.min(share.free, left, source.left) or 1
+        share.free = share.free - take
+        share.count = share.count + take
+        source.left = source.left - take
+        left = left - take
+        going = true
+        break
+      end
+    end
+  end
+end
+
+local lease = tostring(rcall("INCR", p .. "claims"))
+local answer = { lease, now }
+local started = {}
+
+-- The next members of a lane in their order, and, for prioritized ones, their scores.
+local function nextOf(lane, count)
+  local members, scores = {}, {}
+  local prioritized, wait = lane.key .. "prioritized", lane.key .. "wait"
+  local function fromPrioritized(most, urgent)
+    if most <= 0 or rcall("EXISTS", prioritized) == 0 then return end
+    if urgent then
+      most = math.min(most, rcall("ZCOUNT", prioritized, "-inf", "(0"))
+      if most == 0 then return end
+    end
+    local popped = rcall("ZPOPMIN", prioritized, most)
+    for i = 1, #popped, 2 do
+      members[#members + 1] = popped[i]
+      scores[#members] = popped[i + 1]
+    end
+  end
+  fromPrioritized(count, true)
+  if #members < count then
+    local popped = rcall("RPOP", wait, count - #members)
+    for _, member in ipairs(popped or {}) do members[#members + 1] = member end
+  end
+  fromPrioritized(count - #members, false)
+  return members, scores
+end
+
+for _, share in ipairs(order) do
+  local lane = share.lane
+  if share.count > 0 then
+    local members, scores = nextOf(lane, share.count)
+    if #members == 0 then break end
+    local place = rcall("INCRBY", lane.key .. "pc", #members) - #members
+    local leases, runs = {}, {}
+    local soonest
+    for i, member in ipairs(members) do
+      local key = lane.key .. member
+      local hash = rcall("HGETALL", key)
+      local ord, timeout, starts = nil, nil, 0
+      for f = 1, #hash, 2 do
+        local field = hash[f]
+        if field == "or" then ord = hash[f + 1]
+        elseif field == "to" then timeout = tonumber(hash[f + 1])
+        elseif field == "ats" then starts = tonumber(hash[f + 1]) end
+      end
+      local timeoutAt = timeout and now + timeout
+      local job = { lease = lease, mode = mode, timeoutAt = timeoutAt, leaseMs = leaseMs, owner = owner }
+      local deadline = deadlineOf(job, leaseMs)
+      if not soonest or deadline < soonest then soonest = deadline end
+      leases[#leases + 1] = deadline
+      leases[#leases + 1] = member
+      runs[#runs + 1] = lane.name .. ":" .. member
+      rcall("HSET", key, "st", "a", "run", encodeRun(job), "processedOn", now, "pb", worker, "ats", starts + 1,
+        "or", scores[i] or ord or place + i)
+      local id = string.sub(member, 2)
+      answer[#answer + 1] = lane.name
+      answer[#answer + 1] = id
+      answer[#answer + 1] = hash
+      tell("job.started", lane, id)
+    end
+    many("LPUSH", lane.key .. "active", members)
+    many("ZADD", lane.key .. "leases", leases)
+    addDue("l", lane, soonest)
+    if owner ~= "" then many("SADD", p .. "runs:" .. owner, runs) end
+    if lane.max then
+      if now >= lane.windowEnd then
+        lane.windowEnd = now + 1000
+        lane.windowStarts = 0
+      end
+      lane.windowStarts = lane.windowStarts + #members
+      rcall("HSET", lane.key .. "meta", "windowEnd", lane.windowEnd, "windowStarts", lane.windowStarts)
+      if lane.windowStarts >= lane.max then addDue("r", lane, lane.windowEnd) end
+    end
+    if lane.typed then lane.typedRuns = (lane.typedRuns or 0) + #members end
+    peak(lane.name, rcall("LLEN", lane.key .. "active"))
+    -- It had its turn.
+    rcall("ZADD", p .. "ring:" .. lane.queue, "XX", rcall("INCR", p .. "turn"), lane.tenant)
+  end
+end
+
+settle()
+return answer

@@ -1,0 +1,44 @@
+--[[
+  Makes a lane if need be, and changes its settings, which lie where BullMQ keeps a queue's.
+  ARGV[2]  the lane's name; ARGV[3] "1" if typed; ARGV[4] queues a tenant can have
+  ARGV[5]  paused: "1", "0", or "" to leave it; ARGV[6] rate limit: a number, "none", or ""; ARGV[7] concurrency likewise
+  Result   "full", or the settings then: "1" if paused, rate limit or "", concurrency or ""
+]]
+--- @include "transitions"
+--- @include "lane"
+
+local name = ARGV[2]
+local lane = laneNamed(name)
+if lane == nil then
+  local tenant = string.match(name, "^[^.]*")
+  if rcall("SCARD", p .. "queues:" .. tenant) >= tonumber(ARGV[4]) then return "full" end
+  lane = newLane(name, ARGV[3] == "1")
+end
+local meta = lane.key .. "meta"
+if ARGV[5] == "1" and not lane.paused then
+  lane.paused = true
+  rcall("HSET", meta, "paused", "1")
+  tell("queue.paused", lane, 0)
+elseif ARGV[5] == "0" and lane.paused then
+  lane.paused = false
+  rcall("HDEL", meta, "paused")
+  tell("queue.resumed", lane, 0)
+end
+if ARGV[6] == "none" then
+  lane.max = nil
+  rcall("HDEL", meta, "max", "duration")
+elseif ARGV[6] ~= "" then
+  lane.max = tonumber(ARGV[6])
+  rcall("HSET", meta, "max", ARGV[6], "duration", "1000")
+end
+if ARGV[7] == "none" then
+  lane.concurrency = nil
+  rcall("HDEL", meta, "concurrency")
+elseif ARGV[7] ~= "" then
+  lane.concurrency = tonumber(ARGV[7])
+  rcall("HSET", meta, "concurrency", ARGV[7])
+end
+touch(lane)
+if lane.max and now < lane.windowEnd and lane.windowStarts >= lane.max then addDue("r", lane, lane.windowEnd) end
+settle()
+return { lane.paused and "1" or "0", lane.max and tostring(lane.max) or "", lane.concurrency and tostring(lane.concurrency) or "" }

@@ -1,0 +1,106 @@
+--[[
+  Does what is due: delayed jobs become ready, expired ones fail, rate windows open. Runs out of time are only named:
+  what becomes of them is decided outside.
+  ARGV[2]  steps at most
+  Result   "1" if more is due, ms until the next due thing or "" for none, then for each overdue run its id, lease,
+           "timeout" or "lease", attempts, options (JSON), lane's name, lease ms, timeout ms
+  Invariant: a lane's entry in `due` is never later than the first thing of its kind in that lane.
+]]
+--- @include "transitions"
+
+local steps = tonumber(ARGV[2])
+local overdue = {}
+local taken = 0
+
+-- The lane's next moment of this kind.
+local function next(kind, lane, score)
+  if score then rcall("ZADD", p .. "due", score, kind .. lane.name)
+  else rcall("ZREM", p .. "due", kind .. lane.name) end
+end
+
+local function headOf(key)
+  return rcall("ZRANGE", key, 0, 0, "WITHSCORES")[2]
+end
+
+local function promoteDelayed(lane)
+  local key = lane.key .. "delayed"
+  local found = rcall("ZRANGEBYSCORE", key, "-inf", now * 4096 + 4095, "WITHSCORES", "LIMIT", 0, steps)
+  local jobs = {}
+  for i = 1, #found, 2 do
+    jobs[#jobs + 1] = { id = tonumber(string.sub(found[i], 2)), at = math.floor(tonumber(found[i + 1]) / 4096) }
+  end
+  -- A moment cut off in the middle is left for the next step, where all of it is sorted.
+  if #jobs == steps and jobs[1].at < jobs[#jobs].at then
+    local last = jobs[#jobs].at
+    while jobs[#jobs].at == last do jobs[#jobs] = nil end
+  end
+  table.sort(jobs, function(a, b)
+    if a.at ~= b.at then return a.at < b.at end
+    return a.id < b.id
+  end)
+  for _, entry in ipairs(jobs) do
+    local job = findJob(entry.id, "*", lane)
+    if job and job.st == "d" then
+      takeOut(job)
+      makeReady(job)
+    else
+      rcall("ZREM", key, "j" .. entry.id)
+    end
+  end
+  taken = taken + #jobs
+  local head = headOf(key)
+  next("d", lane, head and math.floor(tonumber(head) / 4096))
+end
+
+local function expire(lane)
+  local key = lane.key .. "expiry"
+  local found = rcall("ZRANGEBYSCORE", key, "-inf", now, "LIMIT", 0, steps)
+  for _, member in ipairs(found) do
+    rcall("ZREM", key, member)
+    local job = findJob(string.sub(member, 2), "*", lane)
+    -- A job that has been started lives on, even while it waits for another attempt.
+    if job and job.expireAt and job.expireAt <= now and job.starts == 0 and job.st ~= "a" and not FINISHED[job.st] then
+      drop(job, "f", "expired", '{"code":"expired","message":"expired"}')
+    end
+  end
+  taken = taken + #found
+  next("x", lane, headOf(key))
+end
+
+local function nameOverdue(lane)
+  local key = lane.key .. "leases"
+  for _, member in ipairs(rcall("ZRANGEBYSCORE", key, "-inf", now, "LIMIT", 0, steps)) do
+    local job = findJob(string.sub(member, 2), "*", lane)
+    if job and job.st == "a" then
+      overdue[#overdue + 1] = job.id
+      overdue[#overdue + 1] = job.lease
+      overdue[#overdue + 1] = job.timeoutAt and job.timeoutAt <= now and "timeout" or "lease"
+      overdue[#overdue + 1] = job.attempts
+      overdue[#overdue + 1] = rcall("HGET", job.key, "opts")
+      overdue[#overdue + 1] = lane.name
+      overdue[#overdue + 1] = job.leaseMs
+      overdue[#overdue + 1] = job.timeoutMs or 0
+    else
+      rcall("ZREM", key, member)
+    end
+  end
+  next("l", lane, headOf(key))
+end
+
+for _, member in ipairs(rcall("ZRANGEBYSCORE", p .. "due", "-inf", now, "LIMIT", 0, steps)) do
+  if taken >= steps or #overdue >= steps * 8 then break end
+  local kind = string.sub(member, 1, 1)
+  local lane = laneNamed(string.sub(member, 2))
+  if lane == nil then rcall("ZREM", p .. "due", member)
+  elseif kind == "d" then promoteDelayed(lane)
+  elseif kind == "x" then expire(lane)
+  elseif kind == "l" then nameOverdue(lane)
+  else
+    rcall("ZREM", p .. "due", member)
+    touch(lane)
+  end
+end
+settle()
+
+local head = tonumber(headOf(p .. "due") or nil)
+return { head and head <= now and "1" or "0", head and tostring(math.max(0, head - now)) or "", unpack(overdue) }

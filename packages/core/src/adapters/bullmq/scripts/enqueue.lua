@@ -1,0 +1,226 @@
+--[[
+  Adds a batch of jobs, of any lanes.
+  ARGV[2]  "1": one refused job refuses all
+  ARGV[3]  queues a tenant can have
+  ARGV[4]  "" or the schedule that fires, `tenant name`; ARGV[5] its due time; ARGV[6] its next one or ""
+  ARGV[7]  count of jobs, then for each
+           tenant.queue, "1" if typed, priority, "1" if lifo, delay ms, ttl ms or "", data, name, opts (JSON),
+           unique key or "", dependencies: ids and, as `s<n>`, places in this batch, joined by ","; count of further
+           fields of its hash, and those
+  Result   "missed" where the schedule had moved; else the first id, then for each refused job its place (from 0) and
+           why: "duplicate <id>", "queues", "sibling <n>", "dependencies <ids>". Ids rise with the places.
+  Invariant: as an atomic batch either all jobs are added or none; a schedule moves exactly when its job is tried.
+]]
+--- @include "transitions"
+
+local atomic = ARGV[2] == "1"
+local schedule = ARGV[4]
+
+if schedule ~= "" then
+  if rcall("HGET", p .. "scheduleDue", schedule) ~= ARGV[5] then return "missed" end
+  rcall("HSET", p .. "scheduleDue", schedule, ARGV[6])
+  rcall("HSET", p .. "scheduleLast", schedule, ARGV[5])
+end
+
+local count = tonumber(ARGV[7])
+local jobs = {}
+local at = 8
+for i = 0, count - 1 do
+  local extra = tonumber(ARGV[at + 11])
+  jobs[i] = at
+  at = at + 12 + extra
+end
+
+local refused = {}
+local refusals = 0
+local checked = {}
+local held = {}
+local parentsOf = {}
+
+local function refuse(i, why)
+  refused[i] = why
+  refusals = refusals + 1
+end
+
+-- Whether a job can be added, judged before anything is written.
+local function check(i)
+  if checked[i] then return end
+  checked[i] = true
+  local from = jobs[i]
+  local dependencies = ARGV[from + 10]
+  if dependencies ~= "" then
+    local tenant = string.match(ARGV[from], "^[^.]*")
+    local hopeless = {}
+    local parents = {}
+    for sibling, id in string.gmatch(dependencies, "(s?)(%d+)") do
+      if sibling == "s" then
+        check(tonumber(id))
+        if refused[tonumber(id)] then return refuse(i, "sibling " .. id) end
+        parents[#parents + 1] = { sibling = tonumber(id) }
+      else
+        local parent = findJob(id, tenant)
+        if parent == nil or parent.st == "x" then hopeless[#hopeless + 1] = id
+        else parents[#parents + 1] = { job = parent } end
+      end
+    end
+    if #hopeless > 0 then return refuse(i, "dependencies " .. table.concat(hopeless, ",")) end
+    parentsOf[i] = parents
+  end
+  local unique = ARGV[from + 9]
+  if unique ~= "" then
+    local key = ARGV[from] .. " " .. unique
+    local holder = held[key] or rcall("HGET", p .. ARGV[from] .. ":unique", unique)
+    if holder then return refuse(i, "duplicate " .. holder) end
+    held[key] = "#" .. i
+  end
+end
+
+local news = {}
+local newQueues = {}
+for i = 0, count - 1 do
+  local name = ARGV[jobs[i]]
+  if news[name] == nil then
+    news[name] = laneNamed(name) == nil
+    if news[name] then
+      local tenant = string.match(name, "^[^.]*")
+      newQueues[tenant] = newQueues[tenant] or rcall("SCARD", p .. "queues:" .. tenant)
+      if newQueues[tenant] >= tonumber(ARGV[3]) then news[name] = "full"
+      else newQueues[tenant] = newQueues[tenant] + 1 end
+    end
+  end
+  if news[name] == "full" then
+    checked[i] = true
+    refuse(i, "queues")
+  end
+end
+for i = 0, count - 1 do check(i) end
+
+local firstId = tonumber(rcall("GET", p .. "id") or 0) + 1
+local answer = { firstId }
+for i = 0, count - 1 do
+  if refused[i] then
+    answer[#answer + 1] = i
+    -- A holder in this batch is told by its id.
+    answer[#answer + 1] = string.gsub(refused[i], "#(%d+)", function(n) return tostring(firstId + tonumber(n)) end)
+  end
+end
+if refusals == count or (atomic and refusals > 0) then return answer end
+rcall("INCRBY", p .. "id", count)
+
+--- @include "lane"
+
+-- Jobs that go to the end of `wait`, pushed together.
+local pushes = {}
+local laneNos = {}
+
+local function push(lane)
+  local members = pushes[lane.name]
+  if members then
+    many("LPUSH", lane.key .. "wait", members)
+    pushes[lane.name] = nil
+  end
+end
+
+local function add(i)
+  local from = jobs[i]
+  local id = firstId + i
+  local lane = laneNamed(ARGV[from]) or newLane(ARGV[from], ARGV[from + 1] == "1")
+  touch(lane)
+  laneNos[i] = bytesOf(lane.no)
+  local priority = tonumber(ARGV[from + 2])
+  local lifo = ARGV[from + 3] == "1"
+  local delay = tonumber(ARGV[from + 4])
+  local member = "j" .. id
+  local key = lane.key .. member
+  local extra = tonumber(ARGV[from + 11])
+  rcall("HSET", key, "name", ARGV[from + 7], "data", ARGV[from + 6], "opts", ARGV[from + 8],
+    "timestamp", now, "delay", ARGV[from + 4], "priority", ARGV[from + 2],
+    unpack(ARGV, from + 12, from + 11 + extra))
+  local job = { id = id, lane = lane, key = key, member = member, priority = priority, lifo = lifo }
+
+  local ttl = ARGV[from + 5]
+  if ttl ~= "" then
+    local expireAt = now + tonumber(ttl)
+    rcall("HSET", key, "ex", expireAt)
+    rcall("ZADD", lane.key .. "expiry", expireAt, member)
+    addDue("x", lane, expireAt)
+  end
+  local unique = ARGV[from + 9]
+  if unique ~= "" then rcall("HSET", lane.key .. "unique", unique, id) end
+
+  local pending = false
+  local parents = parentsOf[i]
+  if parents then
+    local ids = {}
+    for _, parent in ipairs(parents) do
+      local parentId, parentKey, done
+      if parent.job then
+        parentId, parentKey, done = parent.job.id, parent.job.key, parent.job.st == "c"
+      else
+        parentId = firstId + parent.sibling
+        parentKey = p .. ARGV[jobs[parent.sibling]] .. ":j" .. parentId
+        done = false
+      end
+      ids[#ids + 1] = parentId
+      rcall("ZADD", p .. "dependents:" .. parentId, id, lane.name .. ":" .. member)
+      rcall("HSET", parentKey, "dn", "1")
+      if not done then
+        pending = true
+        rcall("SADD", key .. ":dependencies", parentKey)
+      end
+    end
+    rcall("HSET", key, "dp", table.concat(ids, ","))
+  end
+
+  if pending then
+    rcall("HSET", key, "st", "b", "ra", now + delay)
+    rcall("ZADD", lane.key .. "waiting-children", now, member)
+  elseif delay > 0 then
+    makeDelayed(job, now + delay)
+  elseif priority ~= 0 then
+    rcall("ZADD", lane.key .. "prioritized", scoreOf(job), member)
+  elseif lifo then
+    rcall("HSET", key, "or", -rcall("INCR", lane.key .. "pc"))
+    rcall("RPUSH", lane.key .. "wait", member)
+  else
+    local members = pushes[lane.name]
+    if members == nil then
+      members = {}
+      pushes[lane.name] = members
+    end
+    members[#members + 1] = member
+  end
+  for f = from + 12, from + 11 + extra, 2 do
+    if ARGV[f] == "pj" then
+      job.project = ARGV[f + 1]
+    elseif ARGV[f] == "lb" then
+      for _, label in ipairs(cjson.decode(ARGV[f + 1])) do
+        rcall("ZADD", p .. "label:" .. lane.tenant .. ":" .. label, id, id)
+      end
+    end
+  end
+  tally(job, ADDED)
+  tell("job.pushed", lane, id)
+end
+
+for i = 0, count - 1 do
+  if refused[i] then
+    laneNos[i] = "\0\0\0\0"
+    rcall("INCR", p .. "ids:" .. math.floor((firstId + i) / BUCKET) .. ":gone")
+  else
+    add(i)
+  end
+end
+for name in pairs(pushes) do push(laneNamed(name)) end
+
+-- Where each id's lane is found: one write per bucket.
+local i = 0
+while i < count do
+  local id = firstId + i
+  local last = math.min(count - 1, i + BUCKET - 1 - id % BUCKET)
+  rcall("SETRANGE", p .. "ids:" .. math.floor(id / BUCKET), (id % BUCKET) * 4, table.concat(laneNos, "", i, last))
+  i = last + 1
+end
+
+settle()
+return answer

@@ -1,0 +1,20 @@
+--[[ Deletes a job's last traces, once it lies nowhere; answers "ok", or the files it leaves behind. ]]
+local function forgetId(id)
+  local bucket = p .. "ids:" .. math.floor(id / BUCKET)
+  rcall("SETRANGE", bucket, (id % BUCKET) * 4, "\0\0\0\0")
+  -- A bucket of a thousand ids lives as long as one of them does.
+  if rcall("INCR", bucket .. ":gone") >= BUCKET then rcall("DEL", bucket, bucket .. ":gone") end
+end
+
+local function erase(job)
+  local f = rcall("HMGET", job.key, "df", "rf", "lb", "data", "returnvalue")
+  if f[3] then
+    for _, label in ipairs(cjson.decode(f[3])) do
+      rcall("ZREM", p .. "label:" .. job.lane.tenant .. ":" .. label, job.id)
+    end
+  end
+  rcall("DEL", job.key, job.key .. ":logs", job.key .. ":dependencies")
+  forgetId(job.id)
+  if not f[1] and not f[2] then return "ok" end
+  return { f[1] and f[4] or "", f[2] and f[5] or "" }
+end

@@ -1,0 +1,36 @@
+import { randomUUID } from "node:crypto";
+import { BullmqAdapter } from "../src/adapters/bullmq/index.ts";
+import { type Engine, VirtualClock } from "../src/testing/index.ts";
+
+/** An engine on keys of its own. */
+export async function bullmqEngine(url: string | readonly string[]): Promise<Engine> {
+  const clock = new VirtualClock();
+  const prefix = `t-${randomUUID()}`;
+  const open = async (): Promise<BullmqAdapter> => {
+    const opened = new BullmqAdapter({ url, prefix, clock });
+    await opened.open();
+    return opened;
+  };
+  let adapter = await open();
+  return {
+    get adapter() {
+      return adapter;
+    },
+    now: () => clock.now(),
+    async advance(ms) {
+      clock.advance(ms);
+      await adapter.upkeep();
+    },
+    async reopen() {
+      await adapter.close();
+      adapter = await open();
+    },
+    async crash() {
+      adapter.kill();
+      adapter = await open();
+    },
+    async dispose() {
+      await adapter.close();
+    },
+  };
+}

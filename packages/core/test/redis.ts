@@ -1,0 +1,83 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ensureSystemTools } from "../../../scripts/system-tools.ts";
+
+/** A redis-server of the tests' own. */
+export interface TestRedis {
+  readonly url: string;
+  readonly port: number;
+  /** kill -9, as far as Redis is concerned. */
+  kill(): Promise<void>;
+  /** On the same files and port. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** On a free port, with its files in a folder of its own that goes with it. */
+export async function startRedis(...settings: string[]): Promise<TestRedis> {
+  ensureSystemTools("redis-server");
+  const folder = await mkdtemp(join(tmpdir(), "jobyard-redis-"));
+  let port = await freePort();
+  let server = await launch(folder, port, settings);
+  // Somebody else may have taken the port meanwhile.
+  for (let tries = 0; server === undefined && tries < 5; tries++) {
+    port = await freePort();
+    server = await launch(folder, port, settings);
+  }
+  if (server === undefined) throw new Error("redis-server does not start");
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    const running = server;
+    server = undefined;
+    if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
+    const gone = once(running, "exit");
+    running.kill(signal);
+    await gone;
+  };
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    kill: () => end("SIGKILL"),
+    async restart() {
+      await end("SIGKILL");
+      server = await launch(folder, port, settings);
+      if (server === undefined) throw new Error("redis-server does not start again");
+    },
+    async stop() {
+      await end("SIGKILL");
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function launch(
+  folder: string,
+  port: number,
+  settings: readonly string[],
+): Promise<ChildProcess | undefined> {
+  const fixed = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""];
+  const server = spawn("redis-server", [...fixed, "--appendonly", "yes", ...settings], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  // A test that is killed leaves no server behind.
+  process.once("exit", () => server.kill("SIGKILL"));
+  for await (const line of server.stdout.setEncoding("utf8")) {
+    if (String(line).includes("Ready to accept connections")) {
+      server.stdout.resume();
+      return server;
+    }
+  }
+  return undefined;
+}
