@@ -71,6 +71,11 @@ export class Connection {
     }
   }
 
+  /** For BullMQ's own classes. */
+  get redis(): Redis | Cluster {
+    return this.#redis;
+  }
+
   /** Prefix of BullMQ's keys, hash tag included: all of the store lies in one slot. */
   get tag(): string {
     return this.#tag;

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { Queue } from "bullmq";
 import type { Clock } from "../../clock.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
 import type { ClaimedJob, Job, JobFailure, JobState, PayloadFile } from "../../job.ts";
@@ -112,9 +113,17 @@ export class BullmqAdapter implements QueueAdapter {
     else this.clock = options.clock;
   }
 
-  /** What BullMQ's own classes need to see a queue's jobs: `new Queue(name, { prefix, connection })`. */
-  bullQueue(tenant: string, queue: string): { readonly name: string; readonly prefix: string } {
-    return { name: laneName(tenant, queue), prefix: `{${this.#prefix}}` };
+  /**
+   * A queue as BullMQ's own class, over this process' connection, for tools that show it, such as Bull Board. To be read
+   * only: changes made through it go past what Jobyard keeps beside it.
+   */
+  bullQueue(tenant: string, queue: string): Queue {
+    const { connection } = this.#open;
+    return new Queue(laneName(tenant, queue), {
+      connection: connection.redis,
+      prefix: connection.tag,
+      skipMetasUpdate: true,
+    });
   }
 
   get #prefix(): string {
