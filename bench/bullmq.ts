@@ -1,6 +1,6 @@
 /** One round of raw BullMQ: the yardstick. Usage: node bullmq.ts <scenario> <redis port> */
 import { Queue, Worker } from "bullmq";
-import { expectEqual, median, payload, perSecond, report } from "./measure.ts";
+import { expectEqual, median, payload, perSecond, report, usedMemory } from "./measure.ts";
 
 const [scenario, port] = process.argv.slice(2);
 const connection = { host: "127.0.0.1", port: Number(port), maxRetriesPerRequest: null };
@@ -42,6 +42,39 @@ async function lifecycle(): Promise<void> {
   });
 }
 
+/** Pulled and acknowledged as a server without a Worker would: 1,000 calls sent together. */
+async function pullAll(jobs: number): Promise<void> {
+  const worker = new Worker(queue.name, null, { connection, autorun: false });
+  await worker.waitUntilReady();
+  for (let done = 0; done < jobs; done += 1000) {
+    const token = `pull-${done}`;
+    const claimed = await Promise.all(
+      Array.from({ length: 1000 }, () => worker.getNextJob(token, { block: false })),
+    );
+    await Promise.all(claimed.map((job) => job?.moveToCompleted({ ok: true }, token, false)));
+  }
+  await worker.close();
+}
+
+async function pull(): Promise<void> {
+  const jobs = 20_000;
+  await addAll(2000);
+  await pullAll(2000);
+  await addAll(jobs);
+  const start = performance.now();
+  await pullAll(jobs);
+  const end = performance.now();
+  expectEqual(await queue.getCompletedCount(), jobs + 2000, "completed jobs");
+  report({ pull: perSecond(jobs, end - start) });
+}
+
+async function memory(): Promise<void> {
+  await addAll(1000);
+  const before = usedMemory(port);
+  await addAll(100_000);
+  report({ bytes: (usedMemory(port) - before) / 100_000 });
+}
+
 async function latency(): Promise<void> {
   const times: number[] = [];
   let added = 0;
@@ -66,6 +99,12 @@ async function latency(): Promise<void> {
   report({ latencyMs: median(times.slice(50)) });
 }
 
-await (scenario === "latency" ? latency() : lifecycle());
+const scenarios: Readonly<Record<string, () => Promise<void>>> = {
+  lifecycle,
+  pull,
+  memory,
+  latency,
+};
+await scenarios[scenario ?? ""]?.();
 await queue.obliterate({ force: true });
 await queue.close();

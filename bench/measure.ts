@@ -1,5 +1,7 @@
 /** What the benchmark's programs share: the payload, medians, and how a figure travels to the parent. */
 
+import { execFileSync } from "node:child_process";
+
 /** 100 bytes as JSON. */
 export const payload = { p: "x".repeat(92) };
 
@@ -22,4 +24,12 @@ export function report(figures: Figures): void {
 
 export function expectEqual(got: number, wanted: number, what: string): void {
   if (got !== wanted) throw new Error(`${what}: ${got}, not ${wanted}`);
+}
+
+/** What a Redis on this machine holds, bytes. */
+export function usedMemory(port: string | undefined): number {
+  const info = execFileSync("redis-cli", ["-p", port ?? "", "info", "memory"], {
+    encoding: "utf8",
+  });
+  return Number(/used_memory:(\d+)/.exec(info)?.[1]);
 }

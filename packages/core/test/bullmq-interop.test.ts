@@ -119,7 +119,7 @@ describe("BullMQ's own tools", () => {
       expect(await queue.getJobState(member(name))).toBe(state);
       const [ours] = await adapter.get({ tenant: "acme", ids: [ids[name]!] });
       const theirs = await queue.getJob(member(name));
-      expect(theirs?.data).toEqual(JSON.parse(String(ours?.data)));
+      expect(theirs?.data).toEqual(JSON.parse(ours?.data as string));
       expect(theirs).toMatchObject({ timestamp: ours?.createdAt, delay: ours?.delayMs });
       expect(theirs?.attemptsMade).toBe(ours?.attemptsMade);
     }
@@ -144,8 +144,8 @@ describe("BullMQ's own tools", () => {
     const listed = async (state: "waiting" | "prioritized" | "delayed"): Promise<unknown[]> =>
       (await queue.getJobs([state])).map((job) => job.id);
     expect(await listed("waiting")).toEqual([member("waiting")]);
-    expect((await listed("prioritized")).toSorted()).toEqual(
-      [member("urgent"), member("later")].toSorted(),
+    expect(new Set(await listed("prioritized"))).toEqual(
+      new Set([member("urgent"), member("later")]),
     );
     expect(await listed("delayed")).toEqual([member("delayed")]);
     const dependencies = await (await queue.getJob(member("blocked")))?.getDependencies();

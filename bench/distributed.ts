@@ -1,0 +1,174 @@
+/** One round of the distributed engine. Usage: node distributed.ts <scenario> <redis port> */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { defineHandler, defineJobType, JobQueue, Worker } from "@jobyard/core";
+import { BullmqAdapter } from "@jobyard/core/bullmq";
+import { z } from "zod";
+import { expectEqual, median, payload, perSecond, report, usedMemory } from "./measure.ts";
+
+const [scenario, port] = process.argv.slice(2);
+const folder = mkdtempSync(join(tmpdir(), "jobyard-bench-files-"));
+const adapter = new BullmqAdapter({
+  url: `redis://127.0.0.1:${port}`,
+  prefix: `bench-${process.pid}`,
+});
+const queue = new JobQueue({ adapter, payloadFolder: folder, clock: adapter.clock });
+await queue.open();
+
+const job = { queue: "bench", data: payload };
+const result = { ok: true };
+
+async function addAll(jobs: number, tenants: readonly string[] = ["default"]): Promise<void> {
+  const batch = Array.from({ length: 1000 }, () => job);
+  if (tenants.length === 1) {
+    for (let i = 0; i < jobs; i += 1000) {
+      await queue.of(tenants[0] ?? "").addMany(batch, { atomic: false });
+    }
+    return;
+  }
+  // As a server gets them: in calls of all tenants, mixed.
+  const specs = await Promise.all(tenants.map((tenant) => queue.spec(tenant, job)));
+  for (let i = 0; i < jobs; i += 1000) {
+    const jobsOfAll = Array.from({ length: 1000 }, (_, n) => specs[(i + n) % specs.length]);
+    await adapter.enqueue({ jobs: jobsOfAll as typeof specs, atomic: false });
+  }
+}
+
+async function pullAll(jobs: number, tenant: string, size = 1000): Promise<void> {
+  const all = queue.of(tenant);
+  for (let done = 0; done < jobs;) {
+    const claimed = await all.pull({ queue: "bench", limit: size });
+    if (claimed.length === 0) throw new Error("nothing to pull");
+    await all.ack(claimed.map(({ id, lease }) => ({ id, lease, result })));
+    done += claimed.length;
+  }
+}
+
+const benchType = defineJobType({
+  name: "bench",
+  title: "Benchmark",
+  data: z.looseObject({ p: z.string() }),
+  result: z.looseObject({ ok: z.boolean() }),
+  defaults: { attempts: 1, backoffMs: 1000, timeoutMs: 60_000 },
+});
+
+function startWorker(onRun: () => void): Worker {
+  const handler = defineHandler(benchType, async () => {
+    onRun();
+    return result;
+  });
+  const worker = new Worker({ queue, handlers: [handler], concurrency: 100 });
+  worker.start();
+  return worker;
+}
+
+async function drain(jobs: number): Promise<void> {
+  let left = jobs;
+  let finished = (): void => undefined;
+  const all = new Promise<void>((resolve) => (finished = resolve));
+  const worker = startWorker(() => {
+    if (--left === 0) finished();
+  });
+  await all;
+  // Done means acknowledged.
+  await worker.drain(1000);
+}
+
+async function lifecycle(): Promise<void> {
+  const jobs = 20_000;
+  await addAll(2000);
+  await drain(2000);
+  const start = performance.now();
+  await addAll(jobs);
+  const added = performance.now();
+  await drain(jobs);
+  const drained = performance.now();
+  await addAll(jobs);
+  const again = performance.now();
+  await pullAll(jobs, "default");
+  const pulled = performance.now();
+  const { completed } = await queue.of("default").count();
+  expectEqual(completed, 2 * jobs + 2000, "completed jobs");
+  report({
+    add: perSecond(jobs, added - start),
+    drain: perSecond(jobs, drained - added),
+    lifecycle: perSecond(jobs, drained - start),
+    pull: perSecond(jobs, pulled - again),
+  });
+}
+
+async function latency(): Promise<void> {
+  const times: number[] = [];
+  let added = 0;
+  let started = (): void => undefined;
+  const worker = startWorker(() => {
+    times.push(performance.now() - added);
+    started();
+  });
+  for (let i = 0; i < 300; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const start = new Promise<void>((resolve) => (started = resolve));
+    added = performance.now();
+    await queue.of("default").add(job);
+    await start;
+  }
+  await worker.drain(1000);
+  report({ latencyMs: median(times.slice(50)) });
+}
+
+async function memory(): Promise<void> {
+  await addAll(1000);
+  const before = usedMemory(port);
+  await addAll(100_000);
+  report({ bytes: (usedMemory(port) - before) / 100_000 });
+}
+
+/** ms for a job's adding, pulling and acknowledging, with so many waiting behind it. */
+async function lives(jobs: number): Promise<number> {
+  const start = performance.now();
+  for (let i = 0; i < jobs; i += 1000) {
+    await addAll(1000);
+    await pullAll(1000, "default");
+  }
+  return (performance.now() - start) / jobs;
+}
+
+async function backlog(): Promise<void> {
+  await addAll(1000);
+  await lives(5000);
+  const shallow = await lives(20_000);
+  await addAll(1_000_000);
+  report({ deepCost: (await lives(20_000)) / shallow });
+}
+
+async function tenants(): Promise<void> {
+  const jobs = 20_000;
+  const run = async (names: readonly string[]): Promise<number> => {
+    const start = performance.now();
+    await addAll(jobs, names);
+    await pullAll(jobs, "*");
+    return performance.now() - start;
+  };
+  const names = Array.from({ length: 1000 }, (_, i) => `tenant-${i}`);
+  await run(["default"]);
+  await run(names);
+  const one = [];
+  const many = [];
+  for (let round = 0; round < 3; round++) {
+    one.push(await run(["default"]));
+    many.push(await run(names));
+  }
+  report({ tenantCost: median(many) / median(one) });
+}
+
+const scenarios: Readonly<Record<string, () => Promise<void>>> = {
+  lifecycle,
+  latency,
+  memory,
+  backlog,
+  tenants,
+};
+await scenarios[scenario ?? ""]?.();
+await queue.close();
+rmSync(folder, { recursive: true });
