@@ -68,6 +68,8 @@ const LOG_LINES = 1000;
 const HEARTBEAT_MS = 4000;
 /** A leader that is silent for so long is followed by another, ms. */
 const LEADER_MS = 10_000;
+/** Steps whose sums are merged into the roll-ups with each sign of life of the leader; readers merge the rest. */
+const TALLIES_AT_ONCE = 5000;
 const HOUR_MS = 3_600_000;
 
 export interface BullmqOptions {
@@ -228,6 +230,7 @@ export class BullmqAdapter implements QueueAdapter {
     if (upkeep.leads) {
       await instances.buryDead();
       upkeep.look();
+      await connection.script("tally", TALLIES_AT_ONCE);
     }
     await events.renew();
     waiting.look();
@@ -238,7 +241,8 @@ export class BullmqAdapter implements QueueAdapter {
     if (state === undefined) return;
     const [what = "", a = "", ...rest] = message.split(" ");
     if (what === "wake") {
-      state.waiting.wake(rest.join(" "), a === "t");
+      if (a === "*") state.waiting.look();
+      else state.waiting.wake([a, ...rest]);
     } else if (what === "events") {
       state.events.read();
     } else if (what === "due") {

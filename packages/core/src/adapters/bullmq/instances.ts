@@ -82,9 +82,8 @@ export class Instances {
 
   async #bury(id: string): Promise<void> {
     const runs = (await this.#connection.command("SMEMBERS", `runs:i:${id}`)) as string[];
-    const ids = runs.map((member) => Number(member.slice(member.lastIndexOf(":j") + 2)));
     // The last to be started go first, so that each finds its place in front of them.
-    ids.sort((a, b) => b - a);
+    const ids = runs.map(Number).sort((a, b) => b - a);
     const crash = crashArguments("The process that ran the job died");
     for (let from = 0; from < ids.length; from += RUNS_AT_ONCE) {
       const some = ids.slice(from, from + RUNS_AT_ONCE).flatMap((run) => [run, ""]);

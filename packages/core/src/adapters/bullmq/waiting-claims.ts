@@ -78,10 +78,12 @@ export class WaitingClaims {
     for (const waiter of this.#waiters) endWait(waiter);
   }
 
-  /** This lane has become claimable. */
-  wake(lane: string, typed: boolean): void {
+  /** These lanes have become claimable; each name follows "t" if typed, else "u". */
+  wake(lanes: readonly string[]): void {
     if (this.#waiters.size === 0) return;
-    if (this.#news !== "anything") this.#news.set(lane, typed);
+    if (this.#news !== "anything") {
+      for (const lane of lanes) this.#news.set(lane.slice(1), lane.startsWith("t"));
+    }
     void this.#serve();
   }
 

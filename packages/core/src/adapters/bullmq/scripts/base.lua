@@ -115,13 +115,20 @@ end
 local STATES = { w = "waiting", d = "delayed", b = "blocked", a = "active", c = "completed", f = "failed", x = "cancelled" }
 local FINISHED = { c = "completed", f = "failed", x = "cancelled" }
 
--- What is gathered while the script runs and written once at its end, by `settle`.
+-- What is gathered while the script runs and written once at its end, by `settle`: all that can go in one command for
+-- many jobs or lanes does, for what a script costs is its commands.
 local touched = {}
 local tallies = {}
 local told = {}
+local woken = {}
+local endedLeases = {}
+local owners = {}
+local typedRuns = {}
 local dueChanged = false
+local turn
 local listening = rcall("GET", p .. "listening")
 
+-- What claims can take from the lane may have changed.
 local function touch(lane) touched[lane.name] = lane end
 
 -- An event; `more` is JSON text of what it tells beyond the job.
@@ -165,60 +172,47 @@ local function peak(name, runs)
   if runs > sums[12] then sums[12] = runs end
 end
 
--- Something of this kind in this lane is due at that time, or earlier things are.
-local function addDue(kind, lane, at)
-  local member = kind .. lane.name
-  if rcall("ZADD", p .. "due", "LT", "CH", at, member) == 1 and rcall("ZRANK", p .. "due", member) == 0 then
+-- `what` ("d", "x" or "r" and a lane's name, or "l" for the leases of all) is due at that time, or earlier already.
+local function addDue(what, at)
+  if rcall("ZADD", p .. "due", "LT", "CH", at, what) == 1 and rcall("ZRANK", p .. "due", what) == 0 then
     dueChanged = true
   end
 end
 
+-- How many more jobs of the lane may start now, and how many of its waiting ones are prioritized.
 local function startsLeft(lane)
-  if lane.paused then return 0 end
-  local left = rcall("LLEN", lane.key .. "wait") + rcall("ZCARD", lane.key .. "prioritized")
-  if left == 0 then return 0 end
+  if lane.paused then return 0, 0 end
+  local prioritized = rcall("ZCARD", lane.key .. "prioritized")
+  local left = rcall("LLEN", lane.key .. "wait") + prioritized
+  if left == 0 then return 0, 0 end
   if lane.concurrency then left = math.min(left, lane.concurrency - rcall("LLEN", lane.key .. "active")) end
   if lane.max then
     left = math.min(left, now < lane.windowEnd and lane.max - lane.windowStarts or lane.max)
   end
-  return math.max(0, left)
+  return math.max(0, left), prioritized
 end
 
--- Puts the lane among those that claims can take from, or takes it out.
-local function refresh(lane)
+-- A place at the end of a ring.
+local function nextTurn()
+  turn = turn and turn + 1 or tonumber(rcall("INCRBY", p .. "turn", 2000)) - 1999
+  return turn
+end
+
+local function leaveRing(lane)
   local ring = p .. "ring:" .. lane.queue
-  if startsLeft(lane) > 0 then
-    if not rcall("ZSCORE", ring, lane.tenant) then
-      rcall("ZADD", ring, rcall("INCR", p .. "turn"), lane.tenant)
-      if not lane.typed then rcall("SADD", p .. "ready", lane.queue) end
-      rcall("SPUBLISH", p .. "news", (lane.typed and "wake t " or "wake u ") .. lane.name)
-    end
-  elseif rcall("ZREM", ring, lane.tenant) == 1 and not lane.typed and rcall("EXISTS", ring) == 0 then
+  if rcall("ZREM", ring, lane.tenant) == 1 and not lane.typed and rcall("EXISTS", ring) == 0 then
     rcall("SREM", p .. "ready", lane.queue)
   end
 end
 
-local function mergeSums(text, sums)
-  if not text then return sums end
-  local old = {}
-  for word in string.gmatch(text, "%S+") do old[#old + 1] = tonumber(word) or false end
-  for i = 1, 11 do
-    if i == 8 then
-      if old[8] and (not sums[8] or old[8] < sums[8]) then sums[8] = old[8] end
-    elseif i == 9 then
-      if old[9] and (not sums[9] or old[9] > sums[9]) then sums[9] = old[9] end
-    else
-      sums[i] = sums[i] + old[i]
-    end
+-- Puts the lane among those that claims can take from, or takes it out.
+local function refresh(lane)
+  local free = lane.filled and not (lane.paused or lane.concurrency or lane.max)
+  if not free and startsLeft(lane) == 0 then return leaveRing(lane) end
+  if rcall("ZADD", p .. "ring:" .. lane.queue, "NX", nextTurn(), lane.tenant) == 1 then
+    if not lane.typed then rcall("SADD", p .. "ready", lane.queue) end
+    woken[#woken + 1] = (lane.typed and "t" or "u") .. lane.name
   end
-  if old[12] > sums[12] then sums[12] = old[12] end
-  return sums
-end
-
-local function encodeSums(sums)
-  local words = {}
-  for i = 1, 12 do words[i] = sums[i] and string.format("%.17g", sums[i]) or "-" end
-  return table.concat(words, " ")
 end
 
 -- In pieces that fit Lua's stack.
@@ -228,41 +222,48 @@ local function many(command, key, values)
   end
 end
 
+local written = {}
+
+-- For one command on a set of the lane at the end.
 local function later(lane, list, a, b)
+  written[lane.name] = lane
   local values = lane[list]
   if values == nil then
     values = {}
     lane[list] = values
   end
   values[#values + 1] = a
-  if b ~= nil then values[#values + 1] = b end
+  values[#values + 1] = b
 end
 
-local owners = {}
-
 local function settle()
-  for owner, members in pairs(owners) do many("SREM", p .. "runs:" .. owner, members) end
-  for _, lane in pairs(touched) do
-    if lane.ended then many("ZREM", lane.key .. "leases", lane.ended) end
+  for owner, ids in pairs(owners) do many("SREM", p .. "runs:" .. owner, ids) end
+  if #endedLeases > 0 then many("ZREM", p .. "leases", endedLeases) end
+  local oldest = {}
+  for name, lane in pairs(written) do
     for st, set in pairs(FINISHED) do
       if lane[st] then
         many("ZADD", lane.key .. set, lane[st])
-        rcall("ZADD", p .. "oldest:" .. st, "NX", now, lane.name)
+        oldest[st] = oldest[st] or { "NX" }
+        oldest[st][#oldest[st] + 1] = now
+        oldest[st][#oldest[st] + 1] = name
       end
     end
-    if lane.typedRuns and lane.typedRuns ~= 0 then
-      local runs = rcall("HINCRBY", p .. "typedRuns", lane.tenant, lane.typedRuns)
-      if lane.typedRuns > 0 then peak(lane.tenant .. ".", runs) end
-    end
-    refresh(lane)
   end
-  local minute = "m" .. math.floor(now / 60000) * 60000 .. "|"
-  for name, ofLane in pairs(tallies) do
-    local key = p .. name .. ":rollup"
-    for field, sums in pairs(ofLane) do
-      local at = minute .. field
-      rcall("HSET", key, at, encodeSums(mergeSums(rcall("HGET", key, at), sums)))
+  for st, pairs_ in pairs(oldest) do rcall("ZADD", p .. "oldest:" .. st, unpack(pairs_)) end
+  for tenant, runs in pairs(typedRuns) do
+    if runs ~= 0 then
+      local all = rcall("HINCRBY", p .. "typedRuns", tenant, runs)
+      if runs > 0 then peak(tenant .. ".", all) end
     end
+  end
+  for _, lane in pairs(touched) do refresh(lane) end
+  -- Sums are merged into the lanes' roll-ups when somebody reads them, or every few seconds.
+  if next(tallies) then
+    rcall("RPUSH", p .. "tallies", cmsgpack.pack({ math.floor(now / 60000) * 60000, tallies }))
+  end
+  if #woken > 0 then
+    rcall("SPUBLISH", p .. "news", "wake " .. (#woken > 100 and "*" or table.concat(woken, " ")))
   end
   if #told > 0 then
     local newest

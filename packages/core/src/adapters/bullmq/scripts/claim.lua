@@ -54,8 +54,8 @@ while going and left > 0 do
       local share = shares[name]
       if share == nil then
         local lane = laneNamed(name)
-        touch(lane)
-        share = { lane = lane, free = startsLeft(lane), count = 0 }
+        local free, prioritized = startsLeft(lane)
+        share = { lane = lane, free = free, prioritized = prioritized, count = 0 }
         shares[name] = share
         order[#order + 1] = share
       end
@@ -72,86 +72,91 @@ while going and left > 0 do
   end
 end
 
-local lease = tostring(rcall("INCR", p .. "claims"))
+local claim = rcall("INCR", p .. "claims")
+local lease = tostring(claim)
+-- Places among equals, for jobs that have none yet: in the order of claims.
+local place = claim * 4096
 local answer = { lease, now }
-local started = {}
+local leases, ids = {}, {}
+local soonest
 
--- The next members of a lane in their order, and, for prioritized ones, their scores.
-local function nextOf(lane, count)
+-- The next members of a share in their order, and, for prioritized ones, their scores.
+local function nextOf(share)
   local members, scores = {}, {}
-  local prioritized, wait = lane.key .. "prioritized", lane.key .. "wait"
-  local function fromPrioritized(most, urgent)
-    if most <= 0 or rcall("EXISTS", prioritized) == 0 then return end
-    if urgent then
-      most = math.min(most, rcall("ZCOUNT", prioritized, "-inf", "(0"))
-      if most == 0 then return end
-    end
+  local prioritized, wait = share.lane.key .. "prioritized", share.lane.key .. "wait"
+  local function fromPrioritized(most)
+    if most <= 0 then return end
     local popped = rcall("ZPOPMIN", prioritized, most)
     for i = 1, #popped, 2 do
       members[#members + 1] = popped[i]
       scores[#members] = popped[i + 1]
     end
   end
-  fromPrioritized(count, true)
-  if #members < count then
-    local popped = rcall("RPOP", wait, count - #members)
+  if share.prioritized > 0 then
+    fromPrioritized(math.min(share.count, rcall("ZCOUNT", prioritized, "-inf", "(0")))
+  end
+  if #members < share.count then
+    local popped = rcall("RPOP", wait, share.count - #members)
     for _, member in ipairs(popped or {}) do members[#members + 1] = member end
   end
-  fromPrioritized(count - #members, false)
+  if share.prioritized > 0 then fromPrioritized(share.count - #members) end
   return members, scores
+end
+
+local function start(lane, member, score)
+  local key = lane.key .. member
+  local hash = rcall("HGETALL", key)
+  local ord, timeout, starts = nil, nil, 0
+  for f = 1, #hash, 2 do
+    local field = hash[f]
+    if field == "or" then ord = hash[f + 1]
+    elseif field == "to" then timeout = tonumber(hash[f + 1])
+    elseif field == "ats" then starts = tonumber(hash[f + 1]) end
+  end
+  local timeoutAt = timeout and now + timeout
+  local job = { lease = lease, mode = mode, timeoutAt = timeoutAt, leaseMs = leaseMs, owner = owner }
+  local deadline = deadlineOf(job, leaseMs)
+  local id = string.sub(member, 2)
+  if not soonest or deadline < soonest then soonest = deadline end
+  leases[#leases + 1] = deadline
+  leases[#leases + 1] = id
+  ids[#ids + 1] = id
+  place = place + 1
+  rcall("HSET", key, "st", "a", "run", encodeRun(job), "processedOn", now, "pb", worker, "ats", starts + 1,
+    "or", score or ord or place)
+  answer[#answer + 1] = lane.name
+  answer[#answer + 1] = id
+  answer[#answer + 1] = hash
+  tell("job.started", lane, id)
+end
+
+local function countStarts(lane, count)
+  if now >= lane.windowEnd then
+    lane.windowEnd = now + 1000
+    lane.windowStarts = 0
+  end
+  lane.windowStarts = lane.windowStarts + count
+  rcall("HSET", lane.key .. "meta", "windowEnd", lane.windowEnd, "windowStarts", lane.windowStarts)
+  if lane.windowStarts >= lane.max then addDue("r" .. lane.name, lane.windowEnd) end
 end
 
 for _, share in ipairs(order) do
   local lane = share.lane
   if share.count > 0 then
-    local members, scores = nextOf(lane, share.count)
-    if #members == 0 then break end
-    local place = rcall("INCRBY", lane.key .. "pc", #members) - #members
-    local leases, runs = {}, {}
-    local soonest
-    for i, member in ipairs(members) do
-      local key = lane.key .. member
-      local hash = rcall("HGETALL", key)
-      local ord, timeout, starts = nil, nil, 0
-      for f = 1, #hash, 2 do
-        local field = hash[f]
-        if field == "or" then ord = hash[f + 1]
-        elseif field == "to" then timeout = tonumber(hash[f + 1])
-        elseif field == "ats" then starts = tonumber(hash[f + 1]) end
-      end
-      local timeoutAt = timeout and now + timeout
-      local job = { lease = lease, mode = mode, timeoutAt = timeoutAt, leaseMs = leaseMs, owner = owner }
-      local deadline = deadlineOf(job, leaseMs)
-      if not soonest or deadline < soonest then soonest = deadline end
-      leases[#leases + 1] = deadline
-      leases[#leases + 1] = member
-      runs[#runs + 1] = lane.name .. ":" .. member
-      rcall("HSET", key, "st", "a", "run", encodeRun(job), "processedOn", now, "pb", worker, "ats", starts + 1,
-        "or", scores[i] or ord or place + i)
-      local id = string.sub(member, 2)
-      answer[#answer + 1] = lane.name
-      answer[#answer + 1] = id
-      answer[#answer + 1] = hash
-      tell("job.started", lane, id)
-    end
-    many("LPUSH", lane.key .. "active", members)
-    many("ZADD", lane.key .. "leases", leases)
-    addDue("l", lane, soonest)
-    if owner ~= "" then many("SADD", p .. "runs:" .. owner, runs) end
-    if lane.max then
-      if now >= lane.windowEnd then
-        lane.windowEnd = now + 1000
-        lane.windowStarts = 0
-      end
-      lane.windowStarts = lane.windowStarts + #members
-      rcall("HSET", lane.key .. "meta", "windowEnd", lane.windowEnd, "windowStarts", lane.windowStarts)
-      if lane.windowStarts >= lane.max then addDue("r", lane, lane.windowEnd) end
-    end
-    if lane.typed then lane.typedRuns = (lane.typedRuns or 0) + #members end
-    peak(lane.name, rcall("LLEN", lane.key .. "active"))
-    -- It had its turn.
-    rcall("ZADD", p .. "ring:" .. lane.queue, "XX", rcall("INCR", p .. "turn"), lane.tenant)
+    local members, scores = nextOf(share)
+    for i, member in ipairs(members) do start(lane, member, scores[i]) end
+    if #members > 0 then peak(lane.name, rcall("LPUSH", lane.key .. "active", unpack(members))) end
+    if lane.max then countStarts(lane, #members) end
+    if lane.typed then typedRuns[lane.tenant] = (typedRuns[lane.tenant] or 0) + #members end
   end
+  -- It had its turn; what it has left was counted before.
+  if share.free > 0 then rcall("ZADD", p .. "ring:" .. lane.queue, "XX", nextTurn(), lane.tenant)
+  else leaveRing(lane) end
+end
+if #ids > 0 then
+  many("ZADD", p .. "leases", leases)
+  addDue("l", soonest)
+  if owner ~= "" then many("SADD", p .. "runs:" .. owner, ids) end
 end
 
 settle()

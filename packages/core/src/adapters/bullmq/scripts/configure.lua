@@ -39,6 +39,6 @@ elseif ARGV[7] ~= "" then
   rcall("HSET", meta, "concurrency", ARGV[7])
 end
 touch(lane)
-if lane.max and now < lane.windowEnd and lane.windowStarts >= lane.max then addDue("r", lane, lane.windowEnd) end
+if lane.max and now < lane.windowEnd and lane.windowStarts >= lane.max then addDue("r" .. lane.name, lane.windowEnd) end
 settle()
 return { lane.paused and "1" or "0", lane.max and tostring(lane.max) or "", lane.concurrency and tostring(lane.concurrency) or "" }

@@ -12,10 +12,9 @@ local steps = tonumber(ARGV[2])
 local overdue = {}
 local taken = 0
 
--- The lane's next moment of this kind.
-local function next(kind, lane, score)
-  if score then rcall("ZADD", p .. "due", score, kind .. lane.name)
-  else rcall("ZREM", p .. "due", kind .. lane.name) end
+-- When this is due again.
+local function plan(what, score)
+  if score then rcall("ZADD", p .. "due", score, what) else rcall("ZREM", p .. "due", what) end
 end
 
 local function headOf(key)
@@ -49,7 +48,7 @@ local function promoteDelayed(lane)
   end
   taken = taken + #jobs
   local head = headOf(key)
-  next("d", lane, head and math.floor(tonumber(head) / 4096))
+  plan("d" .. lane.name, head and math.floor(tonumber(head) / 4096))
 end
 
 local function expire(lane)
@@ -64,37 +63,37 @@ local function expire(lane)
     end
   end
   taken = taken + #found
-  next("x", lane, headOf(key))
+  plan("x" .. lane.name, headOf(key))
 end
 
-local function nameOverdue(lane)
-  local key = lane.key .. "leases"
-  for _, member in ipairs(rcall("ZRANGEBYSCORE", key, "-inf", now, "LIMIT", 0, steps)) do
-    local job = findJob(string.sub(member, 2), "*", lane)
+local function nameOverdue()
+  local key = p .. "leases"
+  for _, id in ipairs(rcall("ZRANGEBYSCORE", key, "-inf", now, "LIMIT", 0, steps)) do
+    local job = findJob(id, "*")
     if job and job.st == "a" then
       overdue[#overdue + 1] = job.id
       overdue[#overdue + 1] = job.lease
       overdue[#overdue + 1] = job.timeoutAt and job.timeoutAt <= now and "timeout" or "lease"
       overdue[#overdue + 1] = job.attempts
       overdue[#overdue + 1] = rcall("HGET", job.key, "opts")
-      overdue[#overdue + 1] = lane.name
+      overdue[#overdue + 1] = job.lane.name
       overdue[#overdue + 1] = job.leaseMs
       overdue[#overdue + 1] = job.timeoutMs or 0
     else
-      rcall("ZREM", key, member)
+      rcall("ZREM", key, id)
     end
   end
-  next("l", lane, headOf(key))
+  plan("l", headOf(key))
 end
 
 for _, member in ipairs(rcall("ZRANGEBYSCORE", p .. "due", "-inf", now, "LIMIT", 0, steps)) do
-  if taken >= steps or #overdue >= steps * 8 then break end
+  if taken >= steps then break end
   local kind = string.sub(member, 1, 1)
   local lane = laneNamed(string.sub(member, 2))
-  if lane == nil then rcall("ZREM", p .. "due", member)
+  if kind == "l" then nameOverdue()
+  elseif lane == nil then rcall("ZREM", p .. "due", member)
   elseif kind == "d" then promoteDelayed(lane)
   elseif kind == "x" then expire(lane)
-  elseif kind == "l" then nameOverdue(lane)
   else
     rcall("ZREM", p .. "due", member)
     touch(lane)

@@ -143,7 +143,7 @@ local function add(i)
     local expireAt = now + tonumber(ttl)
     rcall("HSET", key, "ex", expireAt)
     rcall("ZADD", lane.key .. "expiry", expireAt, member)
-    addDue("x", lane, expireAt)
+    addDue("x" .. lane.name, expireAt)
   end
   local unique = ARGV[from + 9]
   if unique ~= "" then rcall("HSET", lane.key .. "unique", unique, id) end
@@ -172,6 +172,7 @@ local function add(i)
     rcall("HSET", key, "dp", table.concat(ids, ","))
   end
 
+  lane.filled = lane.filled or not (pending or delay > 0)
   if pending then
     rcall("HSET", key, "st", "b", "ra", now + delay)
     rcall("ZADD", lane.key .. "waiting-children", now, member)

@@ -4,6 +4,7 @@
   Invariant: the sums over all spans stay what they are.
 ]]
 --- @include "base"
+--- @include "tallies"
 
 local key = p .. ARGV[2] .. ":rollup"
 local minutes, hours = tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -17,7 +17,7 @@ for i = 8, #ARGV, 2 do
     job = findJob(ARGV[i], "*")
     if not job or job.st ~= "a" or (ARGV[i + 1] ~= "" and job.lease ~= ARGV[i + 1]) then job, refusal = nil, "stale" end
     if job and ARGV[3] == "overdue" then
-      local deadline = tonumber(rcall("ZSCORE", job.lane.key .. "leases", job.member) or nil)
+      local deadline = tonumber(rcall("ZSCORE", p .. "leases", job.id) or nil)
       if not deadline or deadline > now then job, refusal = nil, "stale"
       else tellToStop(job, "lost") end
     end

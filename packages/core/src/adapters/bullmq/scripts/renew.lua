@@ -17,9 +17,8 @@ for i = 5, #ARGV, 2 do
   answer[#answer + 1] = refusal or "ok"
 end
 if ARGV[4] ~= "" then
-  for _, member in ipairs(rcall("SMEMBERS", p .. "runs:" .. ARGV[4])) do
-    local name, id = string.match(member, "^(.*):j(%d+)$")
-    local job = findJob(id, ARGV[2], laneNamed(name))
+  for _, id in ipairs(rcall("SMEMBERS", p .. "runs:" .. ARGV[4])) do
+    local job = findJob(id, ARGV[2])
     if job and job.st == "a" and (not job.timeoutAt or now < job.timeoutAt) then renewRun(job, leaseMs) end
   end
 end

@@ -5,6 +5,9 @@
 ]]
 --- @include "base"
 --- @include "wanted"
+--- @include "tallies"
+
+while mergeTallies(1000) > 0 do end
 
 local answer = {}
 local tenants = {}

@@ -34,6 +34,7 @@ end
 local function makeReady(job, samePlace)
   local lane = job.lane
   touch(lane)
+  lane.filled = true
   if samePlace then
     rcall("HDEL", job.key, "st")
     if job.priority ~= 0 then rcall("ZADD", lane.key .. "prioritized", job.ord, job.member)
@@ -67,7 +68,7 @@ local function makeDelayed(job, at)
   rcall("HSET", job.key, "st", "d", "ra", at)
   rcall("HDEL", job.key, "or")
   rcall("ZADD", lane.key .. "delayed", delayedScore(lane, at), job.member)
-  addDue("d", lane, at)
+  addDue("d" .. lane.name, at)
 end
 
 -- Takes an unfinished job that is not being run out of where it lies.
@@ -87,17 +88,18 @@ end
 -- Ends a run; what becomes of the job is the caller's.
 local function endRun(job)
   local lane = job.lane
-  touch(lane)
+  -- Only where runs are limited does the end of one let others start.
+  if lane.concurrency then touch(lane) end
   rcall("LREM", lane.key .. "active", -1, job.member)
-  later(lane, "ended", job.member)
-  if lane.typed then lane.typedRuns = (lane.typedRuns or 0) - 1 end
+  endedLeases[#endedLeases + 1] = job.id
+  if lane.typed then typedRuns[lane.tenant] = (typedRuns[lane.tenant] or 0) - 1 end
   if job.owner ~= "" then
     local of = owners[job.owner]
     if of == nil then
       of = {}
       owners[job.owner] = of
     end
-    of[#of + 1] = lane.name .. ":" .. job.member
+    of[#of + 1] = job.id
   end
 end
 
@@ -152,7 +154,6 @@ end
 -- The job, taken out already, is over. `...` are further fields of its hash.
 local function finish(job, st, ...)
   local lane = job.lane
-  touch(lane)
   rcall("HSET", job.key, "st", st, "finishedOn", now, ...)
   rcall("HDEL", job.key, "run", "or", "stop")
   job.st = st
@@ -257,6 +258,6 @@ end
 
 local function renewRun(job, leaseMs)
   local deadline = deadlineOf(job, leaseMs)
-  rcall("ZADD", job.lane.key .. "leases", deadline, job.member)
-  addDue("l", job.lane, deadline)
+  rcall("ZADD", p .. "leases", deadline, job.id)
+  addDue("l", deadline)
 end
