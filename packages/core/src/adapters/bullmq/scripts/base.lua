@@ -120,7 +120,6 @@ local FINISHED = { c = "completed", f = "failed", x = "cancelled" }
 local touched = {}
 local tallies = {}
 local told = {}
-local woken = {}
 local endedLeases = {}
 local owners = {}
 local typedRuns = {}
@@ -198,20 +197,48 @@ local function nextTurn()
   return turn
 end
 
-local function leaveRing(lane)
-  local ring = p .. "ring:" .. lane.queue
-  if rcall("ZREM", ring, lane.tenant) == 1 and not lane.typed and rcall("EXISTS", ring) == 0 then
-    rcall("SREM", p .. "ready", lane.queue)
+-- By queue: lanes that come to its ring, go to its end, or leave it; written by `settle`.
+local coming, turning, leaving = {}, {}, {}
+
+local function gather(rings, lane, score)
+  local ring = rings[lane.queue]
+  if ring == nil then
+    ring = { lane = lane }
+    rings[lane.queue] = ring
   end
+  if score then ring[#ring + 1] = score end
+  ring[#ring + 1] = lane.tenant
 end
+
+local function leaveRing(lane) gather(leaving, lane) end
 
 -- Puts the lane among those that claims can take from, or takes it out.
 local function refresh(lane)
   local free = lane.filled and not (lane.paused or lane.concurrency or lane.max)
-  if not free and startsLeft(lane) == 0 then return leaveRing(lane) end
-  if rcall("ZADD", p .. "ring:" .. lane.queue, "NX", nextTurn(), lane.tenant) == 1 then
-    if not lane.typed then rcall("SADD", p .. "ready", lane.queue) end
-    woken[#woken + 1] = (lane.typed and "t" or "u") .. lane.name
+  if free or startsLeft(lane) > 0 then gather(coming, lane, nextTurn()) else leaveRing(lane) end
+end
+
+local function settleRings()
+  for queue, ring in pairs(leaving) do
+    local key = p .. "ring:" .. queue
+    if rcall("ZREM", key, unpack(ring)) > 0 and not ring.lane.typed and rcall("EXISTS", key) == 0 then
+      rcall("SREM", p .. "ready", queue)
+    end
+  end
+  for queue, ring in pairs(turning) do rcall("ZADD", p .. "ring:" .. queue, "XX", unpack(ring)) end
+  local woken = {}
+  for queue, ring in pairs(coming) do
+    if rcall("ZADD", p .. "ring:" .. queue, "NX", unpack(ring)) > 0 then
+      local kind = "t"
+      if not ring.lane.typed then
+        kind = "u"
+        rcall("SADD", p .. "ready", queue)
+      end
+      for i = 2, #ring, 2 do woken[#woken + 1] = kind .. ring[i] .. "." .. queue end
+    end
+  end
+  if #woken > 0 then
+    rcall("SPUBLISH", p .. "news", "wake " .. (#woken > 100 and "*" or table.concat(woken, " ")))
   end
 end
 
@@ -258,12 +285,10 @@ local function settle()
     end
   end
   for _, lane in pairs(touched) do refresh(lane) end
+  settleRings()
   -- Sums are merged into the lanes' roll-ups when somebody reads them, or every few seconds.
   if next(tallies) then
     rcall("RPUSH", p .. "tallies", cmsgpack.pack({ math.floor(now / 60000) * 60000, tallies }))
-  end
-  if #woken > 0 then
-    rcall("SPUBLISH", p .. "news", "wake " .. (#woken > 100 and "*" or table.concat(woken, " ")))
   end
   if #told > 0 then
     local newest

@@ -150,7 +150,7 @@ for _, share in ipairs(order) do
     if lane.typed then typedRuns[lane.tenant] = (typedRuns[lane.tenant] or 0) + #members end
   end
   -- It had its turn; what it has left was counted before.
-  if share.free > 0 then rcall("ZADD", p .. "ring:" .. lane.queue, "XX", nextTurn(), lane.tenant)
+  if share.free > 0 then gather(turning, lane, nextTurn())
   else leaveRing(lane) end
 end
 if #ids > 0 then
