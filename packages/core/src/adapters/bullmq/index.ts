@@ -65,7 +65,7 @@ import { WaitingClaims } from "./waiting-claims.ts";
 const QUEUES_PER_TENANT = 10_000;
 const LOG_LINES = 1000;
 /** Signs of life of this process, by the real clock, ms. */
-const HEARTBEAT_MS = 4000;
+const HEARTBEAT_MS = 5000;
 /** A leader that is silent for so long is followed by another, ms. */
 const LEADER_MS = 10_000;
 /** Steps whose sums are merged into the roll-ups with each sign of life of the leader; readers merge the rest. */
@@ -89,7 +89,6 @@ interface Open {
   readonly upkeep: Upkeep;
   readonly instances: Instances;
   readonly waiting: WaitingClaims;
-  readonly heartbeat: NodeJS.Timeout;
 }
 
 /**
@@ -106,6 +105,7 @@ export class BullmqAdapter implements QueueAdapter {
   /** Runs in process claimed here and not known to have ended, by job. */
   readonly #runs = new Map<number, { readonly lease: string; told: boolean }>();
   #state: Open | undefined;
+  #nextBeat: NodeJS.Timeout | undefined;
   #turn = 0;
   #foldedHour = 0;
 
@@ -145,11 +145,6 @@ export class BullmqAdapter implements QueueAdapter {
       onNews: (message) => this.#onNews(message),
     });
     await connection.open();
-    const heartbeat = setInterval(
-      () => void this.#heartbeat().catch(() => undefined),
-      HEARTBEAT_MS,
-    );
-    heartbeat.unref();
     this.#state = {
       connection,
       listing: new Listing(connection),
@@ -162,11 +157,10 @@ export class BullmqAdapter implements QueueAdapter {
         claim: (params) => this.#claimNow(params),
         giveBack: (jobs) => this.#giveBack(jobs),
       }),
-      heartbeat,
     };
     try {
-      await this.#heartbeat();
-      await this.#state.instances.buryDead();
+      this.#beat(HEARTBEAT_MS);
+      await this.#heartbeat("opening");
       await this.upkeep();
     } catch (error) {
       this.kill();
@@ -177,8 +171,8 @@ export class BullmqAdapter implements QueueAdapter {
   async close(): Promise<void> {
     const state = this.#state;
     if (state === undefined) return;
-    const { connection, instances, upkeep, waiting, heartbeat } = state;
-    clearInterval(heartbeat);
+    const { connection, instances, upkeep, waiting } = state;
+    clearTimeout(this.#nextBeat);
     waiting.close();
     upkeep.close();
     try {
@@ -200,7 +194,7 @@ export class BullmqAdapter implements QueueAdapter {
     this.#state = undefined;
     this.#runs.clear();
     if (state === undefined) return;
-    clearInterval(state.heartbeat);
+    clearTimeout(this.#nextBeat);
     state.upkeep.close();
     state.instances.kill();
     state.connection.kill();
@@ -221,19 +215,32 @@ export class BullmqAdapter implements QueueAdapter {
   }
 
   /** A sign of life: keeps this instance known and, if it leads, leading; makes up for missed messages. */
-  async #heartbeat(): Promise<void> {
+  async #heartbeat(opening?: "opening"): Promise<void> {
     const { instances, connection, upkeep, events, waiting } = this.#open;
     const sentAt = Date.now();
-    this.#redisClock?.setBy(await instances.signOn(), sentAt);
-    const [leads] = (await connection.script("lead", instances.id, "", LEADER_MS)) as Reply[];
-    upkeep.leads = leads === "1";
-    if (upkeep.leads) {
-      await instances.buryDead();
-      upkeep.look();
-      await connection.script("tally", TALLIES_AT_ONCE);
+    const { now, leads, leaderMs, dueInMs, tallies, known } = await instances.showUp(LEADER_MS);
+    this.#redisClock?.setBy(now, sentAt);
+    upkeep.leads = leads;
+    upkeep.expect(dueInMs);
+    // Also who does not lead yet: the leader may be the dead one.
+    if (leads || opening !== undefined) await instances.buryDead(known);
+    if (leads) {
+      if (tallies > 0) await connection.script("tally", TALLIES_AT_ONCE);
+    } else {
+      this.#beat(opening === undefined ? Math.min(HEARTBEAT_MS, leaderMs + 10) : 10);
     }
     await events.renew();
     waiting.look();
+  }
+
+  /** Plans the next sign of life, by the real clock. */
+  #beat(afterMs: number): void {
+    clearTimeout(this.#nextBeat);
+    this.#nextBeat = setTimeout(() => {
+      this.#beat(HEARTBEAT_MS);
+      this.#heartbeat().catch(() => undefined);
+    }, afterMs);
+    this.#nextBeat.unref();
   }
 
   #onNews(message: string): void {
@@ -710,7 +717,7 @@ export class BullmqAdapter implements QueueAdapter {
     const { connection, instances, records, upkeep } = this.#open;
     await records.heartbeatNode(node);
     const answer = await connection.script("lead", instances.id, node.id, LEADER_MS);
-    const isLeader = (answer as readonly Reply[])[0] === "1";
+    const isLeader = answer === "1";
     if (isLeader) upkeep.leads = true;
     return { isLeader };
   }

@@ -6,6 +6,20 @@ import { crashArguments } from "./crash.ts";
 const SILENT_MS = 15_000;
 const RUNS_AT_ONCE = 500;
 
+type Known = readonly [id: string, place: string, silenceMs: number];
+
+export interface SignOfLife {
+  /** Redis' time. */
+  readonly now: number;
+  readonly leads: boolean;
+  /** Until whoever leads has to show up again. */
+  readonly leaderMs: number;
+  readonly dueInMs: number | null;
+  /** Sums waiting to be merged into the roll-ups. */
+  readonly tallies: number;
+  readonly known: readonly Known[];
+}
+
 /** Instances opened in this process and not closed or killed. */
 const living = new Set<string>();
 
@@ -28,16 +42,28 @@ export class Instances {
     return `jobyard-${id}`;
   }
 
-  /** Answers with Redis' time. */
-  async signOn(): Promise<number> {
+  /** A sign of life, which also stands for leadership for so long. */
+  async showUp(leadMs: number): Promise<SignOfLife> {
     living.add(this.id);
-    const [now] = await this.#known();
-    return now;
+    const answer = (await this.#connection.script(
+      "alive",
+      this.id,
+      this.#place,
+      leadMs,
+    )) as Reply[];
+    const [now, leads, leaderMs, dueIn, tallies, ...known] = answer;
+    return {
+      now: Number(now),
+      leads: leads === "1",
+      leaderMs: Number(leaderMs),
+      dueInMs: dueIn === "" ? null : Number(dueIn),
+      tallies: Number(tallies),
+      known: known as unknown as readonly Known[],
+    };
   }
 
   /** The runs of dead instances have crashed. */
-  async buryDead(): Promise<void> {
-    const [, known] = await this.#known();
+  async buryDead(known: readonly Known[]): Promise<void> {
     const silent: string[] = [];
     for (const [id, place, silence] of known) {
       if (id === this.id) continue;
@@ -59,12 +85,6 @@ export class Instances {
 
   kill(): void {
     living.delete(this.id);
-  }
-
-  async #known(): Promise<[number, [id: string, place: string, silence: number][]]> {
-    const answer = (await this.#connection.script("sign-on", this.id, this.#place)) as Reply[];
-    const [now, ...known] = answer;
-    return [Number(now), known as unknown as [string, string, number][]];
   }
 
   #diedHere(id: string, place: string): boolean {
@@ -90,5 +110,8 @@ export class Instances {
       await this.#connection.script("release", "*", "gone", ...crash, ...some);
     }
     await this.#connection.command("HDEL", "instances", id);
+    // Nobody need wait for the end of what it led.
+    const leader = await this.#connection.command("HGET", "leader", "instance");
+    if (leader === id) await this.#connection.command("HDEL", "leader", "until");
   }
 }

@@ -10,7 +10,7 @@ const folder = new URL("./scripts/", import.meta.url);
 const INCLUDE = /^--- @include "(.+)"$/gm;
 
 /** Parts of scripts, which are no steps of their own. */
-const parts = new Set(["base", "transitions", "lane", "erase", "wanted", "tallies"]);
+const parts = new Set(["base", "transitions", "lane", "erase", "wanted", "tallies", "leadership"]);
 
 /** All scripts by name, each with its includes, once each, in front of where they are asked for. */
 export function loadScripts(): ReadonlyMap<string, Script> {

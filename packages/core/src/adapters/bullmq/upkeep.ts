@@ -49,6 +49,11 @@ export class Upkeep {
     if (!leads) this.#stopTimer();
   }
 
+  /** The next due thing comes after so long, as far as Redis knows. */
+  expect(wait: number | null): void {
+    if (this.#leads && wait !== null) this.#arm(wait);
+  }
+
   close(): void {
     this.#closed = true;
     this.#stopTimer();

@@ -125,13 +125,15 @@ local owners = {}
 local typedRuns = {}
 local dueChanged = false
 local turn
-local listening = rcall("GET", p .. "listening")
+-- Epoch of the event log; false while nobody listens.
+local listening
 
 -- What claims can take from the lane may have changed.
 local function touch(lane) touched[lane.name] = lane end
 
 -- An event; `more` is JSON text of what it tells beyond the job.
 local function tell(type, lane, id, more)
+  if listening == nil then listening = rcall("GET", p .. "listening") end
   if listening then told[#told + 1] = { type .. "|" .. now .. "|" .. id .. "|" .. lane.name, more } end
 end
 
