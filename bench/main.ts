@@ -1,8 +1,8 @@
 /**
- * The benchmark: the embedded engine against raw BullMQ on Redis with AOF everysec, on this machine, in this run.
+ * The benchmark: both engines against raw BullMQ on Redis with AOF everysec, on this machine, in this run.
  * Rounds take turns, so that a machine whose speed drifts treats both alike; figures are medians.
  *
- *   pnpm bench [--rounds 5] [--slow-sync 5]
+ *   pnpm bench [--rounds 5] [--slow-sync 5] [--engine embedded|distributed]
  *
  * `--slow-sync`: each sync of the embedded engine takes so many ms longer, as on a slow disk.
  */
@@ -20,11 +20,16 @@ const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "5" },
     "slow-sync": { type: "string", default: "0" },
+    engine: { type: "string", default: "both" },
   },
 });
 const rounds = Number(values.rounds);
 const slowSync = values["slow-sync"];
+const measured = (engine: string): boolean => [engine, "both"].includes(values.engine);
 const embedded = ["batches-1000", "batches-100", "singles", "latency", "backlog"] as const;
+/** Each beside the same of raw BullMQ, where there is such. */
+const distributed = ["lifecycle", "pull", "memory", "latency", "backlog", "tenants"] as const;
+const comparable: readonly string[] = ["lifecycle", "pull", "memory", "latency"];
 
 type Samples = Record<string, number[]>;
 
@@ -79,9 +84,16 @@ const port = await freePort();
 const redis = await startRedis(folder, port);
 const bullmq: Samples = {};
 const ours: Record<string, Samples> = {};
+const shared: Record<string, Samples> = {};
 try {
   for (let round = 1; round <= rounds; round++) {
-    for (const scenario of embedded) {
+    for (const scenario of measured("distributed") ? distributed : []) {
+      process.stderr.write(`round ${round} of ${rounds}: Redis ${scenario}          \r`);
+      keep((shared[scenario] ??= {}), await run("distributed.ts", [scenario, String(port)]));
+      if (comparable.includes(scenario))
+        keep(bullmq, await run("bullmq.ts", [scenario, String(port)]));
+    }
+    for (const scenario of measured("embedded") ? embedded : []) {
       process.stderr.write(`round ${round} of ${rounds}: ${scenario}          \r`);
       const store = mkdtempSync(join(folder, "store-"));
       keep((ours[scenario] ??= {}), await run("embedded.ts", [scenario, store, slowSync]));
@@ -123,7 +135,60 @@ function atMost(what: string, value: number, most: number, unit: string, digits 
   return { what, measured, wanted: `<= ${most} ${unit}`, met: value <= most };
 }
 
-const rows: Row[] = [
+function against(what: string, value: number, yardstick: number, wanted: number): Row {
+  const times = value / yardstick;
+  const told = `${fixed(times, 2)}x (${whole(value)}/s against ${whole(yardstick)}/s)`;
+  return { what, measured: told, wanted: `>= ${wanted}x`, met: times >= wanted };
+}
+
+function distributedRows(): Row[] {
+  const lifecycle = shared["lifecycle"];
+  const bytes = at(shared["memory"], "bytes") / at(bullmq, "bytes");
+  return [
+    against(
+      "Redis: adds in batches of 1,000, against addBulk",
+      at(lifecycle, "add"),
+      at(bullmq, "add"),
+      0.9,
+    ),
+    against(
+      "Redis: worker with 100 slots, against BullMQ's",
+      at(lifecycle, "drain"),
+      at(bullmq, "drain"),
+      0.9,
+    ),
+    against(
+      "Redis: pull and acknowledge in batches, against calls sent together",
+      at(shared["pull"], "pull"),
+      at(bullmq, "pull"),
+      0.8,
+    ),
+    atMost("Redis: memory of a waiting job, against BullMQ's", bytes, 1.15, "x", 2),
+    atMost(
+      "Redis: cost of a job, backlog 1,000,000 against 1,000",
+      at(shared["backlog"], "deepCost"),
+      1.5,
+      "x",
+      2,
+    ),
+    atMost(
+      "Redis: cost of a job, 1,000 tenants against 1",
+      at(shared["tenants"], "tenantCost"),
+      2,
+      "x",
+      2,
+    ),
+    atMost(
+      "Redis: add to handler start, against BullMQ's",
+      at(shared["latency"], "latencyMs") / at(bullmq, "latencyMs"),
+      1.2,
+      "x",
+      2,
+    ),
+  ];
+}
+
+const embeddedRows = (): Row[] => [
   ratio("lifecycle in batches of 1,000", at(ours["batches-1000"], "lifecycle"), 8),
   ratio("lifecycle in batches of 100", at(ours["batches-100"], "lifecycle"), 6),
   ratio("single adds, 500 in flight, worker with 100 slots", at(ours["singles"], "singles"), 4),
@@ -154,6 +219,10 @@ const rows: Row[] = [
   atMost("longest commit, checkpoint included", longest, 20, "ms"),
 ];
 
+const rows = [
+  ...(measured("embedded") ? embeddedRows() : []),
+  ...(measured("distributed") ? distributedRows() : []),
+];
 console.log(
   `\n${rounds} rounds on ${cpus().length} cores, Node ${process.version}` +
     (slowSync === "0" ? "" : `, each sync ${slowSync} ms longer`) +

@@ -191,7 +191,7 @@ function reconnectAfter(tries: number): number {
 }
 
 /** A failure of Redis, or of the way to it, as callers should hear it. */
-export function unavailable(error: unknown): QueueError {
+function unavailable(error: unknown): QueueError {
   if (error instanceof QueueError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   // A script that breaks is our own bug, not a store that is down.

@@ -171,6 +171,6 @@ function wantedStates({ states }: JobFilter): readonly JobState[] {
   return states === undefined ? jobStates : [...new Set(states)];
 }
 
-export function emptyCounts(): Record<JobState, number> {
+function emptyCounts(): Record<JobState, number> {
   return { waiting: 0, delayed: 0, blocked: 0, active: 0, completed: 0, failed: 0, cancelled: 0 };
 }

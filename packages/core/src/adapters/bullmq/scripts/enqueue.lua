@@ -36,6 +36,8 @@ local refusals = 0
 local checked = {}
 local held = {}
 local parentsOf = {}
+-- Jobs depended upon, looked up once.
+local known = {}
 
 local function refuse(i, why)
   refused[i] = why
@@ -58,8 +60,12 @@ local function check(i)
         if refused[tonumber(id)] then return refuse(i, "sibling " .. id) end
         parents[#parents + 1] = { sibling = tonumber(id) }
       else
-        local parent = findJob(id, tenant)
-        if parent == nil or parent.st == "x" then hopeless[#hopeless + 1] = id
+        local parent = known[id]
+        if parent == nil then
+          parent = findJob(id, "*") or false
+          known[id] = parent
+        end
+        if not parent or parent.lane.tenant ~= tenant or parent.st == "x" then hopeless[#hopeless + 1] = id
         else parents[#parents + 1] = { job = parent } end
       end
     end
@@ -111,6 +117,7 @@ rcall("INCRBY", p .. "id", count)
 
 -- Jobs that go to the end of `wait`, pushed together.
 local pushes = {}
+local dependents = {}
 local laneNos = {}
 
 local function push(lane)
@@ -151,23 +158,29 @@ local function add(i)
   local pending = false
   local parents = parentsOf[i]
   if parents then
-    local ids = {}
+    local ids, left = {}, {}
     for _, parent in ipairs(parents) do
-      local parentId, parentKey, done
+      local parentId, parentKey
       if parent.job then
-        parentId, parentKey, done = parent.job.id, parent.job.key, parent.job.st == "c"
+        parentId, parentKey = parent.job.id, parent.job.key
       else
         parentId = firstId + parent.sibling
         parentKey = p .. ARGV[jobs[parent.sibling]] .. ":j" .. parentId
-        done = false
       end
       ids[#ids + 1] = parentId
-      rcall("ZADD", p .. "dependents:" .. parentId, id, lane.name .. ":" .. member)
-      rcall("HSET", parentKey, "dn", "1")
-      if not done then
-        pending = true
-        rcall("SADD", key .. ":dependencies", parentKey)
+      if not parent.job or parent.job.st ~= "c" then left[#left + 1] = parentKey end
+      local of = dependents[parentId]
+      if of == nil then
+        of = {}
+        dependents[parentId] = of
+        rcall("HSET", parentKey, "dn", "1")
       end
+      of[#of + 1] = id
+      of[#of + 1] = lane.name .. ":" .. member
+    end
+    if #left > 0 then
+      pending = true
+      many("SADD", key .. ":dependencies", left)
     end
     rcall("HSET", key, "dp", table.concat(ids, ","))
   end
@@ -213,6 +226,7 @@ for i = 0, count - 1 do
   end
 end
 for name in pairs(pushes) do push(laneNamed(name)) end
+for parent, children in pairs(dependents) do many("ZADD", p .. "dependents:" .. parent, children) end
 
 -- Where each id's lane is found: one write per bucket.
 local i = 0

@@ -135,11 +135,16 @@ local function dependentsOf(job)
 end
 
 local function freeDependents(job)
-  for _, child in ipairs(dependentsOf(job)) do
-    rcall("SREM", child.key .. ":dependencies", job.key)
-    if rcall("EXISTS", child.key .. ":dependencies") == 0 then
-      takeOut(child)
-      if child.runAt > now then makeDelayed(child, child.runAt) else makeReady(child) end
+  for _, member in ipairs(rcall("ZRANGE", p .. "dependents:" .. job.id, 0, -1)) do
+    local left = p .. member .. ":dependencies"
+    -- Most wait for others still: they are not even looked at.
+    if rcall("SREM", left, job.key) == 1 and rcall("EXISTS", left) == 0 then
+      local name, id = string.match(member, "^(.*):j(%d+)$")
+      local child = findJob(id, "*", laneNamed(name))
+      if child and child.st == "b" then
+        takeOut(child)
+        if child.runAt > now then makeDelayed(child, child.runAt) else makeReady(child) end
+      end
     end
   end
 end
