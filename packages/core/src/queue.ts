@@ -146,7 +146,8 @@ export class JobQueue {
     this.scheduler = new Scheduler({
       adapter: this.adapter,
       clock: this.clock,
-      specOf: (tenant, job) => this.spec(tenant, job),
+      check: (tenant, job) => void checkJob(tenant, job, 1),
+      specOf: (tenant, job) => this.#spec(tenant, job),
       onError: (error, doing) => this.#failed(error, doing),
     });
   }
@@ -203,11 +204,9 @@ export class JobQueue {
     if (!this.#closed) this.#options.onError?.(error, doing);
   }
 
-  /** Checks a job and fills in its defaults. Large data is written to its file. */
-  async spec(tenant: string, job: NewJob, batch = 1): Promise<JobSpec> {
-    const { spec, text } = checkJob(tenant, job, batch);
-    const data = await this.payloads.keep(text);
-    return { ...spec, data };
+  async #spec(tenant: string, job: NewJob): Promise<JobSpec> {
+    const { spec, text } = checkJob(tenant, job, 1);
+    return { ...spec, data: await this.payloads.keep(text) };
   }
 }
 

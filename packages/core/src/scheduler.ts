@@ -21,6 +21,8 @@ export interface ScheduleInput {
 interface SchedulerOptions {
   readonly adapter: QueueAdapter;
   readonly clock: Clock;
+  /** Refuses a job that could not be added. */
+  readonly check: (tenant: string, job: NewJob) => void;
   readonly specOf: (tenant: string, job: NewJob) => Promise<JobSpec>;
   readonly onError: (error: unknown, doing: string) => void;
 }
@@ -61,7 +63,7 @@ export class Scheduler {
     input: ScheduleInput,
     expect: "new" | "existing" | undefined,
   ): Promise<ScheduleRecord> {
-    const { adapter, clock, specOf } = this.#options;
+    const { adapter, clock, check } = this.#options;
     const old = (await adapter.listSchedules({ tenant })).find((s) => s.name === name);
     if (old === undefined && expect === "existing") {
       throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name} not found`);
@@ -75,7 +77,7 @@ export class Scheduler {
     if (job === undefined)
       throw validationError([{ field: "job", message: "Required field missing" }]);
     // What cannot be added now would fail at every due time.
-    await specOf(tenant, job);
+    check(tenant, job);
     const now = clock.now();
     const enabled = input.enabled ?? old?.enabled ?? true;
     const moved =

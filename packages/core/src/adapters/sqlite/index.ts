@@ -120,14 +120,6 @@ export class SqliteAdapter implements QueueAdapter {
     }
   }
 
-  /** For tests: the process dies, as far as one can within it. */
-  kill(): void {
-    const state = this.#state;
-    this.#state = undefined;
-    state?.store.agenda.stop();
-    state?.db.close();
-  }
-
   async health(): Promise<EngineHealth> {
     const began = performance.now();
     const reachable = this.#state !== undefined && this.#reads(() => this.#open.records.ping());
@@ -534,8 +526,6 @@ export class SqliteAdapter implements QueueAdapter {
     if (error instanceof QueueError) return { error, wide: false };
     const fault = storeError(error, this.#path);
     if (fault !== undefined) return { error: fault, wide: true };
-    // After a kill the handle is gone; whoever still asks is told the store is.
-    if (this.#state === undefined) return { error: closed(error), wide: true };
     return {
       error: new QueueError("INTERNAL", "The job store failed unexpectedly", {}, error),
       wide: false,
@@ -543,14 +533,10 @@ export class SqliteAdapter implements QueueAdapter {
   }
 }
 
-function closed(cause?: unknown): QueueError {
-  const details = { retryAfterMs: 1000 };
-  return new QueueError(
-    "UNAVAILABLE",
-    "The job store is closed: the server is stopping",
-    details,
-    cause,
-  );
+function closed(): QueueError {
+  return new QueueError("UNAVAILABLE", "The job store is closed: the server is stopping", {
+    retryAfterMs: 1000,
+  });
 }
 
 function compare(a: string, b: string): number {
