@@ -8,14 +8,15 @@ export const MAX_JSON_DEPTH = 100;
  * poison prototypes, things that are no JSON at all.
  */
 export function encodeJson(value: unknown, field = "data"): string {
-  const fault = faultOf(value, field, 1);
-  if (fault !== undefined) throw validationError([fault]);
+  let fault: FieldError | undefined;
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
+    fault = faultOf(value, field, 1);
+    if (fault === undefined) text = JSON.stringify(value);
   } catch {
-    throw validationError([{ field, message: "Must be JSON" }]);
+    fault = { field, message: "Must be JSON" };
   }
+  if (fault !== undefined) throw validationError([fault]);
   if (text === undefined) throw validationError([{ field, message: "Required field missing" }]);
   return text;
 }

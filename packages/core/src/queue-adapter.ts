@@ -185,6 +185,8 @@ export interface StatsRow {
   readonly retried: number;
   /** Runs that ran out of time or lost their worker. */
   readonly stalled: number;
+  /** Removed by hand or pruned: over all time, `added - removed` jobs are present. */
+  readonly removed: number;
   /** Run times of completed jobs, ms; null when there are none. */
   readonly durationAvg: number | null;
   readonly durationMin: number | null;

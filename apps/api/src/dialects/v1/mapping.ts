@@ -188,14 +188,15 @@ const MINUTE_MS = 60_000;
 
 export function queueSummary(from: {
   readonly queues: readonly QueueInfo[];
-  readonly byLevel: Readonly<Record<PriorityLevel, StateCounts>>;
+  /** Since ever, by priority level. */
+  readonly levels: readonly StatsRow[];
   /** Since ever. */
   readonly everything: StatsRow | undefined;
   /** By minute, of the throughput's window. */
   readonly minutes: readonly StatsRow[];
   readonly now: number;
 }): QueueSummary {
-  const { queues, byLevel, everything, minutes, now } = from;
+  const { queues, levels, everything, minutes, now } = from;
   const types = v1Types.map((type) => {
     const own = queues.filter(({ queue }) => queue === queueOfType[type]);
     return [type, statusCounts(own.map(({ counts }) => counts))] as const;
@@ -219,7 +220,10 @@ export function queueSummary(from: {
       }),
     ) as QueueSummary["byType"],
     byPriority: Object.fromEntries(
-      priorityLevels.map((level) => [level, total(statusCounts([byLevel[level]]))]),
+      priorityLevels.map((level) => {
+        const row = levels.find(({ key }) => key === level);
+        return [level, row === undefined ? 0 : row.added - row.removed];
+      }),
     ) as QueueSummary["byPriority"],
   };
 }

@@ -3,10 +3,7 @@ import {
   type Job,
   jobTypes,
   parseJobId,
-  type PriorityLevel,
-  priorityLevels,
   QueueError,
-  type StateCounts,
   type TenantQueue,
   validationIssues,
 } from "@jobyard/core";
@@ -118,18 +115,15 @@ function handlersOf({ queue, ending }: DialectDeps): Record<keyof typeof operati
       const jobs = tenantOf(c, readers);
       const now = queue.clock.now();
       const queues = v1Queues;
-      const [present, [everything], minutes, ...levels] = await Promise.all([
+      const [present, [everything], minutes, levels] = await Promise.all([
         jobs.queues(queues),
         jobs.stats({ queues }),
         jobs.stats({ queues, from: now - THROUGHPUT_WINDOW_MS, groupBy: "minute" }),
-        ...priorityLevels.map((priority) => jobs.count(jobFilter({ priority }))),
+        jobs.stats({ queues, groupBy: "level" }),
       ]);
-      const byLevel = Object.fromEntries(
-        priorityLevels.map((level, i) => [level, levels[i]]),
-      ) as Record<PriorityLevel, StateCounts>;
       const answer: QueueSummary = queueSummary({
         queues: present,
-        byLevel,
+        levels,
         everything,
         minutes,
         now,
