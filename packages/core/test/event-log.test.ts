@@ -9,18 +9,20 @@ import type { EventSubscription } from "../src/queue-adapter.ts";
 /** Events that the log keeps. */
 const KEPT = 65_536;
 
+interface Heard {
+  readonly ids: number[];
+  readonly events: JobEvent[];
+  gaps: number;
+  stop: () => void;
+}
+
 interface Bench {
   readonly log: EventLog;
   readonly lane: Lane;
   readonly other: Lane;
   /** Adds `count` events with the next ids. */
-  add(count: number, lane?: Lane): void;
-  listen(subscription?: Partial<EventSubscription>): {
-    ids: number[];
-    events: JobEvent[];
-    gaps: number;
-    stop(): void;
-  };
+  readonly add: (count: number, lane?: Lane) => void;
+  readonly listen: (subscription?: Partial<EventSubscription>) => Heard;
 }
 
 function bench(): Bench {
@@ -38,7 +40,7 @@ function bench(): Bench {
       for (let i = 0; i < count; i++) log.add("job.pushed", of, ++id, id);
     },
     listen(subscription = {}) {
-      const heard = { ids: [] as number[], events: [] as JobEvent[], gaps: 0, stop: () => {} };
+      const heard: Heard = { ids: [], events: [], gaps: 0, stop: () => undefined };
       heard.stop = log.subscribe({
         tenant: "*",
         onEvents: (events) => {
@@ -112,8 +114,8 @@ describe("the ring", () => {
       const heard = listen({ after });
       await setImmediate();
       const reached = i * (KEPT / 8) >= end - KEPT;
-      expect(heard.gaps, after).toBe(reached ? 0 : 1);
-      expect(heard.ids.length, after).toBe(reached ? end - (i * KEPT) / 8 : 0);
+      expect([after, heard.gaps]).toEqual([after, reached ? 0 : 1]);
+      expect(heard.ids).toHaveLength(reached ? end - (i * KEPT) / 8 : 0);
       expect(heard.ids[0]).toBe(reached && i < 10 ? (i * KEPT) / 8 + 1 : undefined);
       heard.stop();
     }

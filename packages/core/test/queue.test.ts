@@ -186,15 +186,16 @@ describe("a new job", () => {
       job({
         queue: "q".repeat(256),
         data: nested(100),
-        ...{ priority: -1_000_000, delayMs: 315_360_000_000, ttlMs: 315_360_000_000, timeoutMs: 1 },
-        ...{
-          maxAttempts: 1000,
-          backoffMs: 0,
-          uniqueKey: label,
-          name: label,
-          project: label,
-          batch: label,
-        },
+        priority: -1_000_000,
+        delayMs: 315_360_000_000,
+        ttlMs: 315_360_000_000,
+        timeoutMs: 1,
+        maxAttempts: 1000,
+        backoffMs: 0,
+        uniqueKey: label,
+        name: label,
+        project: label,
+        batch: label,
         tags: Array.from({ length: 100 }, (_, i) => `${i}`),
       }),
     );
@@ -231,14 +232,12 @@ describe("a new job", () => {
 
   test("of an untyped queue has one attempt, a second's backoff and no timeout", async () => {
     expect(await desk.ours.get(await desk.ours.add(job()))).toMatchObject({
-      ...{
-        maxAttempts: 1,
-        backoffMs: 1000,
-        timeoutMs: null,
-        ttlMs: null,
-        priority: 0,
-        lifo: false,
-      },
+      maxAttempts: 1,
+      backoffMs: 1000,
+      timeoutMs: null,
+      ttlMs: null,
+      priority: 0,
+      lifo: false,
     });
   });
 
@@ -664,7 +663,7 @@ describe("any input", () => {
           if (!(outcome instanceof QueueError)) throw outcome;
           expect(errorCodes).toContain(outcome.code);
           // That would be a fault of ours.
-          expect(outcome.code, String(outcome.cause)).not.toBe("INTERNAL");
+          if (outcome.code === "INTERNAL") throw outcome;
           expect(await everything()).toEqual(before);
         }),
         { numRuns: long ? 3000 : 120, ...(long ? {} : { seed: 42 }) },
@@ -713,7 +712,7 @@ describe("waiting for a job", () => {
   test("goes on through attempts that fail and are retried", async () => {
     const id = await desk.ours.add(job({ maxAttempts: 2, backoffMs: 0 }));
     const wait = desk.ours.wait(id, { timeoutMs: 60_000 });
-    const seen = vi.fn();
+    const seen = vi.fn<() => void>();
     void wait.then(seen);
     await end(id, "fail");
     await desk.settle();
@@ -725,7 +724,7 @@ describe("waiting for a job", () => {
   test("goes on when the job failed for good and was retried before anybody looked", async () => {
     const id = await desk.ours.add(job());
     const wait = desk.ours.wait(id, { timeoutMs: 60_000 });
-    const seen = vi.fn();
+    const seen = vi.fn<() => void>();
     void wait.then(seen, seen);
     await desk.settle();
     const [run] = await desk.ours.pull({ queue: "work", limit: 1 });

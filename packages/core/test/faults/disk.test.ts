@@ -138,7 +138,7 @@ describe("a failing commit", () => {
 
   async function add(...overrides: Parameters<typeof jobSpec>): Promise<number> {
     const [id] = await adapter.enqueue({ jobs: [jobSpec(...overrides)], atomic: false });
-    if (typeof id !== "number") throw id;
+    if (typeof id !== "number") throw new Error("refused", { cause: id });
     return id;
   }
 
@@ -180,15 +180,18 @@ describe("a failing commit", () => {
         ],
       });
       const schedule = {
-        ...{
-          tenant,
-          name: "s",
-          cron: "* * * * *",
-          timezone: "UTC",
-          enabled: true,
-          description: null,
-        },
-        ...{ queue: "work", template: "{}", via: "t", createdAt: 0, nextRun: 1, lastRun: null },
+        tenant,
+        name: "s",
+        cron: "* * * * *",
+        timezone: "UTC",
+        enabled: true,
+        description: null,
+        queue: "work",
+        template: "{}",
+        via: "t",
+        createdAt: 0,
+        nextRun: 1,
+        lastRun: null,
       };
       await adapter.putSchedule({ schedule });
       const events: JobEvent[] = [];
@@ -217,8 +220,13 @@ describe("a failing commit", () => {
         adapter.fireSchedule({ tenant, name: "s", due: 1, nextRun: 2, job: jobSpec() }),
         adapter.deleteSchedule({ tenant, name: "s" }),
         adapter.putWebhook({
-          ...{ tenant, url: "https://x.example/", events: [], queue: null, secret: null },
-          ...{ shape: "native", enabled: true },
+          tenant,
+          url: "https://x.example/",
+          events: [],
+          queue: null,
+          secret: null,
+          shape: "native",
+          enabled: true,
         }),
         adapter.prune({ completedBefore: 2 ** 50, failedBefore: 2 ** 50, limit: 9 }),
       ];

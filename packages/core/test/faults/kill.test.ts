@@ -171,13 +171,13 @@ async function inspect(
   const labelled = rows.filter(({ label }) => label !== null);
   const byLabel = new Map(labelled.map((row) => [row.label, row]));
   const byId = new Map(rows.map((row) => [row.id, row]));
-  expect(byLabel.size, "a job is stored twice").toBe(labelled.length);
+  expect(byLabel.size).toBe(labelled.length);
   const lost = [...heard.added].filter(([label, id]) => byLabel.get(label)?.id !== id);
-  expect(lost, "acknowledged jobs that are lost").toEqual([]);
+  expect({ lost }).toEqual({ lost: [] });
   const undone = [...heard.completed].filter((id) => byId.get(id)?.finished !== 3);
-  expect(undone, "acknowledged completions that are lost").toEqual([]);
+  expect({ undone }).toEqual({ undone: [] });
   const uncancelled = [...heard.cancelled].filter((id) => byId.get(id)?.finished !== 5);
-  expect(uncancelled, "acknowledged cancellations that are lost").toEqual([]);
+  expect({ uncancelled }).toEqual({ uncancelled: [] });
 
   // What Jobyard makes of it: what ran in the dead process comes back, counted, and nothing else changes.
   const path = await copyOf(folder);
@@ -240,7 +240,7 @@ test(
       if (ready === undefined) earlyKills++;
       else readyTimes.push(ready);
       const where = `seed ${seed}, kill ${kill} at ${moments.at(-1)}`;
-      expect(heard.faults, where).toEqual([]);
+      expect({ where, faults: heard.faults }).toEqual({ where, faults: [] });
       if (!existsSync(join(folder, "jobyard.db"))) continue;
       const found = await inspect(folder, heard).catch((error: unknown) => {
         throw new Error(where, { cause: error });
@@ -252,8 +252,8 @@ test(
     const last = start(heard, [folder, "last", String(seed), "finish"]);
     const counts = await last.gone;
     const where = `seed ${seed}, moments ${moments.join(" ")}`;
-    expect(heard.faults, where).toEqual([]);
-    expect(counts, where).toMatchObject({ waiting: 0, delayed: 0, blocked: 0, active: 0 });
+    expect({ where, faults: heard.faults }).toEqual({ where, faults: [] });
+    expect(counts).toMatchObject({ waiting: 0, delayed: 0, blocked: 0, active: 0 });
     const path = await copyOf(folder);
     const rows = onDisk(path).rows.filter(({ label }) => label !== null);
     expect(rows.filter(({ finished }) => finished === null)).toEqual([]);

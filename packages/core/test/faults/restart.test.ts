@@ -93,7 +93,8 @@ describe("closing", () => {
     await Promise.all([adapter.close(), adapter.close()]);
     await adapter.close();
     await adapter.open();
-    await adapter.enqueue({ jobs: [jobSpec()], atomic: false });
+    const [id] = await adapter.enqueue({ jobs: [jobSpec()], atomic: false });
+    expect(id).toBeGreaterThan(0);
   });
 });
 
