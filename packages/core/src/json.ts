@@ -1,7 +1,7 @@
 import { type FieldError, validationError } from "./errors.ts";
 
 /** Deepest nesting accepted: arrays and objects within each other. */
-export const MAX_JSON_DEPTH = 100;
+const MAX_JSON_DEPTH = 100;
 
 /**
  * A value from outside as JSON text, or what is wrong with it: nested too deep, numbers JSON cannot say, own keys that

@@ -14,7 +14,6 @@ import type { JobEvent } from "./events.ts";
 import type { QueueError } from "./errors.ts";
 import type {
   ClaimedJob,
-  FinishedState,
   Job,
   JobFailure,
   JobOrigin,
@@ -470,4 +469,3 @@ export interface QueueAdapter {
   }>;
 }
 
-export type { ClaimedJob, FinishedState, Job, JobEvent };

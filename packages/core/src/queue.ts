@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from "./clock.ts";
 import { jobNotFound, QueueError, validationError, type FieldError } from "./errors.ts";
-import { eventTypes, type JobEvent } from "./events.ts";
+import { eventTypes } from "./events.ts";
 import { isJobId } from "./ids.ts";
 import {
   checkBoolean,
@@ -59,7 +59,7 @@ import { Waits } from "./waits.ts";
 export const DEFAULT_TENANT = "default";
 export const MAX_BATCH = 1000;
 /** Workers not heard of for so long are gone from lists. */
-export const WORKER_GONE_MS = 60_000;
+const WORKER_GONE_MS = 60_000;
 
 const TENANT = /^[A-Za-z0-9_-]{1,128}$/;
 const MAX_ATTEMPTS = 1000;
@@ -800,8 +800,6 @@ export class TenantQueue {
     return this.#adapter.subscribe({ ...subscription, tenant: this.tenant });
   }
 }
-
-export type { JobEvent };
 
 function unwrap<T>(outcome: Outcome<T> | undefined): T {
   if (outcome instanceof QueueError) throw outcome;

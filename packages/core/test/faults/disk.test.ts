@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmdirSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -79,10 +80,10 @@ describe("a disk that is full", () => {
   const mountable = ((): boolean => {
     if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
     // A container may be root and yet not be allowed to mount.
-    const at = "/tmp/jobyard-mount-probe";
-    spawnSync("mkdir", ["-p", at]);
+    const at = mkdtempSync(join(tmpdir(), "jobyard-mount-"));
     const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", at]).status === 0;
     if (mounted) spawnSync("umount", [at]);
+    rmdirSync(at);
     return mounted;
   })();
 

