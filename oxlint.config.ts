@@ -134,6 +134,9 @@ export default defineConfig({
       { assertFunctionNames: ["expect", "expect*", "assert*", "fc.assert"] },
     ],
 
+    // The second argument is the message.
+    "vitest/valid-expect": ["error", { maxArgs: 2 }],
+
     // Of the categories above: matters of taste, or wrong more often than right.
     "import/no-named-as-default-member": "off",
     "import/no-unassigned-import": "off",
@@ -150,7 +153,12 @@ export default defineConfig({
   overrides: [
     {
       files: ["packages/*/src/testing/**", "**/*.test.ts", "**/test/**"],
-      rules: { "typescript/no-non-null-assertion": "off" },
+      // A recorder's function is handed over as it is, unbound or not.
+      rules: {
+        "typescript/no-non-null-assertion": "off",
+        "typescript/unbound-method": "off",
+        "vitest/require-mock-type-parameters": "off",
+      },
     },
     {
       files: ["scripts/**", "bench/**", "examples/**", "**/demo.ts", "apps/cli/src/**"],

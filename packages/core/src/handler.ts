@@ -27,10 +27,10 @@ export interface HandlerContext<Data> {
     readonly name: string | null;
   };
   /** Cheap; may be called for each item. Reports are gathered and sent several times a second. */
-  progress(report: ProgressReport): void;
-  log(line: string): void;
+  readonly progress: (report: ProgressReport) => void;
+  readonly log: (line: string) => void;
   /** Model tokens spent, for the statistics; adds up over calls. */
-  spend(tokens: number): void;
+  readonly spend: (tokens: number) => void;
 }
 
 export interface Handler {

@@ -34,6 +34,10 @@ export function parseJobId(spelling: unknown): JobId | null {
   return checked(Number.parseInt(high, 16) * LOW + Number.parseInt(low, 16));
 }
 
+export function isJobId(id: unknown): id is JobId {
+  return typeof id === "number" && Number.isSafeInteger(id) && id >= 1;
+}
+
 function checked(id: number): JobId | null {
-  return Number.isSafeInteger(id) && id >= 1 ? id : null;
+  return isJobId(id) ? id : null;
 }

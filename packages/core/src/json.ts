@@ -1,21 +1,22 @@
 import { type FieldError, validationError } from "./errors.ts";
 
 /** Deepest nesting accepted: arrays and objects within each other. */
-export const MAX_JSON_DEPTH = 100;
+const MAX_JSON_DEPTH = 100;
 
 /**
  * A value from outside as JSON text, or what is wrong with it: nested too deep, numbers JSON cannot say, own keys that
  * poison prototypes, things that are no JSON at all.
  */
 export function encodeJson(value: unknown, field = "data"): string {
-  const fault = faultOf(value, field, 1);
-  if (fault !== undefined) throw validationError([fault]);
+  let fault: FieldError | undefined;
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
+    fault = faultOf(value, field, 1);
+    if (fault === undefined) text = JSON.stringify(value);
   } catch {
-    throw validationError([{ field, message: "Must be JSON" }]);
+    fault = { field, message: "Must be JSON" };
   }
+  if (fault !== undefined) throw validationError([fault]);
   if (text === undefined) throw validationError([{ field, message: "Required field missing" }]);
   return text;
 }

@@ -68,6 +68,14 @@ export class PayloadFiles {
   }
 
   async delete(files: readonly PayloadFile[]): Promise<void> {
-    for (const { file } of files) await rm(join(this.#folder, file), { force: true });
+    for (const { file } of files) {
+      // What cannot be deleted now stays: no caller could do anything about it.
+      await rm(join(this.#folder, file), { force: true }).catch(() => undefined);
+    }
+  }
+
+  /** Deletes the file of what was kept for nothing. */
+  async discard(payload: Payload): Promise<void> {
+    if (typeof payload !== "string") await this.delete([payload]);
   }
 }

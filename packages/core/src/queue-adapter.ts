@@ -14,7 +14,6 @@ import type { JobEvent } from "./events.ts";
 import type { QueueError } from "./errors.ts";
 import type {
   ClaimedJob,
-  FinishedState,
   Job,
   JobFailure,
   JobOrigin,
@@ -185,6 +184,8 @@ export interface StatsRow {
   readonly retried: number;
   /** Runs that ran out of time or lost their worker. */
   readonly stalled: number;
+  /** Removed by hand or pruned: over all time, `added - removed` jobs are present. */
+  readonly removed: number;
   /** Run times of completed jobs, ms; null when there are none. */
   readonly durationAvg: number | null;
   readonly durationMin: number | null;
@@ -468,4 +469,3 @@ export interface QueueAdapter {
   }>;
 }
 
-export type { ClaimedJob, FinishedState, Job, JobEvent };

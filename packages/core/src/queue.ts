@@ -1,15 +1,34 @@
 import { type Clock, systemClock } from "./clock.ts";
 import { jobNotFound, QueueError, validationError, type FieldError } from "./errors.ts";
-import type { JobEvent } from "./events.ts";
+import { eventTypes } from "./events.ts";
+import { isJobId } from "./ids.ts";
+import {
+  checkBoolean,
+  checkFilter,
+  checkInteger,
+  checkLease,
+  checkList,
+  checkName,
+  checkObject,
+  checkOneOf,
+  checkPage,
+  checkSignal,
+  checkText,
+  checkWait,
+  LONGEST_MS,
+  MAX_LABEL,
+  refuseIfAny,
+} from "./input-checks.ts";
 import { isFinished, type ClaimedJob, type Job, type JobOrigin, type JobState } from "./job.ts";
 import { jobTypeOf } from "./job-types/index.ts";
 import { validationIssues } from "./job-types/job-type.ts";
 import { encodeJson } from "./json.ts";
 import { isShort, PayloadFiles } from "./payload-files.ts";
-import { checkedPriority, MAX_PRIORITY } from "./priority.ts";
+import { checkedPriority, MAX_PRIORITY, priorityLevels } from "./priority.ts";
 import {
   ALL_TENANTS,
   type BulkAction,
+  type Completion,
   type EngineHealth,
   type EventSubscription,
   type JobFilter,
@@ -23,6 +42,7 @@ import {
   type QueueInfo,
   type QueueSettings,
   type Report,
+  type RunRef,
   type ScheduleRecord,
   type StateCounts,
   type StatsParams,
@@ -39,22 +59,23 @@ import { Waits } from "./waits.ts";
 export const DEFAULT_TENANT = "default";
 export const MAX_BATCH = 1000;
 /** Workers not heard of for so long are gone from lists. */
-export const WORKER_GONE_MS = 60_000;
+const WORKER_GONE_MS = 60_000;
 
-const NAME = /^[A-Za-z0-9_.-]{1,256}$/;
 const TENANT = /^[A-Za-z0-9_-]{1,128}$/;
-/** Ten years: longer is a unit mistaken. */
-const LONGEST_MS = 315_360_000_000;
 const MAX_ATTEMPTS = 1000;
 const MAX_TAGS = 100;
 const MAX_DEPENDENCIES = 1000;
-const MAX_LABEL = 256;
 const HOUSEKEEPING_MS = 60_000;
 /** Jobs pruned or changed in one step, so that no step holds others up. */
 const STEP = 200;
 const DEFAULT_BACKOFF_MS = 1000;
 const MAX_UNTYPED_BYTES = 1_000_000;
 const MAX_LOG_LINE = 10_000;
+/** Jobs or log lines shown at once. */
+const MAX_PAGE = 10_000;
+/** No job has it. */
+const NO_JOB = 0;
+const GROUPS = ["queue", "level", "project", "minute", "hour"] as const;
 
 /** A job as a caller asks for it. */
 export interface NewJob {
@@ -142,11 +163,13 @@ export class JobQueue {
     this.clock = options.clock ?? systemClock;
     this.payloads = new PayloadFiles(options.payloadFolder);
     this.leaseMs = options.leaseMs ?? 300_000;
-    this.#waits = new Waits(this.adapter);
+    this.#waits = new Waits(this.adapter, this.clock);
     this.scheduler = new Scheduler({
       adapter: this.adapter,
       clock: this.clock,
-      specOf: (tenant, job) => this.spec(tenant, job),
+      check: (tenant, job) => void checkJob(tenant, job, 0),
+      specOf: (tenant, job) => this.#spec(tenant, job),
+      discard: ({ data }) => this.payloads.discard(data),
       onError: (error, doing) => this.#failed(error, doing),
     });
   }
@@ -203,11 +226,9 @@ export class JobQueue {
     if (!this.#closed) this.#options.onError?.(error, doing);
   }
 
-  /** Checks a job and fills in its defaults. Large data is written to its file. */
-  async spec(tenant: string, job: NewJob, batch = 1): Promise<JobSpec> {
-    const { spec, text } = checkJob(tenant, job, batch);
-    const data = await this.payloads.keep(text);
-    return { ...spec, data };
+  async #spec(tenant: string, job: NewJob): Promise<JobSpec> {
+    const { spec, text } = checkJob(tenant, job, 0);
+    return { ...spec, data: await this.payloads.keep(text) };
   }
 }
 
@@ -247,13 +268,15 @@ export class TenantQueue {
     jobs: readonly NewJob[],
     options: { readonly atomic: boolean },
   ): Promise<readonly Outcome<number>[]> {
-    checkBatch(jobs.length);
-    const { atomic } = options;
-    const cycle = siblingCycle(jobs);
-    const outcomes: (Outcome<number> | undefined)[] = [];
-    const specs: JobSpec[] = [];
-    // Where each job of the call went in the engine's batch; refused ones did not.
-    const places = new Map<number, number>();
+    checkBatch(jobs, "jobs");
+    const errors: FieldError[] = [];
+    const { atomic } = checkObject(options, "options", errors);
+    checkBoolean(atomic, "atomic", errors);
+    refuseIfAny(errors);
+    const needs = siblingsOf(jobs);
+    const cycle = siblingCycle(needs);
+    const outcomes = jobs.map((): Outcome<number> | undefined => undefined);
+    const specs = new Map<number, JobSpec>();
     for (const [i, job] of jobs.entries()) {
       try {
         if (cycle?.has(i) === true) {
@@ -262,50 +285,77 @@ export class TenantQueue {
         const { spec, text } = checkJob(this.home, job, jobs.length);
         // Without a wait where there is nothing to write: most data is small.
         const data = isShort(text) ? text : await this.#queue.payloads.keep(text);
-        places.set(i, specs.length);
-        specs.push({ ...spec, data });
+        specs.set(i, { ...spec, data });
       } catch (error) {
         const told = indexed(error, i);
-        if (atomic) {
-          await this.#discard(specs);
+        if (options.atomic) {
+          await this.#discard(specs.values());
           throw told;
         }
         outcomes[i] = told;
       }
     }
-    const sound = refuseOrphans(jobs, specs, places, outcomes);
+    for (const orphan of refuseOrphans(needs, outcomes)) {
+      await this.#discard([specs.get(orphan) as JobSpec]);
+      specs.delete(orphan);
+    }
+    await this.#enqueue(specs, options.atomic, outcomes);
+    return outcomes as Outcome<number>[];
+  }
+
+  /** Hands the sound jobs of a call to the engine, by their positions in the call. */
+  async #enqueue(
+    specs: ReadonlyMap<number, JobSpec>,
+    atomic: boolean,
+    outcomes: (Outcome<number> | undefined)[],
+  ): Promise<void> {
+    if (specs.size === 0) return;
+    // Refused jobs leave gaps: the engine counts siblings without them.
+    const places = new Map([...specs.keys()].map((i, place) => [i, place]));
+    const whole = specs.size === outcomes.length;
+    const jobs = [...specs.values()].map((spec) =>
+      whole || spec.dependsOnSiblings.length === 0
+        ? spec
+        : {
+            ...spec,
+            dependsOnSiblings: spec.dependsOnSiblings.map((i) => places.get(i) as number),
+          },
+    );
+    let added: readonly Outcome<number>[];
     try {
-      const added = sound.length === 0 ? [] : await this.#adapter.enqueue({ jobs: sound, atomic });
-      const refused: JobSpec[] = [];
-      for (const [i, place] of places) {
-        const outcome = added[place] as Outcome<number>;
-        outcomes[i] = outcome instanceof QueueError ? indexed(outcome, i) : outcome;
-        if (outcome instanceof QueueError) refused.push(sound[place] as JobSpec);
-      }
-      await this.#discard(refused);
-      return outcomes as Outcome<number>[];
+      added = await this.#adapter.enqueue({ jobs, atomic });
     } catch (error) {
-      await this.#discard(sound);
+      await this.#discard(jobs);
       throw error;
     }
+    const refused: JobSpec[] = [];
+    for (const [i, spec] of specs) {
+      const outcome = added[places.get(i) as number] as Outcome<number>;
+      outcomes[i] = outcome instanceof QueueError ? indexed(outcome, i) : outcome;
+      if (outcome instanceof QueueError) refused.push(spec);
+    }
+    await this.#discard(refused);
   }
 
   /** Deletes the files of jobs that were not taken. */
-  async #discard(specs: readonly JobSpec[]): Promise<void> {
-    for (const { data } of specs) {
-      if (typeof data !== "string") await this.#queue.payloads.delete([data]);
-    }
+  async #discard(specs: Iterable<JobSpec>): Promise<void> {
+    for (const { data } of specs) await this.#queue.payloads.discard(data);
   }
 
   // ---- work
 
   /** Claims jobs for a worker outside this process. */
-  pull(params: PullParams): Promise<readonly ClaimedJob[]> {
-    const { queue, limit, waitMs = 0, worker = null, signal } = params;
+  async pull(params: PullParams): Promise<readonly ClaimedJob[]> {
     const errors: FieldError[] = [];
+    checkObject(params, "params", errors);
+    refuseIfAny(errors);
+    const { queue, limit, waitMs = 0, worker = null, signal } = params;
     if (queue !== undefined) checkName(queue, "queue", errors);
     checkInteger(limit, "count", 1, MAX_BATCH, errors);
-    if (errors.length > 0) throw validationError(errors);
+    checkWait(waitMs, "waitMs", errors);
+    if (worker !== null) checkName(worker, "worker", errors);
+    checkSignal(signal, errors);
+    refuseIfAny(errors);
     return this.#adapter.claim({
       tenant: this.tenant,
       queues: queue === undefined ? "untyped" : [{ queue, limit }],
@@ -320,70 +370,106 @@ export class TenantQueue {
   }
 
   async ack(acks: readonly Ack[]): Promise<readonly Outcome<true>[]> {
-    checkBatch(acks.length);
-    const runs = [];
-    for (const { id, lease, result } of acks) {
-      const text = result === undefined || result === null ? null : encodeJson(result, "result");
-      runs.push({
-        id,
-        ...(lease === undefined ? {} : { lease }),
-        result: text === null || isShort(text) ? text : await this.#queue.payloads.keep(text),
-      });
+    checkBatch(acks, "acks");
+    const texts = acks.map((ack, i) => {
+      const errors: FieldError[] = [];
+      const { id, lease, result } = checkObject(ack, `acks[${i}]`, errors);
+      checkLease(lease, errors);
+      refuseIfAny(errors);
+      if (!isJobId(id)) throw unknownJob(id);
+      return result == null ? null : encodeJson(result, "result");
+    });
+    const runs: Completion[] = [];
+    let outcomes: readonly Outcome<true>[] = [];
+    try {
+      for (const [i, { id, lease }] of acks.entries()) {
+        const text = texts[i] ?? null;
+        const result =
+          text === null || isShort(text) ? text : await this.#queue.payloads.keep(text);
+        runs.push({ ...refTo(id, lease), result });
+      }
+      outcomes = await this.#adapter.complete({ tenant: this.tenant, runs });
+      return outcomes;
+    } finally {
+      for (const [i, { result }] of runs.entries()) {
+        if (outcomes[i] !== true && result !== null) await this.#queue.payloads.discard(result);
+      }
     }
-    return this.#adapter.complete({ tenant: this.tenant, runs });
   }
 
   /** Answers with the state the job is in then. */
   async fail(failure: Fail): Promise<JobState> {
-    const { id, lease, final = false } = failure;
-    const ref = { id, ...(lease === undefined ? {} : { lease }) };
+    const errors: FieldError[] = [];
+    checkObject(failure, "failure", errors);
+    refuseIfAny(errors);
+    const { id, lease, error: message, code, final = false } = failure;
+    if (typeof message !== "string") errors.push({ field: "error", message: "Must be a string" });
+    if (code !== undefined) checkText(code, "code", 1, MAX_LABEL, errors);
+    checkBoolean(final, "final", errors);
+    checkLease(lease, errors);
+    refuseIfAny(errors);
     const job = await this.get(id);
     const retryable = jobTypeOf(job.queue)?.defaults.retryableErrors;
     const error = {
-      message: failure.error.slice(0, MAX_LOG_LINE),
-      ...(failure.code === undefined ? {} : { code: failure.code }),
+      message: message.toWellFormed().slice(0, MAX_LOG_LINE),
+      ...(code === undefined ? {} : { code }),
     };
+    const attempt = job.attemptsMade + 1;
     const { retryAt } = decideRetry({
-      attemptsMade: job.attemptsMade + 1,
+      attemptsMade: attempt,
       maxAttempts: job.maxAttempts,
       backoffMs: job.backoffMs,
       now: this.#queue.clock.now(),
       failure: { ...error, dataFault: final },
       ...(retryable === undefined ? {} : { retryableErrors: retryable }),
     });
-    const attempt = job.attemptsMade + 1;
     const [outcome] = await this.#adapter.fail({
       tenant: this.tenant,
-      runs: [{ ...ref, error, retryAt, attempt }],
+      runs: [{ ...refTo(id, lease), error, retryAt, attempt }],
     });
     return unwrap(outcome);
   }
 
   async release(id: number, lease?: string): Promise<JobState> {
-    const runs = [{ id, ...(lease === undefined ? {} : { lease }) }];
-    const [outcome] = await this.#adapter.release({ tenant: this.tenant, runs });
+    const ref = checkedRef(id, lease);
+    const [outcome] = await this.#adapter.release({ tenant: this.tenant, runs: [ref] });
     return unwrap(outcome);
   }
 
   async progress(report: Report): Promise<void> {
     const errors: FieldError[] = [];
-    const { progress, message } = report;
-    if (progress !== undefined && !(progress >= 0 && progress <= 100)) {
+    checkObject(report, "report", errors);
+    refuseIfAny(errors);
+    const { id, lease, progress, message, stats } = report;
+    const percent = typeof progress === "number" && progress >= 0 && progress <= 100;
+    if (progress !== undefined && !percent) {
       errors.push({ field: "progress", message: "Must be a number from 0 to 100" });
     }
     if (message != null) checkText(message, "message", 0, MAX_LOG_LINE, errors);
-    if (errors.length > 0) throw validationError(errors);
+    if (stats !== undefined) checkObject(stats, "stats", errors);
+    refuseIfAny(errors);
+    const checked: Report = {
+      ...checkedRef(id, lease),
+      ...(progress === undefined ? {} : { progress }),
+      ...(message === undefined ? {} : { message }),
+      ...(stats === undefined ? {} : { stats }),
+    };
     const { leaseMs } = this.#queue;
     const [outcome] = await this.#adapter.progress({
       tenant: this.tenant,
-      reports: [report],
+      reports: [checked],
       leaseMs,
     });
     unwrap(outcome);
   }
 
   async log(id: number, lines: readonly string[], lease?: string): Promise<void> {
-    const run = { id, ...(lease === undefined ? {} : { lease }) };
+    const errors: FieldError[] = [];
+    if (!Array.isArray(lines) || lines.some((line) => typeof line !== "string")) {
+      errors.push({ field: "lines", message: "Must be a list of strings" });
+    }
+    refuseIfAny(errors);
+    const run = checkedRef(id, lease);
     const cut = lines.map((line) => line.toWellFormed().slice(0, MAX_LOG_LINE));
     await this.#adapter.log({ tenant: this.tenant, run, lines: cut });
   }
@@ -394,14 +480,16 @@ export class TenantQueue {
     readonly queues?: readonly string[];
     readonly concurrency?: number;
   }): Promise<void> {
-    const { id, queues = [], concurrency = 1 } = worker;
     const errors: FieldError[] = [];
+    checkObject(worker, "worker", errors);
+    refuseIfAny(errors);
+    const { id, queues = [], concurrency = 1 } = worker;
     checkName(id, "worker", errors);
-    if (queues.length > MAX_BATCH)
-      errors.push({ field: "queues", message: `At most ${MAX_BATCH}` });
-    for (const [i, queue] of queues.entries()) checkName(queue, `queues[${i}]`, errors);
+    if (checkList(queues, "queues", MAX_BATCH, errors)) {
+      for (const [i, queue] of queues.entries()) checkName(queue, `queues[${i}]`, errors);
+    }
     checkInteger(concurrency, "concurrency", 1, 1_000_000, errors);
-    if (errors.length > 0) throw validationError(errors);
+    refuseIfAny(errors);
     const known = (await this.workers()).find((w) => w.id === id && w.tenant === this.tenant);
     await this.#adapter.heartbeatWorker({
       id,
@@ -419,28 +507,30 @@ export class TenantQueue {
 
   /** `running: false` refuses a job that is being run. */
   async cancel(id: number, options: { running: boolean; reason?: string }): Promise<void> {
+    const errors: FieldError[] = [];
+    checkObject(options, "options", errors);
+    refuseIfAny(errors);
     const { running, reason = "cancelled" } = options;
-    const [outcome] = await this.#adapter.cancel({
-      tenant: this.tenant,
-      ids: [id],
-      running,
-      reason,
-    });
+    checkBoolean(running, "running", errors);
+    checkText(reason, "reason", 1, MAX_LOG_LINE, errors);
+    refuseIfAny(errors);
+    const params = { tenant: this.tenant, ids: [checkedId(id)] };
+    const [outcome] = await this.#adapter.cancel({ ...params, running, reason });
     unwrap(outcome);
   }
 
   async retry(id: number): Promise<void> {
-    const [outcome] = await this.#adapter.retry({ tenant: this.tenant, ids: [id] });
+    const [outcome] = await this.#adapter.retry({ tenant: this.tenant, ids: [checkedId(id)] });
     unwrap(outcome);
   }
 
   async promote(id: number): Promise<void> {
-    const [outcome] = await this.#adapter.promote({ tenant: this.tenant, ids: [id] });
+    const [outcome] = await this.#adapter.promote({ tenant: this.tenant, ids: [checkedId(id)] });
     unwrap(outcome);
   }
 
   async remove(id: number): Promise<void> {
-    const [outcome] = await this.#adapter.remove({ tenant: this.tenant, ids: [id] });
+    const [outcome] = await this.#adapter.remove({ tenant: this.tenant, ids: [checkedId(id)] });
     await this.#queue.payloads.delete(unwrap(outcome));
   }
 
@@ -454,7 +544,15 @@ export class TenantQueue {
       readonly onProgress?: (applied: number) => void;
     } = {},
   ): Promise<number> {
+    const errors: FieldError[] = [];
+    checkFilter(filter, errors);
+    checkOneOf(action, "action", ["cancel", "retry", "remove", "promote"], errors);
+    checkObject(options, "options", errors);
+    refuseIfAny(errors);
     const { reason = "cancelled", signal, onProgress } = options;
+    checkText(reason, "reason", 1, MAX_LOG_LINE, errors);
+    checkSignal(signal, errors);
+    refuseIfAny(errors);
     let applied = 0;
     let after: number | undefined;
     for (;;) {
@@ -479,12 +577,19 @@ export class TenantQueue {
   /** @throws QueueError JOB_NOT_FOUND, also for another tenant's job. */
   async get(id: number): Promise<Job> {
     const [job] = await this.getMany([id]);
-    if (job == null) throw jobNotFound(id);
+    if (job == null) throw unknownJob(id);
     return job;
   }
 
-  getMany(ids: readonly number[]): Promise<readonly (Job | null)[]> {
-    return this.#adapter.get({ tenant: this.tenant, ids });
+  /** In the order asked; null for what is no job of this tenant, or no id at all. */
+  async getMany(ids: readonly number[]): Promise<readonly (Job | null)[]> {
+    const errors: FieldError[] = [];
+    checkList(ids, "ids", Infinity, errors);
+    refuseIfAny(errors);
+    return this.#adapter.get({
+      tenant: this.tenant,
+      ids: ids.map((id) => (isJobId(id) ? id : NO_JOB)),
+    });
   }
 
   /** The job with its data and result as JSON text, however long. */
@@ -496,15 +601,32 @@ export class TenantQueue {
     };
   }
 
-  list(filter: Omit<JobFilter, "tenant">, page: Page): Promise<JobList> {
+  async list(filter: Omit<JobFilter, "tenant">, page: Page): Promise<JobList> {
+    const errors: FieldError[] = [];
+    checkFilter(filter, errors);
+    checkPage(page, MAX_PAGE, errors);
+    refuseIfAny(errors);
     return this.#adapter.list({ filter: { ...filter, tenant: this.tenant }, page });
   }
 
-  count(filter: Omit<JobFilter, "tenant"> = {}): Promise<StateCounts> {
+  async count(filter: Omit<JobFilter, "tenant"> = {}): Promise<StateCounts> {
+    const errors: FieldError[] = [];
+    checkFilter(filter, errors);
+    refuseIfAny(errors);
     return this.#adapter.count({ ...filter, tenant: this.tenant });
   }
 
-  stats(params: Omit<StatsParams, "tenant"> = {}): Promise<readonly StatsRow[]> {
+  async stats(params: Omit<StatsParams, "tenant"> = {}): Promise<readonly StatsRow[]> {
+    const errors: FieldError[] = [];
+    const { level, groupBy } = params ?? {};
+    checkFilter({ queues: params?.queues, project: params?.project }, errors);
+    checkObject(params, "params", errors);
+    if (level !== undefined) checkOneOf(level, "level", priorityLevels, errors);
+    if (groupBy !== undefined) checkOneOf(groupBy, "groupBy", GROUPS, errors);
+    for (const field of ["from", "to"] as const) {
+      if (params?.[field] !== undefined) checkInteger(params[field], field, 0, 2 ** 53 - 1, errors);
+    }
+    refuseIfAny(errors);
     return this.#adapter.stats({ ...params, tenant: this.tenant });
   }
 
@@ -512,8 +634,13 @@ export class TenantQueue {
     id: number,
     page: { readonly offset: number; readonly limit: number },
   ): Promise<{ readonly lines: readonly LogLine[]; readonly total: number }> {
+    const errors: FieldError[] = [];
+    const { offset, limit } = checkObject(page, "page", errors);
+    checkInteger(offset, "offset", 0, 2 ** 53 - 1, errors);
+    checkInteger(limit, "limit", 0, MAX_PAGE, errors);
+    refuseIfAny(errors);
     await this.get(id);
-    return this.#adapter.logs({ tenant: this.tenant, id, ...page });
+    return this.#adapter.logs({ tenant: this.tenant, id, offset: page.offset, limit: page.limit });
   }
 
   /**
@@ -521,19 +648,29 @@ export class TenantQueue {
    * @throws QueueError WAIT_TIMEOUT with `state` and `progress` when that takes longer than `timeoutMs`.
    */
   async wait(id: number, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Job> {
+    const errors: FieldError[] = [];
+    checkObject(options, "options", errors);
+    refuseIfAny(errors);
     const { timeoutMs, signal } = options;
+    checkWait(timeoutMs, "timeoutMs", errors);
+    checkSignal(signal, errors);
+    refuseIfAny(errors);
+    const { clock } = this.#queue;
+    const until = clock.now() + timeoutMs;
     // Listening first, so that an end between the look and the wait is not missed.
-    const wait = this.#waits.join(id);
+    const wait = await this.#waits.join(checkedId(id));
     try {
-      const job = await this.get(id);
-      if (isFinished(job.state)) return job;
-      await wait.ended(timeoutMs, signal);
-      const later = await this.get(id);
-      if (isFinished(later.state)) return later;
-      throw new QueueError("WAIT_TIMEOUT", `Job ${id} is not finished after ${timeoutMs} ms`, {
-        state: later.state,
-        progress: later.progress,
-      });
+      for (;;) {
+        const job = await this.get(id);
+        if (isFinished(job.state)) return job;
+        if (clock.now() >= until) {
+          const { state, progress } = job;
+          const what = `Job ${id} is not finished after ${timeoutMs} ms`;
+          throw new QueueError("WAIT_TIMEOUT", what, { state, progress });
+        }
+        // Not every piece of news is the end: it may be waiting again by now.
+        await wait.news(until, signal);
+      }
     } finally {
       wait.leave();
     }
@@ -541,8 +678,11 @@ export class TenantQueue {
 
   // ---- queues
 
-  queues(names?: readonly string[]): Promise<readonly QueueInfo[]> {
+  async queues(names?: readonly string[]): Promise<readonly QueueInfo[]> {
     const { tenant } = this;
+    const errors: FieldError[] = [];
+    checkFilter({ queues: names }, errors);
+    refuseIfAny(errors);
     return this.#adapter.listQueues({ tenant, ...(names === undefined ? {} : { queues: names }) });
   }
 
@@ -550,11 +690,12 @@ export class TenantQueue {
   async configure(queue: string, settings: Partial<QueueSettings>): Promise<QueueSettings> {
     const errors: FieldError[] = [];
     checkName(queue, "queue", errors);
-    for (const field of ["rateLimit", "concurrency"] as const) {
-      const value = settings[field];
+    const { paused, rateLimit, concurrency } = checkObject(settings, "settings", errors);
+    if (paused !== undefined) checkBoolean(paused, "paused", errors);
+    for (const [field, value] of Object.entries({ rateLimit, concurrency })) {
       if (value != null) checkInteger(value, field, 1, 1_000_000, errors);
     }
-    if (errors.length > 0) throw validationError(errors);
+    refuseIfAny(errors);
     const typed = jobTypeOf(queue) !== undefined;
     return this.#adapter.configureQueue({ tenant: this.home, queue, typed, settings });
   }
@@ -573,11 +714,24 @@ export class TenantQueue {
   ): Promise<ScheduleRecord> {
     const errors: FieldError[] = [];
     checkName(name, "name", errors);
-    if (errors.length > 0) throw validationError(errors);
+    const fields = checkObject(input, "schedule", errors);
+    if (fields["cron"] !== undefined) checkText(fields["cron"], "cron", 0, MAX_LOG_LINE, errors);
+    if (fields["timezone"] !== undefined)
+      checkText(fields["timezone"], "timezone", 0, MAX_LABEL, errors);
+    if (fields["enabled"] !== undefined) checkBoolean(fields["enabled"], "enabled", errors);
+    if (fields["description"] != null) {
+      checkText(fields["description"], "description", 0, MAX_LOG_LINE, errors);
+    }
+    if (fields["via"] !== undefined) checkText(fields["via"], "via", 1, MAX_LABEL, errors);
+    if (expect !== undefined) checkOneOf(expect, "expect", ["new", "existing"], errors);
+    refuseIfAny(errors);
     return this.#queue.scheduler.put(this.home, name, input, expect);
   }
 
   async deleteSchedule(name: string): Promise<void> {
+    const errors: FieldError[] = [];
+    checkText(name, "name", 0, Infinity, errors);
+    refuseIfAny(errors);
     const deleted = await this.#adapter.deleteSchedule({ tenant: this.tenant, name });
     if (!deleted)
       throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name.slice(0, 256)} not found`);
@@ -589,15 +743,34 @@ export class TenantQueue {
     return this.#adapter.listWebhooks({ tenant: this.tenant });
   }
 
-  putWebhook(
+  async putWebhook(
     webhook: Omit<WebhookRecord, "id" | "createdAt" | "tenant"> & { id?: number },
   ): Promise<WebhookRecord> {
+    const errors: FieldError[] = [];
+    const { id, url, events, queue, secret, shape, enabled } = checkObject(
+      webhook,
+      "webhook",
+      errors,
+    );
+    if (id !== undefined && !isJobId(id))
+      errors.push({ field: "id", message: "Must be a webhook's id" });
+    checkText(url, "url", 1, 2048, errors);
+    if (checkList(events, "events", MAX_TAGS, errors)) {
+      for (const [i, event] of events.entries())
+        checkText(event, `events[${i}]`, 1, MAX_LABEL, errors);
+    }
+    if (queue !== null) checkName(queue, "queue", errors);
+    if (secret !== null) checkText(secret, "secret", 1, MAX_LOG_LINE, errors);
+    checkText(shape, "shape", 1, MAX_LABEL, errors);
+    checkBoolean(enabled, "enabled", errors);
+    refuseIfAny(errors);
     return this.#adapter.putWebhook({ ...webhook, tenant: this.home });
   }
 
   async deleteWebhook(id: number): Promise<void> {
-    const deleted = await this.#adapter.deleteWebhook({ tenant: this.tenant, id });
-    if (!deleted) throw new QueueError("WEBHOOK_NOT_FOUND", `Webhook ${id} not found`);
+    const { tenant } = this;
+    const deleted = isJobId(id) && (await this.#adapter.deleteWebhook({ tenant, id }));
+    if (!deleted) throw new QueueError("WEBHOOK_NOT_FOUND", `Webhook ${spelled(id)} not found`);
   }
 
   workers(): Promise<readonly WorkerRecord[]> {
@@ -608,12 +781,25 @@ export class TenantQueue {
     return this.#adapter.listNodes({ withinMs: WORKER_GONE_MS });
   }
 
-  subscribe(subscription: Omit<EventSubscription, "tenant">): Promise<() => void> {
+  async subscribe(subscription: Omit<EventSubscription, "tenant">): Promise<() => void> {
+    const errors: FieldError[] = [];
+    const { queue, types, after, onEvents, onGap } = checkObject(
+      subscription,
+      "subscription",
+      errors,
+    );
+    if (queue !== undefined) checkName(queue, "queue", errors);
+    if (types !== undefined && checkList(types, "types", eventTypes.length, errors)) {
+      for (const [i, type] of types.entries()) checkOneOf(type, `types[${i}]`, eventTypes, errors);
+    }
+    if (after !== undefined) checkText(after, "after", 0, MAX_LABEL, errors);
+    for (const [field, call] of Object.entries({ onEvents, onGap: onGap ?? Boolean })) {
+      if (typeof call !== "function") errors.push({ field, message: "Must be a function" });
+    }
+    refuseIfAny(errors);
     return this.#adapter.subscribe({ ...subscription, tenant: this.tenant });
   }
 }
-
-export type { JobEvent };
 
 function unwrap<T>(outcome: Outcome<T> | undefined): T {
   if (outcome instanceof QueueError) throw outcome;
@@ -627,10 +813,35 @@ function indexed(error: unknown, index: number): QueueError {
   return new QueueError(code, message, { ...details, index }, cause);
 }
 
-function checkBatch(size: number): void {
-  if (size < 1 || size > MAX_BATCH) {
-    throw validationError([{ field: "jobs", message: `Must contain 1 to ${MAX_BATCH} items` }]);
+function checkBatch(batch: unknown, field: string): void {
+  if (!Array.isArray(batch) || batch.length < 1 || batch.length > MAX_BATCH) {
+    throw validationError([{ field, message: `Must contain 1 to ${MAX_BATCH} items` }]);
   }
+}
+
+function spelled(id: unknown): string {
+  return typeof id === "number" || typeof id === "string" ? String(id).slice(0, 64) : typeof id;
+}
+
+/** As an unknown job's: what is no id is the id of none. */
+function unknownJob(id: unknown): QueueError {
+  return jobNotFound(spelled(id));
+}
+
+function checkedId(id: unknown): number {
+  if (!isJobId(id)) throw unknownJob(id);
+  return id;
+}
+
+function refTo(id: number, lease: string | undefined): RunRef {
+  return lease === undefined ? { id } : { id, lease };
+}
+
+function checkedRef(id: unknown, lease: unknown): RunRef {
+  const errors: FieldError[] = [];
+  checkLease(lease, errors);
+  refuseIfAny(errors);
+  return refTo(checkedId(id), lease as string | undefined);
 }
 
 // ---- checks of what comes in
@@ -641,9 +852,11 @@ function checkJob(
   batch: number,
 ): { readonly spec: Omit<JobSpec, "data">; readonly text: string } {
   const errors: FieldError[] = [];
+  checkObject(job, "job", errors);
+  refuseIfAny(errors);
   checkName(job.queue, "queue", errors);
   if (!TENANT.test(tenant)) errors.push({ field: "tenantId", message: "Is no tenant name" });
-  const type = jobTypeOf(job.queue);
+  const type = errors.length > 0 ? undefined : jobTypeOf(job.queue);
   const optional = (
     field: "delayMs" | "ttlMs" | "timeoutMs" | "maxAttempts" | "backoffMs",
     min: number,
@@ -666,15 +879,23 @@ function checkJob(
     const value = job[field];
     if (value != null) checkText(value, field, 1, MAX_LABEL, errors);
   }
+  if (job.lifo !== undefined) checkBoolean(job.lifo, "lifo", errors);
   const { tags = [], dependsOn = [] } = job;
-  checkList(tags, "tags", MAX_TAGS, errors);
-  for (const [i, tag] of tags.entries()) checkText(tag, `tags[${i}]`, 1, MAX_LABEL, errors);
-  checkList(dependsOn, "dependsOn", MAX_DEPENDENCIES, errors);
-  for (const [i, on] of dependsOn.entries()) {
-    const [value, max] = typeof on === "object" ? [on.sibling, batch - 1] : [on, 2 ** 53 - 1];
-    checkInteger(value, `dependsOn[${i}]`, typeof on === "object" ? 0 : 1, max, errors);
+  if (checkList(tags, "tags", MAX_TAGS, errors)) {
+    for (const [i, tag] of tags.entries()) checkText(tag, `tags[${i}]`, 1, MAX_LABEL, errors);
   }
-  if (errors.length > 0) throw validationError(errors);
+  if (checkList(dependsOn, "dependsOn", MAX_DEPENDENCIES, errors)) {
+    for (const [i, on] of dependsOn.entries())
+      checkDependency(on, `dependsOn[${i}]`, batch, errors);
+  }
+  if (job.origin != null) {
+    const { via, priority } = checkObject(job.origin, "origin", errors);
+    checkText(via, "origin.via", 1, MAX_LABEL, errors);
+    if (priority !== undefined && typeof priority !== "number") {
+      checkText(priority, "origin.priority", 1, MAX_LABEL, errors);
+    }
+  }
+  refuseIfAny(errors);
 
   const text = encodeJson(job.data);
   if (type !== undefined) {
@@ -725,103 +946,83 @@ function checkJob(
 
 const none: readonly number[] = [];
 
-function checkName(value: unknown, field: string, errors: FieldError[]): void {
-  if (typeof value === "string" && NAME.test(value)) return;
-  errors.push({ field, message: "Must be 1 to 256 of A-Z a-z 0-9 _ . -" });
-}
-
-function checkInteger(
-  value: unknown,
-  field: string,
-  min: number,
-  max: number,
-  errors: FieldError[],
-): void {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max)
-    return;
-  errors.push({ field, message: `Must be a whole number from ${min} to ${max}` });
-}
-
-const CONTROL = /\p{Cc}/u;
-
-function checkText(
-  value: unknown,
-  field: string,
-  min: number,
-  max: number,
-  errors: FieldError[],
-): void {
-  if (typeof value !== "string" || value.length < min || value.length > max) {
-    errors.push({ field, message: `Must be a string of ${min} to ${max} characters` });
-  } else if (!value.isWellFormed() || (max === MAX_LABEL && CONTROL.test(value))) {
-    errors.push({ field, message: "Must be valid Unicode without control characters" });
+/** `batch`: how many jobs the call has; 0 where the job stands alone, as a schedule's. */
+function checkDependency(on: unknown, field: string, batch: number, errors: FieldError[]): void {
+  const sibling = typeof on === "object" && on !== null;
+  if (sibling && batch === 0) {
+    errors.push({ field, message: "A job that is added alone has no siblings" });
+  } else if (sibling) {
+    checkInteger((on as { sibling?: unknown }).sibling, field, 0, batch - 1, errors);
+  } else {
+    checkInteger(on, field, 1, 2 ** 53 - 1, errors);
   }
 }
 
-function checkList(value: unknown, field: string, max: number, errors: FieldError[]): void {
-  if (!Array.isArray(value)) errors.push({ field, message: "Must be a list" });
-  else if (value.length > max)
-    errors.push({ field, message: `Array must contain at most ${max} items` });
+function isJobIndex(value: unknown, count: number): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < count;
+}
+
+/** The positions in a call that each of its jobs depends on. */
+function siblingsOf(jobs: readonly NewJob[]): readonly (readonly number[])[] {
+  return jobs.map((job) => {
+    const dependsOn: unknown = (job as NewJob | null | undefined)?.dependsOn;
+    if (!Array.isArray(dependsOn)) return none;
+    return dependsOn
+      .map((on): unknown => (on as { readonly sibling?: unknown } | null)?.sibling)
+      .filter((sibling) => isJobIndex(sibling, jobs.length));
+  });
+}
+
+/** Who has to hear of each position: those that depend on it. */
+function dependentsOf(
+  needs: readonly (readonly number[])[],
+): ReadonlyMap<number, readonly number[]> {
+  const dependents = new Map<number, number[]>();
+  for (const [i, siblings] of needs.entries()) {
+    for (const sibling of siblings) {
+      const others = dependents.get(sibling);
+      if (others === undefined) dependents.set(sibling, [i]);
+      else others.push(i);
+    }
+  }
+  return dependents;
 }
 
 /** Positions of the jobs of a call that stand on, or lead into, a circle; undefined when there is none. */
-function siblingCycle(jobs: readonly NewJob[]): Set<number> | undefined {
-  const needs = jobs.map(({ dependsOn }) =>
-    (Array.isArray(dependsOn) ? dependsOn : [])
-      .filter((on): on is { sibling: number } => typeof on === "object" && on !== null)
-      .map((on) => on.sibling),
-  );
+function siblingCycle(needs: readonly (readonly number[])[]): Set<number> | undefined {
   if (needs.every((siblings) => siblings.length === 0)) return undefined;
   // Kahn: whoever waits for nobody that is left goes; who remains is caught.
-  const left = new Map(needs.map((siblings, i) => [i, new Set(siblings.filter((s) => s in jobs))]));
-  for (let again = true; again;) {
-    again = false;
-    for (const [i, siblings] of left) {
-      if ([...siblings].some((s) => left.has(s))) continue;
-      left.delete(i);
-      again = true;
+  const dependents = dependentsOf(needs);
+  const pending = needs.map((siblings) => siblings.length);
+  const left = new Set(needs.keys());
+  const free = [...left].filter((i) => pending[i] === 0);
+  for (let i = free.pop(); i !== undefined; i = free.pop()) {
+    left.delete(i);
+    for (const other of dependents.get(i) ?? []) {
+      const now = (pending[other] as number) - 1;
+      pending[other] = now;
+      if (now === 0) free.push(other);
     }
   }
-  return left.size > 0 ? new Set(left.keys()) : undefined;
+  return left.size > 0 ? left : undefined;
 }
 
-/** Rewrites sibling positions to the engine's batch, refusing jobs whose sibling was refused. */
+/** Refuses the jobs whose sibling was refused, and those of such siblings in turn; answers with their positions. */
 function refuseOrphans(
-  jobs: readonly NewJob[],
-  specs: readonly JobSpec[],
-  places: Map<number, number>,
+  needs: readonly (readonly number[])[],
   outcomes: (Outcome<number> | undefined)[],
-): JobSpec[] {
-  if (specs.every((spec) => spec.dependsOnSiblings.length === 0)) return [...specs];
-  for (let again = true; again;) {
-    again = false;
-    for (const [i, place] of places) {
-      const spec = specs[place] as JobSpec;
-      const missing = spec.dependsOnSiblings.find((sibling) => !places.has(sibling));
-      if (missing === undefined) continue;
-      places.delete(i);
-      outcomes[i] = new QueueError(
-        "DEPENDENCY_NOT_FOUND",
-        `Job ${missing} of the batch was refused`,
-        {
-          index: i,
-          ids: [],
-        },
-      );
-      again = true;
+): readonly number[] {
+  const dependents = dependentsOf(needs);
+  const orphans: number[] = [];
+  const refused = [...outcomes.keys()].filter((i) => outcomes[i] !== undefined);
+  for (let i = refused.pop(); i !== undefined; i = refused.pop()) {
+    for (const other of dependents.get(i) ?? []) {
+      if (outcomes[other] !== undefined) continue;
+      const what = `Job ${i} of the batch was refused`;
+      outcomes[other] = new QueueError("DEPENDENCY_NOT_FOUND", what, { index: other, ids: [] });
+      orphans.push(other);
+      refused.push(other);
     }
   }
-  const sound: JobSpec[] = [];
-  const moved = new Map<number, number>();
-  for (const i of jobs.keys()) {
-    const place = places.get(i);
-    if (place === undefined) continue;
-    moved.set(i, sound.length);
-    sound.push(specs[place] as JobSpec);
-  }
-  for (const [i, place] of moved) places.set(i, place);
-  return sound.map((spec) => ({
-    ...spec,
-    dependsOnSiblings: spec.dependsOnSiblings.map((sibling) => moved.get(sibling) as number),
-  }));
+  return orphans;
 }

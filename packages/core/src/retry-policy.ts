@@ -1,5 +1,5 @@
 /** Doubling stops here: one day. A longer first backoff stays as long as it is. */
-export const MAX_BACKOFF_MS = 86_400_000;
+const MAX_BACKOFF_MS = 86_400_000;
 
 /** A job whose worker died so often is failed, whatever attempts remain. */
 export const CRASH_LIMIT = 5;

@@ -1,5 +1,6 @@
 import type { Clock } from "./clock.ts";
 import { QueueError, validationError } from "./errors.ts";
+import { encodeJson } from "./json.ts";
 import type { JobSpec, QueueAdapter, ScheduleRecord } from "./queue-adapter.ts";
 import { ALL_TENANTS } from "./queue-adapter.ts";
 import type { NewJob } from "./queue.ts";
@@ -21,7 +22,11 @@ export interface ScheduleInput {
 interface SchedulerOptions {
   readonly adapter: QueueAdapter;
   readonly clock: Clock;
+  /** Refuses a job that could not be added. */
+  readonly check: (tenant: string, job: NewJob) => void;
   readonly specOf: (tenant: string, job: NewJob) => Promise<JobSpec>;
+  /** A job that was not added after all. */
+  readonly discard: (job: JobSpec) => Promise<void>;
   readonly onError: (error: unknown, doing: string) => void;
 }
 
@@ -54,14 +59,28 @@ export class Scheduler {
     this.#callOff();
   }
 
-  /** Creates or changes a schedule. */
-  async put(
+  /** Creates or changes a schedule; never while one fires, or it would put a due time back that was served. */
+  put(
     tenant: string,
     name: string,
     input: ScheduleInput,
     expect: "new" | "existing" | undefined,
   ): Promise<ScheduleRecord> {
-    const { adapter, clock, specOf } = this.#options;
+    const put = this.#fired.then(() => this.#put(tenant, name, input, expect));
+    this.#fired = put.then(
+      () => undefined,
+      () => undefined,
+    );
+    return put;
+  }
+
+  async #put(
+    tenant: string,
+    name: string,
+    input: ScheduleInput,
+    expect: "new" | "existing" | undefined,
+  ): Promise<ScheduleRecord> {
+    const { adapter, clock, check } = this.#options;
     const old = (await adapter.listSchedules({ tenant })).find((s) => s.name === name);
     if (old === undefined && expect === "existing") {
       throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name} not found`);
@@ -75,7 +94,7 @@ export class Scheduler {
     if (job === undefined)
       throw validationError([{ field: "job", message: "Required field missing" }]);
     // What cannot be added now would fail at every due time.
-    await specOf(tenant, job);
+    check(tenant, job);
     const now = clock.now();
     const enabled = input.enabled ?? old?.enabled ?? true;
     const moved =
@@ -91,7 +110,7 @@ export class Scheduler {
       enabled,
       description: input.description === undefined ? (old?.description ?? null) : input.description,
       queue: job.queue,
-      template: JSON.stringify(job),
+      template: encodeJson(job, "job"),
       via: input.via ?? old?.via ?? "core",
       createdAt: old?.createdAt ?? now,
       nextRun: !enabled ? null : moved ? nextRun(parsed, now) : old.nextRun,
@@ -128,25 +147,29 @@ export class Scheduler {
 
   /** Answers with the next due time. */
   async #fire(schedule: ScheduleRecord): Promise<number | null> {
-    const { adapter, clock, specOf, onError } = this.#options;
+    const { adapter, clock, specOf, discard, onError } = this.#options;
     const { tenant, name } = schedule;
+    let due: ReturnType<typeof dueRun> = null;
     try {
       const parsed = parseSchedule(schedule);
-      const due = dueRun({ schedule: parsed, nextRun: schedule.nextRun, now: clock.now() });
+      due = dueRun({ schedule: parsed, nextRun: schedule.nextRun, now: clock.now() });
       if (due === null) return schedule.nextRun;
       const job = await specOf(tenant, JSON.parse(schedule.template) as NewJob);
-      const outcome = await adapter.fireSchedule({
-        tenant,
-        name,
-        due: due.due,
-        nextRun: due.next,
-        job,
-      });
-      if (outcome instanceof QueueError) onError(outcome, `add the job of schedule ${name}`);
+      let added = false;
+      try {
+        const fire = { tenant, name, due: due.due, nextRun: due.next, job };
+        const outcome = await adapter.fireSchedule(fire);
+        added = typeof outcome === "number";
+        if (outcome instanceof QueueError) onError(outcome, `add the job of schedule ${name}`);
+      } finally {
+        if (!added) await discard(job);
+      }
       return due.next;
     } catch (error) {
       onError(error, `fire schedule ${name}`);
-      return clock.now() + AGAIN_MS;
+      // What the job is refused for will not be over in a second.
+      const hopeless = error instanceof QueueError && error.code !== "UNAVAILABLE";
+      return hopeless && due !== null ? due.next : clock.now() + AGAIN_MS;
     }
   }
 }

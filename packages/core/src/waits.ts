@@ -1,57 +1,82 @@
+import type { Clock } from "./clock.ts";
 import { QueueError } from "./errors.ts";
 import type { JobEvent } from "./events.ts";
 import { ALL_TENANTS, type QueueAdapter } from "./queue-adapter.ts";
 
 const ends = ["job.completed", "job.failed", "job.cancelled"] as const;
 
+/** One who waits for a job to end. */
+export interface Wait {
+  /** Resolves when there may be news of the job since the last call, or the time is over. */
+  news(until: number, signal: AbortSignal | undefined): Promise<void>;
+  /** Must be called. */
+  leave(): void;
+}
+
 /** Those who wait for jobs to end: one listener for all of them, constant work per job that ends. */
 export class Waits {
   readonly #adapter: QueueAdapter;
+  readonly #clock: Clock;
   readonly #waiting = new Map<number, Set<() => void>>();
-  #unsubscribe: (() => void) | undefined;
-  #listening: Promise<void> | undefined;
+  #listening: Promise<() => void> | undefined;
+  #closed = false;
 
-  constructor(adapter: QueueAdapter) {
+  constructor(adapter: QueueAdapter, clock: Clock) {
     this.#adapter = adapter;
+    this.#clock = clock;
   }
 
   close(): void {
-    this.#unsubscribe?.();
-    this.#unsubscribe = undefined;
+    this.#closed = true;
+    this.#listening?.then(
+      (stop) => stop(),
+      () => undefined,
+    );
     this.#wakeAll();
   }
 
-  /** `leave` must be called; `ended` resolves when the job ended, the time is over, or there may be news. */
-  join(id: number): {
-    ended(timeoutMs: number, signal: AbortSignal | undefined): Promise<void>;
-    leave(): void;
-  } {
+  /** Resolves once no later end of the job can be missed. */
+  async join(id: number): Promise<Wait> {
+    let told = false;
     let wake = (): void => undefined;
-    const woken = new Promise<void>((resolve) => (wake = resolve));
+    const tell = (): void => {
+      told = true;
+      wake();
+    };
     const waiting = this.#waiting.get(id);
-    if (waiting === undefined) this.#waiting.set(id, new Set([wake]));
-    else waiting.add(wake);
-    this.#listening ??= this.#listen();
+    if (waiting === undefined) this.#waiting.set(id, new Set([tell]));
+    else waiting.add(tell);
+    const leave = (): void => {
+      const all = this.#waiting.get(id);
+      if (all?.delete(tell) === true && all.size === 0) this.#waiting.delete(id);
+    };
+    try {
+      await (this.#listening ??= this.#listen());
+    } catch (error) {
+      leave();
+      this.#listening = undefined;
+      throw error;
+    }
     return {
-      ended: async (timeoutMs, signal) => {
-        await this.#listening;
-        const timer = setTimeout(wake, timeoutMs);
+      leave,
+      news: async (until, signal) => {
+        const woken = new Promise<void>((resolve) => (wake = resolve));
+        if (told || this.#closed || signal?.aborted === true) wake();
+        const callOff = until === Infinity ? undefined : this.#clock.at(until, wake);
         signal?.addEventListener("abort", wake, { once: true });
         await woken;
-        clearTimeout(timer);
+        told = false;
+        callOff?.();
         signal?.removeEventListener("abort", wake);
+        if (this.#closed) throw new QueueError("UNAVAILABLE", "The server is stopping");
         if (signal?.aborted === true) throw new QueueError("WAIT_TIMEOUT", "The wait was given up");
-      },
-      leave: () => {
-        const all = this.#waiting.get(id);
-        if (all?.delete(wake) === true && all.size === 0) this.#waiting.delete(id);
       },
     };
   }
 
   /** Only once somebody waits: events nobody listens to are never built. */
-  async #listen(): Promise<void> {
-    this.#unsubscribe = await this.#adapter.subscribe({
+  #listen(): Promise<() => void> {
+    return this.#adapter.subscribe({
       tenant: ALL_TENANTS,
       types: ends,
       onEvents: (events) => {
@@ -63,10 +88,10 @@ export class Waits {
 
   #told(event: JobEvent): void {
     if (event.jobId === null || (event.type === "job.failed" && event.final !== true)) return;
-    for (const wake of this.#waiting.get(event.jobId) ?? []) wake();
+    for (const tell of this.#waiting.get(event.jobId) ?? []) tell();
   }
 
   #wakeAll(): void {
-    for (const waiting of this.#waiting.values()) for (const wake of waiting) wake();
+    for (const waiting of this.#waiting.values()) for (const tell of waiting) tell();
   }
 }

@@ -11,12 +11,21 @@ import {
 import type { ClaimedJob, JobFailure, Payload, ProcessingStats } from "./job.ts";
 import { validationIssues } from "./job-types/job-type.ts";
 import { encodeJson } from "./json.ts";
-import { ALL_TENANTS, type QueueDemand } from "./queue-adapter.ts";
+import {
+  ALL_TENANTS,
+  type Completion,
+  type Failure,
+  type Outcome,
+  type QueueDemand,
+  type RunRef,
+} from "./queue-adapter.ts";
 import type { JobQueue } from "./queue.ts";
 import { decideRetry } from "./retry-policy.ts";
 
-/** A handler told to stop is abandoned after so long, ms. */
-export const STOP_GRACE_MS = 5000;
+/** A handler told to stop is abandoned after so long, ms: a cancelled job has ended within five seconds. */
+export const STOP_GRACE_MS = 4500;
+/** Of the time to drain, the part that handlers have after they were told to stop, ms. */
+const DRAIN_STOP_MS = 1000;
 /** Reports go out at most so often, ms. */
 const REPORT_MS = 250;
 const HEARTBEAT_MS = 10_000;
@@ -26,6 +35,8 @@ const STORE_RETRY_MS = 500;
 const CLAIM_WAIT_MS = 30_000;
 const MAX_STACK = 4000;
 const MAX_LOG_LINE = 10_000;
+/** Of a job's log, kept until they are sent. */
+const MAX_LINES = 1000;
 
 export interface WorkerOptions {
   readonly queue: JobQueue;
@@ -40,6 +51,8 @@ export interface WorkerOptions {
   readonly onError?: (error: unknown, doing: string) => void;
 }
 
+type StopReason = "cancelled" | "lost" | "shutdown";
+
 interface Running {
   readonly job: ClaimedJob;
   readonly handler: Handler;
@@ -49,8 +62,8 @@ interface Running {
   readonly lines: string[];
   tokens: number;
   /** Why it was told to stop; its outcome then no longer matters. */
-  stopped: "cancelled" | "lost" | "shutdown" | undefined;
-  abandon: NodeJS.Timeout | undefined;
+  stopped: StopReason | undefined;
+  callOffAbandon: () => void;
   over: boolean;
 }
 
@@ -74,14 +87,17 @@ export class Worker {
   readonly #byQueue = new Map<string, number>();
   /** Ends not yet told to the engine. */
   #ended: { readonly run: Running; readonly ending: Ending }[] = [];
-  readonly #telling = new Set<Promise<void>>();
+  readonly #telling = new Set<Promise<unknown>>();
   #claiming: { readonly abort: AbortController; readonly queues: ReadonlySet<string> } | undefined;
   #awake = false;
-  #reporting: NodeJS.Timeout | undefined;
-  #timers: NodeJS.Timeout[] = [];
+  #reporting: (() => void) | undefined;
+  readonly #callOffs: (() => void)[] = [];
   #stopListening: () => void = () => undefined;
   #state: "new" | "running" | "draining" | "stopped" = "new";
   #idle: (() => void)[] = [];
+  #drained: Promise<void> | undefined;
+  /** Until when the engine is told of ends at most. */
+  #tellUntil = Infinity;
   #processed = 0;
   readonly #delay = monitorEventLoopDelay({ resolution: 20 });
 
@@ -110,15 +126,23 @@ export class Worker {
     this.#wake();
   }
 
-  /** Claims no more; gives running jobs `graceMs`, then hands back what has not finished. */
-  async drain(graceMs: number): Promise<void> {
-    if (this.#state === "stopped") return;
+  /** Claims no more; within `graceMs` running jobs finish, or are told to stop and handed back. */
+  drain(graceMs: number): Promise<void> {
+    this.#drained ??= this.#drain(graceMs);
+    return this.#drained;
+  }
+
+  async #drain(graceMs: number): Promise<void> {
+    // Timers of the clock do not keep a process alive, and nothing else may by now.
+    const alive = setInterval(() => undefined, 2 ** 30);
     this.#state = "draining";
+    const end = this.#queue.clock.now() + graceMs;
+    this.#tellUntil = end + DRAIN_STOP_MS;
     this.#claiming?.abort.abort();
-    await this.#settled(graceMs);
+    await this.#settled(end - Math.min(DRAIN_STOP_MS, graceMs / 2));
     for (const run of this.#running.values()) this.#stop(run, "shutdown");
     // Handlers that heed their signal end at once; the others are handed back over their heads.
-    await this.#settled(Math.min(1000, STOP_GRACE_MS));
+    await this.#settled(end);
     for (const run of this.#running.values()) this.#end(run, { kind: "released" });
     while (this.#ended.length > 0 || this.#telling.size > 0) {
       this.#tell();
@@ -127,28 +151,46 @@ export class Worker {
     this.#state = "stopped";
     this.#stopListening();
     this.#delay.disable();
-    for (const timer of this.#timers) clearInterval(timer);
-    clearTimeout(this.#reporting);
+    for (const callOff of this.#callOffs) callOff();
+    this.#reporting?.();
     await this.#queue.adapter
       .forgetWorker({ tenant: ALL_TENANTS, id: this.id })
       .catch((error: unknown) => this.#failed(error, "sign off"));
+    clearInterval(alive);
   }
 
-  #settled(withinMs: number): Promise<void> {
-    if (this.#running.size === 0) return Promise.resolve();
+  /** Resolves when nothing runs, and no claim that could bring more is under way. */
+  #settled(until: number): Promise<void> {
+    if (this.#isIdle()) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, withinMs);
+      const callOff = this.#queue.clock.at(until, resolve);
       this.#idle.push(() => {
-        clearTimeout(timer);
+        callOff();
         resolve();
       });
     });
   }
 
+  #isIdle(): boolean {
+    return this.#running.size === 0 && this.#claiming === undefined;
+  }
+
   #every(ms: number, run: () => Promise<void>): void {
-    const timer = setInterval(() => void run(), ms);
-    timer.unref();
-    this.#timers.push(timer);
+    const { clock } = this.#queue;
+    let callOff = (): void => undefined;
+    const plan = (): void => {
+      callOff = clock.at(clock.now() + ms, () => {
+        plan();
+        void run();
+      });
+    };
+    plan();
+    this.#callOffs.push(() => callOff());
+  }
+
+  #later(ms: number, run: () => void): () => void {
+    const { clock } = this.#queue;
+    return clock.at(clock.now() + ms, run);
   }
 
   // ---- the loop
@@ -203,15 +245,28 @@ export class Worker {
       .then(
         (jobs) => {
           this.#claiming = undefined;
-          for (const job of jobs) this.#begin(job);
+          if (this.#state === "running") for (const job of jobs) this.#begin(job);
+          else if (jobs.length > 0) this.#handBack(jobs);
+          this.#told();
           this.#wake();
         },
         (error: unknown) => {
           this.#claiming = undefined;
           this.#failed(error, "claim jobs");
-          setTimeout(() => this.#wake(), STORE_RETRY_MS).unref();
+          this.#told();
+          this.#later(STORE_RETRY_MS, () => this.#wake());
         },
       );
+  }
+
+  /** Jobs that came when none were wanted any more. */
+  #handBack(jobs: readonly ClaimedJob[]): void {
+    const runs = jobs.map(({ id, lease }) => ({ id, lease }));
+    this.#track(this.#surely(() => this.#queue.adapter.release({ tenant: ALL_TENANTS, runs })));
+  }
+
+  #told(): void {
+    if (this.#isIdle()) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   #begin(job: ClaimedJob): void {
@@ -225,7 +280,7 @@ export class Worker {
       lines: [],
       tokens: 0,
       stopped: undefined,
-      abandon: undefined,
+      callOffAbandon: () => undefined,
       over: false,
     };
     this.#running.set(keyOf(job.id, job.lease), run);
@@ -270,35 +325,41 @@ export class Worker {
   }
 
   /** The handler has settled, or is given up. */
-  #end(run: Running, ending: Ending): void {
-    if (run.over) return;
+  #end(run: Running, settled: Ending): void {
+    if (run.over) {
+      this.#discard(settled);
+      return;
+    }
     run.over = true;
-    clearTimeout(run.abandon);
+    run.callOffAbandon();
     const { job } = run;
     this.#running.delete(keyOf(job.id, job.lease));
     this.#byQueue.set(job.queue, (this.#byQueue.get(job.queue) ?? 1) - 1);
-    if (this.#running.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
-    if (ending.kind === "completed" || ending.kind === "failed") this.#processed++;
-    // The engine has ended a lost run already.
-    if (run.stopped !== "lost") {
-      const handedBack = run.stopped === "shutdown" && ending.kind === "failed";
-      this.#ended.push({ run, ending: handedBack ? { kind: "released" } : ending });
-    }
+    if (settled.kind === "completed" || settled.kind === "failed") this.#processed++;
+    const ending = endingAs(settled, run.stopped);
+    if (ending !== settled) this.#discard(settled);
+    if (ending !== undefined) this.#ended.push({ run, ending });
+    this.#told();
     this.#wake();
   }
 
-  #stop(run: Running, reason: "cancelled" | "lost" | "shutdown"): void {
+  /** A result that nobody will ask for leaves no file behind. */
+  #discard(ending: Ending): void {
+    if (ending.kind !== "completed" || ending.result === null) return;
+    this.#track(this.#queue.payloads.discard(ending.result));
+  }
+
+  #stop(run: Running, reason: StopReason): void {
     if (run.stopped !== undefined) return;
     run.stopped = reason;
     run.abort.abort(new HandlerError(reason.toUpperCase(), `The job was told to stop: ${reason}`));
-    run.abandon = setTimeout(() => {
+    run.callOffAbandon = this.#later(STOP_GRACE_MS, () => {
       this.#failed(
         new Error(`Its handler did not stop within ${STOP_GRACE_MS} ms`),
         `stop job ${run.job.id} of ${run.job.queue}`,
       );
       this.#end(run, { kind: "released" });
-    }, STOP_GRACE_MS);
-    run.abandon.unref();
+    });
   }
 
   // ---- telling the engine
@@ -307,22 +368,37 @@ export class Worker {
     const ended = this.#ended;
     if (ended.length === 0) return;
     this.#ended = [];
-    const telling = this.#tellEngine(ended).finally(() => this.#telling.delete(telling));
-    this.#telling.add(telling);
+    this.#track(this.#tellEngine(ended));
+  }
+
+  /** What has to be done before the worker is gone. */
+  #track(work: Promise<unknown>): void {
+    const tracked = work.finally(() => this.#telling.delete(tracked));
+    this.#telling.add(tracked);
   }
 
   async #tellEngine(ended: readonly { run: Running; ending: Ending }[]): Promise<void> {
     const { adapter, clock } = this.#queue;
     const tenant = ALL_TENANTS;
-    const calls: Promise<void>[] = [];
+    const calls: Promise<unknown>[] = [];
     const ref = ({ job }: Running) => ({ id: job.id, lease: job.lease });
+    // First what they reported last, in the same commit.
     for (const { run } of ended) {
-      if (run.lines.length > 0) calls.push(this.#sendLog(run));
-      if (run.report !== undefined) calls.push(this.#sendReports([run]));
+      const lines = run.lines.splice(0);
+      if (lines.length > 0) {
+        calls.push(this.#surely(() => adapter.log({ tenant, run: ref(run), lines })));
+      }
     }
-    const completed: Parameters<typeof adapter.complete>[0]["runs"][number][] = [];
-    const failed: Parameters<typeof adapter.fail>[0]["runs"][number][] = [];
-    const released: { id: number; lease: string }[] = [];
+    const reports = ended
+      .filter(({ run }) => run.report !== undefined)
+      .map(({ run }) => ({ ...ref(run), ...run.report }));
+    if (reports.length > 0) {
+      const { leaseMs } = this.#queue;
+      calls.push(this.#surely(() => adapter.progress({ tenant, reports, leaseMs })));
+    }
+    const completed: Completion[] = [];
+    const failed: Failure[] = [];
+    const released: RunRef[] = [];
     for (const { run, ending } of ended) {
       const { job, handler } = run;
       if (ending.kind === "completed") {
@@ -349,9 +425,7 @@ export class Worker {
         released.push(ref(run));
       }
     }
-    if (completed.length > 0) {
-      calls.push(this.#surely(() => adapter.complete({ tenant, runs: completed })));
-    }
+    if (completed.length > 0) calls.push(this.#complete(completed));
     if (failed.length > 0) calls.push(this.#surely(() => adapter.fail({ tenant, runs: failed })));
     if (released.length > 0) {
       calls.push(this.#surely(() => adapter.release({ tenant, runs: released })));
@@ -359,21 +433,34 @@ export class Worker {
     await Promise.all(calls);
   }
 
-  /** Tells an end until the store takes it or the leases are over anyway. */
-  async #surely(tell: () => Promise<readonly unknown[]>): Promise<void> {
-    const giveUpAt = Date.now() + this.#queue.leaseMs;
+  async #complete(runs: readonly Completion[]): Promise<void> {
+    const { adapter, payloads } = this.#queue;
+    const outcomes = await this.#surely(() => adapter.complete({ tenant: ALL_TENANTS, runs }));
+    for (const [i, { result }] of runs.entries()) {
+      // Without an answer nobody knows whether the result is asked for later.
+      if (outcomes?.[i] instanceof QueueError && result !== null) await payloads.discard(result);
+    }
+  }
+
+  /** Tells an end until the store takes it or the leases are over anyway; undefined: it did not. */
+  async #surely<T>(
+    tell: () => Promise<readonly Outcome<T>[] | void>,
+  ): Promise<readonly Outcome<T>[] | undefined> {
+    const { clock, leaseMs } = this.#queue;
+    const giveUpAt = clock.now() + leaseMs;
     for (;;) {
       try {
-        for (const outcome of await tell()) {
+        const outcomes = (await tell()) ?? [];
+        for (const outcome of outcomes) {
           // The run was ended by others meanwhile: what they decided stands.
           if (outcome instanceof QueueError) this.#failed(outcome, "end a run");
         }
-        return;
+        return outcomes;
       } catch (error) {
         this.#failed(error, "end runs");
         const hopeless = !(error instanceof QueueError) || error.code !== "UNAVAILABLE";
-        if (hopeless || Date.now() > giveUpAt || this.#state === "stopped") return;
-        await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS));
+        if (hopeless || clock.now() >= Math.min(giveUpAt, this.#tellUntil)) return undefined;
+        await new Promise<void>((resolve) => this.#later(STORE_RETRY_MS, resolve));
       }
     }
   }
@@ -381,7 +468,8 @@ export class Worker {
   #progress(run: Running, report: ProgressReport): void {
     if (run.over) return;
     const { items, message } = report;
-    const progress = report.progress ?? (items === undefined ? undefined : percent(items));
+    const told = report.progress ?? (items === undefined ? undefined : percent(items));
+    const progress = Number.isFinite(told) ? told : undefined;
     run.report = {
       ...run.report,
       ...(progress === undefined ? {} : { progress: Math.min(100, Math.max(0, progress)) }),
@@ -395,38 +483,54 @@ export class Worker {
 
   #log(run: Running, line: string): void {
     if (run.over) return;
-    if (run.lines.length < 1000) run.lines.push(line.toWellFormed().slice(0, MAX_LOG_LINE));
+    if (run.lines.length < MAX_LINES) run.lines.push(line.toWellFormed().slice(0, MAX_LOG_LINE));
     this.#planReports();
   }
 
   #planReports(): void {
-    this.#reporting ??= setTimeout(() => {
+    this.#reporting ??= this.#later(REPORT_MS, () => {
       this.#reporting = undefined;
       const runs = [...this.#running.values()];
       void this.#sendReports(runs.filter((run) => run.report !== undefined));
       for (const run of runs) if (run.lines.length > 0) void this.#sendLog(run);
-    }, REPORT_MS);
+    });
   }
 
   async #sendReports(runs: readonly Running[]): Promise<void> {
+    if (runs.length === 0) return;
     const { adapter, leaseMs } = this.#queue;
-    const reports = runs.map((run) => {
-      const report = { id: run.job.id, lease: run.job.lease, ...run.report };
+    const sent = runs.map((run) => {
+      const { report } = run;
       run.report = undefined;
-      return report;
+      return { run, report };
     });
-    if (reports.length === 0) return;
-    await adapter
-      .progress({ tenant: ALL_TENANTS, reports, leaseMs })
-      .catch((error: unknown) => this.#failed(error, "report progress"));
+    try {
+      const reports = sent.map(({ run, report }) => ({
+        id: run.job.id,
+        lease: run.job.lease,
+        ...report,
+      }));
+      await adapter.progress({ tenant: ALL_TENANTS, reports, leaseMs });
+    } catch (error) {
+      this.#failed(error, "report progress");
+      // What was reported since then counts more.
+      for (const { run, report } of sent) run.report = { ...report, ...run.report };
+      if (isPassing(error)) this.#planReports();
+    }
   }
 
   async #sendLog(run: Running): Promise<void> {
     const { id, lease } = run.job;
     const lines = run.lines.splice(0);
-    await this.#queue.adapter
-      .log({ tenant: ALL_TENANTS, run: { id, lease }, lines })
-      .catch((error: unknown) => this.#failed(error, "write a job's log"));
+    try {
+      await this.#queue.adapter.log({ tenant: ALL_TENANTS, run: { id, lease }, lines });
+    } catch (error) {
+      this.#failed(error, "write a job's log");
+      if (!isPassing(error)) return;
+      run.lines.unshift(...lines);
+      run.lines.length = Math.min(run.lines.length, MAX_LINES);
+      this.#planReports();
+    }
   }
 
   async #renew(): Promise<void> {
@@ -477,24 +581,46 @@ function percent(items: NonNullable<ProgressReport["items"]>): number {
   return items.total === 0 ? 100 : Math.min(100, (items.processed / items.total) * 100);
 }
 
+/** Whether the store may take it later. */
+function isPassing(error: unknown): boolean {
+  return error instanceof QueueError && error.code === "UNAVAILABLE";
+}
+
+/** What the engine is told of a run that was told to stop; undefined: it has ended it already. */
+function endingAs(ending: Ending, stopped: StopReason | undefined): Ending | undefined {
+  if (stopped === undefined) return ending;
+  if (stopped === "lost") return undefined;
+  // Handed back, a job that was called off is cancelled.
+  if (stopped === "cancelled") return { kind: "released" };
+  return ending.kind === "completed" ? ending : { kind: "released" };
+}
+
 /** What a handler's rejection means for its job. */
 function endingOf(error: unknown): Ending {
   if (error instanceof HandlerCrash) {
     return { kind: "crashed", error: { code: "crashed", message: error.message } };
   }
-  const known = error instanceof Error ? error : new Error(String(error));
+  const known = error instanceof Error ? error : new Error(textOf(error));
   const code = known instanceof HandlerError ? known.code : (known as NodeJS.ErrnoException).code;
   const stage = known instanceof HandlerError ? known.stage : undefined;
+  const { stack } = known;
   return {
     kind: "failed",
     dataFault: known instanceof HandlerError && known.dataFault,
     error: {
-      message: known.message.toWellFormed().slice(0, MAX_LOG_LINE),
+      message: textOf(known.message).slice(0, MAX_LOG_LINE),
       ...(typeof code === "string" ? { code } : {}),
       ...(stage === undefined ? {} : { stage }),
-      ...(known.stack === undefined
-        ? {}
-        : { stack: known.stack.toWellFormed().slice(0, MAX_STACK) }),
+      ...(stack === undefined ? {} : { stack: textOf(stack).slice(0, MAX_STACK) }),
     },
   };
+}
+
+/** Handlers can throw anything. */
+function textOf(value: unknown): string {
+  try {
+    return String(value).toWellFormed();
+  } catch {
+    return "The handler failed with something that is no error";
+  }
 }

@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -6,8 +7,9 @@ import { SqliteAdapter } from "../src/adapters/sqlite/index.ts";
 import type { Engine } from "../src/testing/index.ts";
 import { describeAdapter, VirtualClock } from "../src/testing/index.ts";
 
-async function engineAt(path: string, cleanUp: () => Promise<void>): Promise<Engine> {
+async function engineAt(file: string, cleanUp: () => Promise<void>): Promise<Engine> {
   const clock = new VirtualClock();
+  let path = file;
   const open = async (): Promise<SqliteAdapter> => {
     const opened = new SqliteAdapter({ path, clock });
     await opened.open();
@@ -27,9 +29,16 @@ async function engineAt(path: string, cleanUp: () => Promise<void>): Promise<Eng
       await adapter.close();
       adapter = await open();
     },
+    /** What is on disk at this moment goes on without the process: nothing that it held in memory follows. */
     async crash() {
-      adapter.kill();
+      const dead = adapter;
+      const from = path;
+      path = `${path}-after`;
+      for (const suffix of ["", "-wal"]) {
+        if (existsSync(from + suffix)) await copyFile(from + suffix, path + suffix);
+      }
       adapter = await open();
+      await dead.close();
     },
     async dispose() {
       await adapter.close();

@@ -63,9 +63,9 @@ function sentimentOf(compound: number): Sentiment {
 /**
  * The share of texts with such a score for which people's judgement was the same: logistic curves fitted to
  * the tweets and product reviews that Hutto & Gilbert had rated by twenty people each (7,900 sentences; a
- * mean rating that rounds to 0 is neutral). For a text that leans to a side it grows with the strength of the score. That
- * a text is neutral is the less sure, the more words it has and if it has words of sentiment that cancel out;
- * it never gets far over a half, as plain words can carry sentiment that no lexicon knows.
+ * mean rating that rounds to 0 is neutral). For a text that leans to a side it grows with the strength of
+ * the score. That a text is neutral is the less sure, the more words it has and if it has words of sentiment
+ * that cancel out; it never gets far over a half, as plain words can carry sentiment that no lexicon knows.
  * With nothing to read it is 0.
  */
 function confidenceOf(sentiment: Sentiment, { compound, hits, words, readable }: Valence): number {

@@ -12,7 +12,7 @@ import type { Token } from "./tokens.ts";
 //   a negative word too;
 // - emoji have ratings of their own (lexicon.ts), and words are told apart better (tokens.ts).
 // Measured on the authors' rated texts, all four corpora correlate with people as well as with theirs, and
-// whole reviews better (Amazon: 0.655 against 0.629).
+// whole reviews better (Amazon: 0.657 against 0.629).
 
 /** Mean rise of a rating by a degree word, by capitals, by an exclamation mark; and what negation leaves. */
 const DEGREE = 0.293;

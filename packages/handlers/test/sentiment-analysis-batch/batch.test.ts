@@ -156,27 +156,31 @@ describe("aborting", () => {
 });
 
 describe("threads", () => {
-  const thread = (name: string) => new URL(`./threads/${name}.thread.ts`, import.meta.url);
+  const exits = new URL("./threads/exits.thread.ts", import.meta.url);
+  const exhaustsMemory = new URL("./threads/exhausts-memory.thread.ts", import.meta.url);
+  const throwsLater = new URL("./threads/throws-later.thread.ts", import.meta.url);
+  const neverReturns = new URL("./threads/never-returns.thread.ts", import.meta.url);
   const small = { size: 1, memoryMb: 32 };
 
-  test.each(["exits", "exhausts-memory", "throws-later"])(
-    "one that %s is told from other errors, and the next run works",
-    async (name) => {
-      const threads = new Threads(small);
-      const run = threads.run(thread(name), {});
-      await expect(run).rejects.toBeInstanceOf(ThreadDied);
-      await expect(run).rejects.toMatchObject({ code: "THREAD_DIED" });
-      await expect(analyseBatch({ texts: ["Good"] }, { threads })).resolves.toMatchObject({
-        totalProcessed: 1,
-      });
-      await threads.close();
-    },
-  );
+  test.each([
+    ["exits", exits],
+    ["exhausts its memory", exhaustsMemory],
+    ["throws later on", throwsLater],
+  ])("one that %s is told from other errors, and the next run works", async (_, file) => {
+    const threads = new Threads(small);
+    const run = threads.run(file, {});
+    await expect(run).rejects.toBeInstanceOf(ThreadDied);
+    await expect(run).rejects.toMatchObject({ code: "THREAD_DIED" });
+    await expect(analyseBatch({ texts: ["Good"] }, { threads })).resolves.toMatchObject({
+      totalProcessed: 1,
+    });
+    await threads.close();
+  });
 
   test("a batch on one that dies fails as that", async () => {
     class Doomed extends Threads {
       override run<Answer>(): Promise<Answer> {
-        return super.run(thread("exits"), {});
+        return super.run(exits, {});
       }
     }
     const threads = new Doomed(small);
@@ -187,9 +191,11 @@ describe("threads", () => {
   test("an abort ends even one that never returns", async () => {
     const threads = new Threads(small);
     const abort = new AbortController();
-    const run = threads.run(thread("never-returns"), {}, abort.signal);
+    const started = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const run = threads.run(neverReturns, { started }, abort.signal);
+    await Atomics.waitAsync(started, 0, 0).value;
     const reason = new Error("cancelled");
-    setTimeout(() => abort.abort(reason), 50);
+    abort.abort(reason);
     await expect(run).rejects.toBe(reason);
     await expect(analyseBatch({ texts: ["Good"] }, { threads })).resolves.toBeDefined();
     await threads.close();

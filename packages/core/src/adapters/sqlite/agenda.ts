@@ -23,6 +23,8 @@ export class Agenda {
   #key = new Float64Array(64);
   #kind = new Uint8Array(64);
   #armedFor = Infinity;
+  /** Nothing is told before, and something then, whatever is due. */
+  #retryAt: number | undefined;
   #disarm: (() => void) | undefined;
   size = 0;
 
@@ -79,6 +81,15 @@ export class Agenda {
     return true;
   }
 
+  /** What is due could not be done: comes round again at `at`, and not before. */
+  retryAt(at: number): void {
+    if (this.#armedFor === -Infinity) return;
+    this.#disarm?.();
+    this.#armedFor = Infinity;
+    this.#retryAt = at;
+    this.#arm();
+  }
+
   stop(): void {
     this.#disarm?.();
     this.#disarm = undefined;
@@ -86,13 +97,14 @@ export class Agenda {
   }
 
   #arm(): void {
-    const at = this.next;
+    const at = this.#retryAt ?? this.next;
     if (at >= this.#armedFor) return;
     this.#disarm?.();
     this.#armedFor = at;
     this.#disarm = this.#clock.at(at, () => {
       this.#disarm = undefined;
       this.#armedFor = Infinity;
+      this.#retryAt = undefined;
       this.#onDue();
     });
   }

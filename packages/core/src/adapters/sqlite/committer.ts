@@ -125,7 +125,14 @@ export class Committer {
       if (refused) call.reject(value);
       else call.resolve(value as never);
     });
-    for (const run of afters) run();
+    for (const run of afters) {
+      try {
+        run();
+      } catch (error) {
+        // It is on disk: who listens badly must not hold up the calls behind.
+        process.emitWarning(error instanceof Error ? error : new Error(String(error)));
+      }
+    }
     return outcomes.length;
   }
 }

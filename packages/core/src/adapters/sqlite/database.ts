@@ -19,7 +19,7 @@ const storeFaults: Readonly<Record<number, string>> = {
 
 const SQLITE_BUSY = 5;
 
-export function resultCode(error: unknown): number | undefined {
+function resultCode(error: unknown): number | undefined {
   const code = (error as { errcode?: unknown } | null)?.errcode;
   return typeof code === "number" ? code & 0xff : undefined;
 }

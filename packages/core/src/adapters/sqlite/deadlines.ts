@@ -32,8 +32,8 @@ export class Deadlines {
   }
 
   remove(run: Run): void {
-    const runs = this.#slots.get(run.slot);
-    if (runs?.delete(run) === true && runs.size === 0) this.#slots.delete(run.slot);
+    // An empty slot stays until its time has come: another one would cost the agenda another entry.
+    this.#slots.get(run.slot)?.delete(run);
   }
 
   /** The deadline was moved. */
@@ -49,6 +49,7 @@ export class Deadlines {
     const last = Math.floor(now / SLOT_MS);
     for (const [slot, runs] of this.#slots) {
       if (slot > last) continue;
+      if (runs.size === 0 && slot < last) this.#slots.delete(slot);
       for (const run of runs) {
         if (past.length === limit) return past;
         if (Deadlines.of(run) <= now) past.push(run);

@@ -6,6 +6,8 @@ import type { Lane } from "./lanes.ts";
 /** Events kept for readers that come back, a power of two. */
 const KEPT = 65_536;
 
+const CURSOR = /^([a-z0-9]+)-(\d{1,16})$/;
+
 type Extra = Pick<JobEvent, "progress" | "message" | "error" | "final">;
 
 interface Reader {
@@ -69,17 +71,12 @@ export class EventLog {
   subscribe(subscription: EventSubscription): () => void {
     const reader: Reader = { subscription, next: this.#end };
     if (subscription.after !== undefined) {
-      const [epoch, place] = subscription.after.split("-");
+      const [, epoch, place] = CURSOR.exec(subscription.after) ?? [];
       const after = Number(place);
-      if (
-        epoch === this.#epoch &&
-        Number.isSafeInteger(after) &&
-        after <= this.#end &&
-        after >= this.#written - KEPT
-      ) {
+      if (epoch === this.#epoch && after <= this.#end && after >= this.#written - KEPT) {
         reader.next = after;
       } else {
-        subscription.onGap?.();
+        told(() => subscription.onGap?.());
       }
     }
     this.#readers.add(reader);
@@ -99,7 +96,7 @@ export class EventLog {
     const { subscription } = reader;
     if (reader.next < this.#written - KEPT) {
       reader.next = Math.min(this.#written - KEPT, this.#end);
-      subscription.onGap?.();
+      told(() => subscription.onGap?.());
     }
     const events: JobEvent[] = [];
     for (; reader.next < this.#end; reader.next++) {
@@ -122,11 +119,15 @@ export class EventLog {
       });
     }
     if (events.length === 0) return;
-    try {
-      subscription.onEvents(events);
-    } catch (error) {
-      // A careless reader must not harm the others, nor the call whose events these are.
-      process.emitWarning(error instanceof Error ? error : new Error(String(error)));
-    }
+    told(() => subscription.onEvents(events));
+  }
+}
+
+/** A careless reader must not harm the others, nor the call whose events these are. */
+function told(tell: () => void): void {
+  try {
+    tell();
+  } catch (error) {
+    process.emitWarning(error instanceof Error ? error : new Error(String(error)));
   }
 }

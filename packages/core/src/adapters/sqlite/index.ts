@@ -45,6 +45,9 @@ export interface SqliteOptions {
   readonly clock?: Clock;
 }
 
+/** Until what is due is tried again after the store failed, ms. */
+const UPKEEP_RETRY_MS = 1000;
+
 interface Open {
   readonly db: DatabaseSync;
   readonly store: Store;
@@ -64,6 +67,7 @@ export class SqliteAdapter implements QueueAdapter {
   #state: Open | undefined;
   readonly #waiting = new Set<() => void>();
   #upkeepDone: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(options: SqliteOptions) {
     this.#path = options.path;
@@ -96,16 +100,22 @@ export class SqliteAdapter implements QueueAdapter {
       await committer.submit((tx) => store.load(tx));
       await this.upkeep();
     } catch (error) {
+      this.#state?.store.agenda.stop();
       this.#state = undefined;
       db.close();
-      throw error;
+      throw this.#translate(error).error;
     }
   }
 
-  async close(): Promise<void> {
-    const state = this.#state;
-    if (state === undefined) return;
-    const { db, store, committer } = state;
+  close(): Promise<void> {
+    this.#closing ??= this.#close().finally(() => (this.#closing = undefined));
+    return this.#closing;
+  }
+
+  /** What was asked for before is kept; what is asked for meanwhile is refused, claims above all. */
+  async #close(): Promise<void> {
+    if (this.#state === undefined) return;
+    const { db, store, committer } = this.#state;
     for (const endWait of this.#waiting) endWait();
     store.agenda.stop();
     try {
@@ -118,14 +128,6 @@ export class SqliteAdapter implements QueueAdapter {
       this.#state = undefined;
       db.close();
     }
-  }
-
-  /** For tests: the process dies, as far as one can within it. */
-  kill(): void {
-    const state = this.#state;
-    this.#state = undefined;
-    state?.store.agenda.stop();
-    state?.db.close();
   }
 
   async health(): Promise<EngineHealth> {
@@ -463,9 +465,15 @@ export class SqliteAdapter implements QueueAdapter {
   }
 
   async #runUpkeep(): Promise<void> {
-    while (this.#state !== undefined) {
-      const more = await this.#write((tx, { store }) => store.upkeep(tx));
-      if (!more) return;
+    try {
+      while (this.#state !== undefined) {
+        const more = await this.#write((tx, { store }) => store.upkeep(tx));
+        if (!more) return;
+      }
+    } catch (error) {
+      // At once it would fail again, as often as the event loop turns.
+      this.#state?.store.agenda.retryAt(this.#clock.now() + UPKEEP_RETRY_MS);
+      throw error;
     }
   }
 
@@ -485,7 +493,7 @@ export class SqliteAdapter implements QueueAdapter {
 
   #write<T>(apply: (tx: Transaction, state: Open) => T): Promise<T> {
     const state = this.#state;
-    if (state === undefined) return Promise.reject(closed());
+    if (state === undefined || this.#closing !== undefined) return Promise.reject(closed());
     return state.committer.submit((tx) => apply(tx, state));
   }
 
@@ -534,8 +542,6 @@ export class SqliteAdapter implements QueueAdapter {
     if (error instanceof QueueError) return { error, wide: false };
     const fault = storeError(error, this.#path);
     if (fault !== undefined) return { error: fault, wide: true };
-    // After a kill the handle is gone; whoever still asks is told the store is.
-    if (this.#state === undefined) return { error: closed(error), wide: true };
     return {
       error: new QueueError("INTERNAL", "The job store failed unexpectedly", {}, error),
       wide: false,
@@ -543,14 +549,10 @@ export class SqliteAdapter implements QueueAdapter {
   }
 }
 
-function closed(cause?: unknown): QueueError {
-  const details = { retryAfterMs: 1000 };
-  return new QueueError(
-    "UNAVAILABLE",
-    "The job store is closed: the server is stopping",
-    details,
-    cause,
-  );
+function closed(): QueueError {
+  return new QueueError("UNAVAILABLE", "The job store is closed: the server is stopping", {
+    retryAfterMs: 1000,
+  });
 }
 
 function compare(a: string, b: string): number {

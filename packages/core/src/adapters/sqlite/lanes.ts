@@ -75,6 +75,7 @@ export class Lanes {
   }
 
   drop(lane: Lane): void {
+    this.setClaimable(lane, false);
     this.#byNo.delete(lane.no);
     this.#byTenant.get(lane.tenant)?.delete(lane.queue);
   }

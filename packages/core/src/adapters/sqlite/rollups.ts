@@ -3,15 +3,22 @@ import type { PriorityLevel } from "../../priority.ts";
 import type { StatsParams, StatsRow } from "../../queue-adapter.ts";
 import type { Lane } from "./lanes.ts";
 
-export const MINUTE_MS = 60_000;
-export const HOUR_MS = 60 * MINUTE_MS;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 /** Minutes are folded into hours when older than this, hours into totals when older than the second. */
 const KEEP_MINUTES_MS = 25 * HOUR_MS;
 const KEEP_HOURS_MS = 31 * 24 * HOUR_MS;
 
 const levels: readonly PriorityLevel[] = ["critical", "high", "medium", "low"];
 
-export type Tally = "added" | "completed" | "failed" | "cancelled" | "retried" | "stalled";
+export type Tally =
+  | "added"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "retried"
+  | "stalled"
+  | "removed";
 
 interface Sum {
   readonly lane: number;
@@ -23,6 +30,7 @@ interface Sum {
   cancelled: number;
   retried: number;
   stalled: number;
+  removed: number;
   durationSum: number;
   durationMin: number | null;
   durationMax: number | null;
@@ -32,18 +40,18 @@ interface Sum {
 }
 
 const columns =
-  "added, completed, failed, cancelled, retried, stalled, duration_sum, duration_min, duration_max, wait_sum, tokens, peak";
+  "added, completed, failed, cancelled, retried, stalled, removed, duration_sum, duration_min, duration_max, wait_sum, tokens, peak";
 
 const merge = `ON CONFLICT (lane, span, at, level, project) DO UPDATE SET
   added = added + excluded.added, completed = completed + excluded.completed, failed = failed + excluded.failed,
   cancelled = cancelled + excluded.cancelled, retried = retried + excluded.retried,
-  stalled = stalled + excluded.stalled, duration_sum = duration_sum + excluded.duration_sum,
+  stalled = stalled + excluded.stalled, removed = removed + excluded.removed, duration_sum = duration_sum + excluded.duration_sum,
   duration_min = coalesce(min(duration_min, excluded.duration_min), duration_min, excluded.duration_min),
   duration_max = coalesce(max(duration_max, excluded.duration_max), duration_max, excluded.duration_max),
   wait_sum = wait_sum + excluded.wait_sum, tokens = tokens + excluded.tokens, peak = max(peak, excluded.peak)`;
 
 const sums = `sum(r.added) added, sum(r.completed) completed, sum(r.failed) failed, sum(r.cancelled) cancelled,
-  sum(r.retried) retried, sum(r.stalled) stalled, sum(r.duration_sum) duration_sum,
+  sum(r.retried) retried, sum(r.stalled) stalled, sum(r.removed) removed, sum(r.duration_sum) duration_sum,
   min(r.duration_min) duration_min, max(r.duration_max) duration_max, sum(r.wait_sum) wait_sum,
   sum(r.tokens) tokens, max(r.peak) peak`;
 
@@ -59,7 +67,7 @@ export class Rollups {
     this.#db = db;
     this.#upsert = db.prepare(
       `INSERT INTO rollup (span, at, lane, level, project, ${columns})
-       VALUES ('minute', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ${merge}`,
+       VALUES ('minute', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ${merge}`,
     );
   }
 
@@ -106,6 +114,7 @@ export class Rollups {
           s.cancelled,
           s.retried,
           s.stalled,
+          s.removed,
           s.durationSum,
           s.durationMin,
           s.durationMax,
@@ -204,6 +213,7 @@ export class Rollups {
         cancelled: Number(row["cancelled"] ?? 0),
         retried: Number(row["retried"] ?? 0),
         stalled: Number(row["stalled"] ?? 0),
+        removed: Number(row["removed"] ?? 0),
         durationAvg: completed === 0 ? null : Number(row["duration_sum"]) / completed,
         durationMin: (row["duration_min"] ?? null) as number | null,
         durationMax: (row["duration_max"] ?? null) as number | null,
@@ -240,6 +250,7 @@ function emptySum(lane: number, level: number, project: string): Sum {
     cancelled: 0,
     retried: 0,
     stalled: 0,
+    removed: 0,
     durationSum: 0,
     durationMin: null,
     durationMax: null,

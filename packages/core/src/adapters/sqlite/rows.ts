@@ -127,7 +127,7 @@ export function encodePayload(payload: Payload): string {
   return typeof payload === "string" ? payload : `@${JSON.stringify(payload)}`;
 }
 
-export function decodePayload(text: string): Payload {
+function decodePayload(text: string): Payload {
   return text.startsWith("@") ? (JSON.parse(text.slice(1)) as PayloadFile) : text;
 }
 

@@ -128,6 +128,7 @@ export function prepareStatements(db: DatabaseSync) {
        WHERE lane = ? AND id = ?`,
     ),
     reportOpen: one("UPDATE open_job SET report = ? WHERE lane = ? AND id = ?"),
+    overOpen: one("UPDATE open_job SET over = ? WHERE lane = ? AND id = ?"),
     stopOpen: one("UPDATE open_job SET stop = ? WHERE lane = ? AND id = ?"),
     deleteOpen: one("DELETE FROM open_job WHERE lane = ? AND id = ?"),
     deleteOpenRange: one("DELETE FROM open_job WHERE lane = ? AND id BETWEEN ? AND ?"),

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { Clock } from "../../clock.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
@@ -148,8 +149,7 @@ export class Store {
     ]);
     this.#reserved = this.#nextId = Number(this.#sql.getMeta.get("next_id")?.["value"] ?? 1);
     this.#reserveIds();
-    // The counter moves on at each start, so it tells this process's events from those of the last.
-    this.events = new EventLog(this.#newId().toString(36), (no) => this.lanes.get(no));
+    this.events = new EventLog(randomBytes(6).toString("hex"), (no) => this.lanes.get(no));
   }
 
   /** Reads what the last process left; runs that lived in it have crashed. */
@@ -262,8 +262,8 @@ export class Store {
     this.rollups.discard();
     this.events.discard();
     this.#forget();
-    // The reservation of ids may have been taken back as well.
-    this.#reserved = Number(this.#sql.getMeta.get("next_id")?.["value"] ?? 1);
+    // The reservation of ids may have been taken back as well. Not looked up: the disk may not be readable now.
+    this.#reserved = this.#nextId;
     for (const lane of lanes) if (this.lanes.get(lane.no) === lane) this.#refresh(lane, now);
   }
 
@@ -471,8 +471,9 @@ export class Store {
     for (const parent of options.dependsOn) {
       const found = this.#sql.findState.get(parent);
       const done = found?.["finished"] === Phase.completed ? 1 : 0;
-      this.#sql.insertDependency.run(parent, id, done);
-      this.#countDependencies(tx, 1);
+      // Named twice, it counts once.
+      const { changes } = this.#sql.insertDependency.run(parent, id, done);
+      if (changes > 0) this.#countDependencies(tx, 1);
     }
     for (const [kind, value] of labels(options)) {
       this.#sql.insertLabel.run(lane.tenant, kind, value, id);
@@ -588,11 +589,12 @@ export class Store {
         const most = Math.min(params.limit - jobs.length, source.left);
         const count = this.#take(tx, lane, alone && sources.length === 1 ? most : 1, taken);
         this.lanes.toBack(lane);
-        source.left = count === 0 ? 0 : source.left - count;
+        // Of a lane that had nothing after all, the ring is rid by now.
+        source.left = count === 0 && lane.claimable ? 0 : source.left - count;
       }
       sources = sources.filter((source) => source.left > 0);
     }
-    if (taken.claim !== undefined) this.#record(tx, taken.claim, taken.runs);
+    if (taken.claim !== undefined && taken.runs.length > 0) this.#record(taken.claim, taken.runs);
     return jobs;
   }
 
@@ -601,30 +603,59 @@ export class Store {
     const { now } = tx;
     this.#touch(lane);
     const left = Math.min(most, startsLeft(lane, now));
+    if (left === 0) {
+      this.#refresh(lane, now);
+      return 0;
+    }
+    const claim = (taken.claim ??= this.#newClaim(tx, taken));
+    const passed: { priority: number; ord: number; id: number }[] = [];
     let count = 0;
     while (count < left && lane.ready.pop()) {
-      const { id, ord } = popped;
-      if (this.#active.has(id)) continue;
-      const row = this.#uncache(id) ?? this.#readOpen(id);
+      const { priority, ord, id } = popped;
+      let row: OpenRow | undefined;
+      try {
+        if (!this.#active.has(id)) row = this.#uncache(id) ?? this.#readOpen(id);
+      } catch (error) {
+        lane.ready.push(priority, ord, id);
+        throw error;
+      }
+      const expired = row !== undefined && hasExpired(row, now);
       // Whatever left the order otherwise (cancelled, expired, requeued elsewhere) left its entry behind.
-      if (row === undefined || row.phase !== Phase.ready || row.ord !== ord) continue;
+      if (row === undefined || row.phase !== Phase.ready || row.ord !== ord || expired) {
+        if (passed.length === 0) {
+          // It may have left in this very transaction.
+          tx.onRollback(() => {
+            for (const { priority, ord, id } of passed) lane.ready.push(priority, ord, id);
+          });
+        }
+        passed.push({ priority, ord, id });
+        if (expired) this.#expire(tx, id);
+        continue;
+      }
       count++;
       lane.counts.waiting--;
       lane.counts.active++;
       if (lane.rateLimit !== null) this.#countStart(lane, lane.rateLimit, now);
-      const claim = (taken.claim ??= this.#newClaim(taken.params, now));
       const { data } = row;
       row.data = "";
       const run = this.#begin(row, claim, now, now);
       taken.runs.push(run);
+      if (lane.typed) this.#typedRuns(lane, 1);
       taken.jobs.push(Object.assign(toJob(row, data, run), { lease: claim.lease }));
       this.events.add("job.started", lane, id, now);
     }
-    if (lane.typed) this.#typedRuns(lane, count);
     if (count > 0) this.rollups.active(lane.no, lane.counts.active);
-    if (lane.counts.waiting === 0) lane.ready.clear();
+    this.#tidy(tx, lane);
     this.#refresh(lane, now);
     return count;
+  }
+
+  /** Forgets the entries that jobs left behind, once they are known to be nothing else. */
+  #tidy(tx: Transaction, lane: Lane): void {
+    if (lane.counts.waiting > 0) return;
+    tx.onCommit(() => {
+      if (lane.counts.waiting === 0) lane.ready.clear();
+    });
   }
 
   #countStart(lane: Lane, rateLimit: number, now: number): void {
@@ -636,14 +667,9 @@ export class Store {
     if (lane.windowStarts === rateLimit) this.agenda.add(lane.windowEnd, Due.lane, lane.no);
   }
 
-  #newClaim(params: ClaimParams, now: number): Claim {
+  #newClaim(tx: Transaction, { params, runs }: Taken): Claim {
     const { worker, inProcess, timeoutFrom, leaseMs } = params;
     const no = this.#newId();
-    return { no, lease: leaseOf(no), worker, inProcess, timeoutFrom, leaseMs, at: now, left: 0 };
-  }
-
-  /** Writes a claim down. */
-  #record(tx: Transaction, claim: Claim, runs: readonly Run[]): void {
     tx.onRollback(() => {
       for (const run of runs) {
         this.#end(run);
@@ -652,6 +678,11 @@ export class Store {
         lane.ready.push(priority, ord, id);
       }
     });
+    return { no, lease: leaseOf(no), worker, inProcess, timeoutFrom, leaseMs, at: tx.now, left: 0 };
+  }
+
+  /** Writes a claim down. */
+  #record(claim: Claim, runs: readonly Run[]): void {
     const { no, worker, inProcess, timeoutFrom, leaseMs, at } = claim;
     const ids = JSON.stringify(runs.map((run) => run.row.id));
     this.#sql.insertClaim.run(no, worker, inProcess ? 1 : 0, timeoutFrom, leaseMs, at, ids);
@@ -1029,7 +1060,7 @@ export class Store {
     const { lane, id } = row;
     this.#touch(lane);
     lane.counts[stateOf(row.phase)]--;
-    if (lane.counts.waiting === 0) lane.ready.clear();
+    this.#tidy(tx, lane);
     const failed = phase === Phase.failed;
     this.rollups.add(lane, row.priority, row.options.project, failed ? "failed" : "cancelled");
     this.events.add(failed ? "job.failed" : "job.cancelled", lane, id, tx.now, {
@@ -1158,9 +1189,11 @@ export class Store {
       attempts: 0,
       crashes: 0,
       error: null,
-      over: 0,
+      // A claim that gave out its earlier run may live on with other jobs.
+      over: ord,
     };
     this.#insertOpen.run([lane.no, id, Phase.ready, row.priority, row.ord, tx.now, null]);
+    this.#sql.overOpen.run(row.over, lane.no, id);
     lane.counts.waiting++;
     lane.ready.push(row.priority, row.ord, id);
     this.events.add("job.pushed", lane, id, tx.now);
@@ -1178,7 +1211,7 @@ export class Store {
     if (finished === undefined) {
       const row = openRow(found, lane);
       lane.counts[stateOf(row.phase)]--;
-      if (lane.counts.waiting === 0) lane.ready.clear();
+      this.#tidy(tx, lane);
       if (row.options.uniqueKey !== null)
         this.#sql.deleteUnique.run(lane.no, row.options.uniqueKey);
       this.#uncache(id);
@@ -1193,17 +1226,19 @@ export class Store {
       // A child that waits for a job it will never see complete fails; one that has all it needs goes on.
       if (finished?.phase !== Phase.completed) this.#failDependents(tx, id, "removed");
     }
-    this.#erase(id, lane, found[4]);
+    this.#erase(lane, found);
     return payloadFiles(found[5], finished?.result ?? null);
   }
 
   /** The job's last traces, once it is neither open nor finished. */
-  #erase(id: number, lane: Lane, options: string | null): void {
+  #erase(lane: Lane, [id, , priority, , text]: JobTuple): void {
+    const options = decodeOptions(text);
     this.#sql.deleteJob.run(id);
     this.#sql.deleteLogs.run(id);
-    for (const [kind, value] of labels(decodeOptions(options))) {
+    for (const [kind, value] of labels(options)) {
       this.#sql.deleteLabel.run(lane.tenant, kind, value, id);
     }
+    this.rollups.add(lane, priority, options.project, "removed");
   }
 
   /** Does one thing to one job; false when its state forbids it. */
@@ -1242,7 +1277,10 @@ export class Store {
       attempt((): true => {
         const run = this.#run(tenant, report, tx.now);
         const { progress, message, stats, timeoutAt } = run;
-        tx.onRollback(() => Object.assign(run, { progress, message, stats, timeoutAt }));
+        tx.onRollback(() => {
+          Object.assign(run, { progress, message, stats, timeoutAt });
+          this.#deadlines.move(run);
+        });
         if (report.progress !== undefined) run.progress = report.progress;
         if (report.message !== undefined) run.message = report.message;
         if (report.stats !== undefined) run.stats = report.stats;
@@ -1326,8 +1364,7 @@ export class Store {
   #expire(tx: Transaction, id: number): void {
     if (this.#active.has(id)) return;
     const row = this.#open(id);
-    // A job that has been started lives on, even while it waits for another attempt.
-    if (row?.expireAt == null || row.expireAt > tx.now || row.attempts > 0 || row.over > 0) return;
+    if (row === undefined || !hasExpired(row, tx.now)) return;
     this.#drop(tx, row, Phase.failed, { code: "expired", message: "expired" });
   }
 
@@ -1378,7 +1415,7 @@ export class Store {
     this.#touch(lane);
     lane.counts[stateOf(phase)]--;
     this.#sql.deleteFinished.run(lane.no, phase, id);
-    this.#erase(id, lane, found[4]);
+    this.#erase(lane, found);
     files.push(...payloadFiles(found[5], finished.result));
     return true;
   }
@@ -1415,6 +1452,11 @@ export class Store {
       }
     }
   }
+}
+
+/** A job that has been started lives on, even while it waits for another attempt. */
+function hasExpired(row: OpenRow, now: number): boolean {
+  return row.expireAt !== null && row.expireAt <= now && row.attempts === 0 && row.over === 0;
 }
 
 function sees(tenant: TenantScope, lane: Lane): boolean {

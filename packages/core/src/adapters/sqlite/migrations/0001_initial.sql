@@ -130,6 +130,7 @@ CREATE TABLE rollup (
   cancelled INTEGER NOT NULL,
   retried INTEGER NOT NULL,
   stalled INTEGER NOT NULL,
+  removed INTEGER NOT NULL,
   duration_sum INTEGER NOT NULL,
   duration_min INTEGER,
   duration_max INTEGER,

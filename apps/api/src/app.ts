@@ -1,0 +1,114 @@
+import { QueueError } from "@jobyard/core";
+import { Hono } from "hono";
+import { requestId } from "hono/request-id";
+import { secureHeaders } from "hono/secure-headers";
+import type { Authenticate } from "./auth/authenticate.ts";
+import { refuseForeign } from "./auth/open-mode.ts";
+import type { ApiContext, ApiEnv, Dialect, DialectDeps } from "./dialect.ts";
+import { refuse as refuseAsV1 } from "./dialects/v1/errors.ts";
+import { v1Document } from "./dialects/v1/operations.ts";
+import { v1Dialect } from "./dialects/v1/routes.ts";
+import type { Logger } from "./log.ts";
+import { RequestError } from "./request-error.ts";
+
+export interface AppOptions extends DialectDeps {
+  readonly authenticate: Authenticate;
+  /** No token is asked for: only this machine may call. */
+  readonly open: boolean;
+  readonly nodeId: string;
+  readonly log: Logger;
+  /** Aborted when the server begins to go down. */
+  readonly stopping: AbortSignal;
+}
+
+/** Everything that HTTP answers, whatever the dialect. */
+export function createApp(options: AppOptions): Hono<ApiEnv> {
+  const { queue, authenticate, open, nodeId, log, stopping } = options;
+  const app = new Hono<ApiEnv>();
+  const dialects: readonly Dialect[] = [v1Dialect(options)];
+
+  const answer = (error: QueueError | RequestError, c: ApiContext): Response => {
+    const { path } = c.req;
+    const own = dialects.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+    // Outside of every dialect, v1's envelope.
+    return (own?.refuse ?? refuseAsV1)(error, c);
+  };
+
+  app.onError((error, c) => answer(known(error, c, options), c));
+  app.notFound((c) => answer(new RequestError("ROUTE_NOT_FOUND", "There is nothing here"), c));
+
+  app.use(requestId());
+  // Whether a whole domain is reached by TLS only is for whoever terminates it to say.
+  app.use(secureHeaders({ strictTransportSecurity: false }));
+  app.use(async (c, next) => {
+    const began = performance.now();
+    const { method, path } = c.req;
+    const request = { requestId: c.get("requestId"), method, path };
+    log.trace(request, "request begins");
+    c.header("Cache-Control", "no-store");
+    await next();
+    const ms = Math.round((performance.now() - began) * 10) / 10;
+    log.debug({ ...request, status: c.res.status, ms }, "request");
+    if (stopping.aborted) c.res.headers.set("Connection", "close");
+  });
+  if (open) {
+    app.use(async (c, next) => {
+      refuseForeign({
+        host: c.req.header("host"),
+        origin: c.req.header("origin"),
+        fetchSite: c.req.header("sec-fetch-site"),
+      });
+      await next();
+    });
+  }
+
+  app.get("/health", async (c) => {
+    const { reachable } = await queue.health();
+    const status = stopping.aborted ? "stopping" : reachable ? "healthy" : "unhealthy";
+    const one = queue.adapter.capabilities.processes === "one";
+    const data = {
+      status,
+      node_id: nodeId,
+      is_leader: one,
+      cluster_enabled: !one,
+      postgres_connected: reachable,
+    };
+    return c.json({ ok: true, data }, status === "healthy" ? 200 : 503);
+  });
+
+  app.use(async (c, next) => {
+    if (stopping.aborted) {
+      throw new QueueError("UNAVAILABLE", "The server is stopping", { retryAfterMs: 1000 });
+    }
+    c.set("caller", await authenticate(c.req.header("authorization")));
+    await next();
+  });
+
+  let document: string | undefined;
+  app.get("/openapi.json", (c) => {
+    document ??= JSON.stringify(v1Document());
+    return c.body(document, 200, { "Content-Type": "application/json" });
+  });
+
+  for (const dialect of dialects) app.route("/", dialect.app);
+  return app;
+}
+
+/** What a caller is told; of what was not foreseen, only where the log has more. */
+function known(
+  error: Error,
+  c: ApiContext,
+  { log, stopping }: AppOptions,
+): QueueError | RequestError {
+  const requestId = c.get("requestId");
+  const expected = error instanceof QueueError || error instanceof RequestError;
+  if (expected && !(error instanceof QueueError && error.code === "INTERNAL")) {
+    if (error instanceof QueueError && error.code === "UNAVAILABLE" && !stopping.aborted) {
+      log.warn({ requestId, err: error }, "The store could not serve a request");
+    }
+    return error;
+  }
+  const { method, path } = c.req;
+  log.error({ requestId, method, path, err: error }, "A request failed unexpectedly");
+  return new QueueError("INTERNAL", "Something went wrong");
+}

@@ -1,0 +1,133 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import {
+  ALL_TENANTS,
+  type Config,
+  DEFAULT_TENANT,
+  type JwtAlgorithm,
+  QueueError,
+} from "@jobyard/core";
+import {
+  createRemoteJWKSet,
+  errors,
+  type JWTHeaderParameters,
+  type JWTPayload,
+  jwtVerify,
+} from "jose";
+import { RequestError } from "../request-error.ts";
+import { type Caller, type Role, roles } from "./caller.ts";
+
+/** Says who calls, by the `Authorization` header. @throws RequestError UNAUTHENTICATED */
+export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
+
+const BEARER = /^Bearer +([^\s]+) *$/i;
+const TENANT = /^[A-Za-z0-9_-]{1,128}$/;
+
+/** What each kind of key is for when nothing else is configured. */
+const secretAlgorithms: readonly JwtAlgorithm[] = ["HS256"];
+const publicKeyAlgorithms: readonly JwtAlgorithm[] = [
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "ES512",
+  "EdDSA",
+];
+
+/** `developmentSecret` signs the tokens of an open server, which lets in calls without one as well. */
+export function authenticator(
+  config: Config["auth"],
+  developmentSecret: string | null,
+): Authenticate {
+  const { apiTokens, jwksUrl, open } = config;
+  const secret = config.jwtSecret ?? developmentSecret;
+  const secretKey = secret === null ? null : new TextEncoder().encode(secret);
+  const keySet = jwksUrl === null ? null : createRemoteJWKSet(new URL(jwksUrl));
+  const algorithms = config.jwtAlgorithms ?? [
+    ...(secretKey === null ? [] : secretAlgorithms),
+    ...(keySet === null ? [] : publicKeyAlgorithms),
+  ];
+  const options = {
+    algorithms: [...algorithms],
+    requiredClaims: ["exp"],
+    ...(config.jwtAudience === null ? {} : { audience: config.jwtAudience }),
+    ...(config.jwtIssuer === null ? {} : { issuer: config.jwtIssuer }),
+  };
+  const known = apiTokens.map(digest);
+
+  return async (authorization) => {
+    if (authorization === undefined) {
+      if (open) return { tenant: DEFAULT_TENANT, roles: ["ADMIN"], subject: null };
+      throw unauthenticated("A token is needed: Authorization: Bearer <token>");
+    }
+    const token = BEARER.exec(authorization)?.[1];
+    if (token === undefined) {
+      throw unauthenticated("The Authorization header must be: Bearer <token>");
+    }
+    if (isAmong(known, token)) {
+      return { tenant: DEFAULT_TENANT, roles: ["ADMIN"], subject: "api-token" };
+    }
+    try {
+      const { payload } = await jwtVerify(
+        token,
+        (header: JWTHeaderParameters) => {
+          const key = header.alg.startsWith("HS") ? secretKey : keySet;
+          if (key === null) throw new errors.JOSEAlgNotAllowed();
+          return typeof key === "function" ? key(header) : key;
+        },
+        options,
+      );
+      return callerOf(payload);
+    } catch (error) {
+      throw refusalOf(error);
+    }
+  };
+}
+
+function callerOf(payload: JWTPayload): Caller {
+  const { tenantId = DEFAULT_TENANT, sub } = payload;
+  if (typeof tenantId !== "string" || (tenantId !== ALL_TENANTS && !TENANT.test(tenantId))) {
+    throw unauthenticated("The token's tenantId is malformed");
+  }
+  const granted = [payload["roles"] ?? [], payload["role"] ?? []].flat();
+  const own = roles.filter((role: Role) => granted.includes(role));
+  if (tenantId === ALL_TENANTS && !own.includes("ADMIN")) {
+    throw new RequestError("FORBIDDEN", "Only an ADMIN token can be for all tenants");
+  }
+  return { tenant: tenantId, roles: own, subject: typeof sub === "string" ? sub : null };
+}
+
+function refusalOf(error: unknown): Error {
+  if (error instanceof RequestError) return error;
+  if (error instanceof errors.JWTExpired) return unauthenticated("The token has expired");
+  const keysMissing =
+    !(error instanceof errors.JOSEError) ||
+    error instanceof errors.JWKSTimeout ||
+    error instanceof errors.JWKSInvalid ||
+    error.code === "ERR_JOSE_GENERIC";
+  // The keys cannot be had: no fault of the token's.
+  if (keysMissing) {
+    const message = "The keys that tokens are checked with cannot be fetched";
+    return new QueueError("UNAVAILABLE", message, { retryAfterMs: 5000 }, error);
+  }
+  return unauthenticated("The token is not valid");
+}
+
+function unauthenticated(message: string): RequestError {
+  return new RequestError("UNAUTHENTICATED", message, { "WWW-Authenticate": "Bearer" });
+}
+
+function digest(token: string): Buffer {
+  return createHash("sha256").update(token).digest();
+}
+
+/** Takes as long for every token: digests are of one length, and all are compared. */
+function isAmong(known: readonly Buffer[], token: string): boolean {
+  const asked = digest(token);
+  let found = false;
+  for (const one of known) if (timingSafeEqual(one, asked)) found = true;
+  return found;
+}

@@ -1,0 +1,120 @@
+import { type ErrorCode, formatUuid, jobStates, QueueError } from "@jobyard/core";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { ApiContext } from "../../dialect.ts";
+import type { RequestError, RequestFault } from "../../request-error.ts";
+import { iso, statusOf, v1Types } from "./mapping.ts";
+import type { Refusal } from "./schemas.ts";
+
+interface Answer {
+  readonly status: ContentfulStatusCode;
+  readonly code: string;
+  /** As documented; absent: the error's own. */
+  readonly message?: string;
+  /** In `details`, beside the code. */
+  readonly details?: (error: QueueError, c: ApiContext) => Record<string, unknown>;
+}
+
+const notFound: Answer = { status: 404, code: "JOB_NOT_FOUND" };
+
+const invalidData: Answer = {
+  status: 400,
+  code: "INVALID_JOB_DATA",
+  message: "Invalid job data",
+  details: ({ message, details }) => ({ errors: details.errors ?? [{ field: "data", message }] }),
+};
+
+const duplicate: Answer = {
+  status: 409,
+  code: "DUPLICATE_JOB",
+  details: ({ details: { existingId } }) =>
+    existingId === undefined ? {} : { jobId: formatUuid(existingId) },
+};
+
+const answers: Readonly<Record<ErrorCode | RequestFault, Answer>> = {
+  VALIDATION: invalidData,
+  UNKNOWN_JOB_TYPE: {
+    status: 400,
+    code: "INVALID_JOB_TYPE",
+    message: "Invalid job type",
+    details: () => ({ allowedTypes: v1Types }),
+  },
+  JOB_NOT_FOUND: {
+    ...notFound,
+    message: "Job not found",
+    details: (_, c) => ({ jobId: c.get("jobId") }),
+  },
+  QUEUE_NOT_FOUND: notFound,
+  SCHEDULE_NOT_FOUND: notFound,
+  WEBHOOK_NOT_FOUND: notFound,
+  // Cancelling is all that v1 does to a job's state so far.
+  INVALID_STATE: {
+    status: 409,
+    code: "JOB_NOT_CANCELLABLE",
+    message: "Job not found or cannot be cancelled",
+    details: ({ details: { state } }) => ({ currentStatus: currentStatus(state) }),
+  },
+  DUPLICATE_JOB: duplicate,
+  DUPLICATE_SCHEDULE: duplicate,
+  DEPENDENCY_NOT_FOUND: invalidData,
+  DEPENDENCY_CYCLE: invalidData,
+  STALE_LEASE: { status: 409, code: "STALE_LEASE" },
+  PAYLOAD_TOO_LARGE: {
+    ...invalidData,
+    status: 413,
+    details: ({ message, details: { limitBytes } }) => ({
+      errors: [{ field: "data", message }],
+      limitBytes,
+    }),
+  },
+  LIMIT_REACHED: { status: 429, code: "QUEUE_FULL" },
+  RATE_LIMITED: { status: 429, code: "RATE_LIMIT_EXCEEDED" },
+  WAIT_TIMEOUT: {
+    status: 408,
+    code: "JOB_TIMEOUT",
+    message: "Job timeout",
+    details: ({ details: { state, progress } }) => ({
+      currentStatus: currentStatus(state),
+      currentProgress: progress,
+    }),
+  },
+  // What is wrong with the store is for the log.
+  UNAVAILABLE: {
+    status: 503,
+    code: "SYSTEM_ERROR",
+    message: "The service cannot take this request now; nothing of it was kept. Try again later",
+  },
+  INTERNAL: {
+    status: 500,
+    code: "SYSTEM_ERROR",
+    message: "Something went wrong here; the log has more under this id",
+    details: (_, c) => ({ id: c.get("requestId") }),
+  },
+  UNAUTHENTICATED: { status: 401, code: "AUTHENTICATION_ERROR" },
+  FORBIDDEN: { status: 403, code: "AUTHORIZATION_ERROR" },
+  ROUTE_NOT_FOUND: { status: 404, code: "NOT_FOUND" },
+  METHOD_NOT_ALLOWED: { status: 405, code: "METHOD_NOT_ALLOWED" },
+};
+
+/** An error in v1's envelope. */
+export function refuse(error: QueueError | RequestError, c: ApiContext): Response {
+  const known = error instanceof QueueError;
+  const { status, code, message, details } = answers[known ? error.code : error.fault];
+  const body: Refusal = {
+    success: false,
+    error: message ?? error.message,
+    details: { code, ...(known ? details?.(error, c) : {}) },
+    timestamp: iso(Date.now()),
+  };
+  return c.json(body, status, known ? retryAfter(error, status) : { ...error.headers });
+}
+
+/** Full seconds; a client that is refused for now has to know when to come back. */
+function retryAfter({ details }: QueueError, status: number): Record<string, string> {
+  if (status !== 429 && status !== 503) return {};
+  return { "Retry-After": String(Math.max(1, Math.ceil((details.retryAfterMs ?? 1000) / 1000))) };
+}
+
+function currentStatus(state: string | undefined): string | undefined {
+  const known = jobStates.find((one) => one === state);
+  return known === undefined ? state : statusOf(known);
+}

@@ -1,0 +1,195 @@
+import {
+  isFinished,
+  type Job,
+  jobTypes,
+  parseJobId,
+  QueueError,
+  type TenantQueue,
+  validationIssues,
+} from "@jobyard/core";
+import { Hono } from "hono";
+import type { z } from "zod";
+import { operators, readers, requireRole, type Role } from "../../auth/caller.ts";
+import type { ApiContext, ApiEnv, Dialect, DialectDeps } from "../../dialect.ts";
+import { readJson } from "../../json-body.ts";
+import { RequestError } from "../../request-error.ts";
+import { refuse } from "./errors.ts";
+import {
+  detailOf,
+  iso,
+  isV1Type,
+  jobFilter,
+  newJob,
+  queueSummary,
+  summaryOf,
+  THROUGHPUT_WINDOW_MS,
+  v1Queues,
+  waitedOf,
+} from "./mapping.ts";
+import { operations } from "./operations.ts";
+import {
+  type CreatedJob,
+  createJob,
+  type JobPage,
+  listQuery,
+  type QueueSummary,
+  waitBody,
+} from "./schemas.ts";
+
+/** Beside the data of the largest type, what surrounds it. */
+const MAX_CREATE_BYTES = jobTypes.sentiment_analysis_batch.maxDataBytes + 1_000_000;
+const MAX_WAIT_BYTES = 100_000;
+const MAX_ID_SHOWN = 64;
+
+type Handle = (c: ApiContext) => Promise<Response>;
+
+export function v1Dialect(deps: DialectDeps): Dialect {
+  const app = new Hono<ApiEnv>();
+  const handlers = handlersOf(deps);
+  const methods = new Map<string, string[]>();
+  for (const [name, operation] of Object.entries(operations)) {
+    const path = operation.getRoutingPath();
+    app.on(operation.method, path, handlers[name as keyof typeof operations]);
+    methods.set(path, [...(methods.get(path) ?? []), operation.method.toUpperCase()]);
+  }
+  for (const [path, allowed] of methods) {
+    app.all(path, () => {
+      const allow = allowed.join(", ");
+      throw new RequestError("METHOD_NOT_ALLOWED", `Only ${allow} here`, { Allow: allow });
+    });
+  }
+  return { prefix: "/api/v1", app, refuse };
+}
+
+function handlersOf({ queue, ending }: DialectDeps): Record<keyof typeof operations, Handle> {
+  /** The caller's view of the queues, if its role may. */
+  const tenantOf = (c: ApiContext, allowed: readonly Role[]): TenantQueue => {
+    const caller = c.get("caller");
+    requireRole(caller, allowed);
+    return queue.of(caller.tenant);
+  };
+
+  /** A result can be 100 MB of JSON: the text goes through as it is. */
+  const withResult = async (c: ApiContext, job: Job, view: object): Promise<Response> => {
+    const fields = JSON.stringify(view);
+    const result = job.result === null ? null : await queue.payloads.read(job.result);
+    const data = result === null ? fields : `${fields.slice(0, -1)},"result":${result}}`;
+    const text = `{"success":true,"data":${data},"timestamp":"${iso(Date.now())}"}`;
+    return c.body(text, 200, { "Content-Type": "application/json" });
+  };
+
+  return {
+    async create(c) {
+      const jobs = tenantOf(c, operators);
+      const body = await readJson(c, MAX_CREATE_BYTES);
+      checkType((body as { readonly type?: unknown } | null | undefined)?.type, body);
+      const asked = parse(createJob, body);
+      const job = await jobs.get(await jobs.add(newJob(asked)));
+      const { id: jobId, priority, createdAt } = summaryOf(job);
+      // It may run or be done by now: this tells what it was when it was added.
+      const created: CreatedJob = {
+        jobId,
+        type: asked.type,
+        status: "pending",
+        priority,
+        createdAt,
+      };
+      return c.json(success(created), 201);
+    },
+
+    async list(c) {
+      const jobs = tenantOf(c, readers);
+      const query = c.req.query();
+      if (query["type"] !== undefined) checkType(query["type"], query);
+      const { limit, page, ...wanted } = parse(listQuery, query);
+      const found = await jobs.list(jobFilter(wanted), {
+        limit,
+        offset: (page - 1) * limit,
+        order: "desc",
+      });
+      const answer: JobPage = { jobs: found.jobs.map(summaryOf), total: found.total };
+      return c.json(success(answer));
+    },
+
+    async summary(c) {
+      const jobs = tenantOf(c, readers);
+      const now = queue.clock.now();
+      const queues = v1Queues;
+      const [present, [everything], minutes, levels] = await Promise.all([
+        jobs.queues(queues),
+        jobs.stats({ queues }),
+        jobs.stats({ queues, from: now - THROUGHPUT_WINDOW_MS, groupBy: "minute" }),
+        jobs.stats({ queues, groupBy: "level" }),
+      ]);
+      const answer: QueueSummary = queueSummary({
+        queues: present,
+        levels,
+        everything,
+        minutes,
+        now,
+      });
+      return c.json(success(answer));
+    },
+
+    async get(c) {
+      const jobs = tenantOf(c, readers);
+      const job = await jobs.get(idIn(c));
+      return withResult(c, job, detailOf(job));
+    },
+
+    async cancel(c) {
+      const jobs = tenantOf(c, operators);
+      await jobs.cancel(idIn(c), { running: true });
+      const message = "Job cancelled successfully";
+      return c.json({ success: true, message, timestamp: iso(Date.now()) });
+    },
+
+    async wait(c) {
+      const jobs = tenantOf(c, readers);
+      const id = idIn(c);
+      const { timeout } = parse(waitBody, (await readJson(c, MAX_WAIT_BYTES)) ?? {});
+      const signal = AbortSignal.any([c.req.raw.signal, ending]);
+      const job = await jobs
+        .wait(id, { timeoutMs: timeout, signal })
+        .catch((error: unknown) => afterWait(jobs, id, error));
+      return withResult(c, job, waitedOf(job));
+    },
+  };
+}
+
+/** A wait that was cut short is told like one that ran out: with where the job stands. */
+async function afterWait(jobs: TenantQueue, id: number, error: unknown): Promise<Job> {
+  if (!(error instanceof QueueError) || error.code !== "WAIT_TIMEOUT") throw error;
+  if (error.details.state !== undefined) throw error;
+  const job = await jobs.get(id);
+  if (isFinished(job.state)) return job;
+  const { state, progress } = job;
+  throw new QueueError("WAIT_TIMEOUT", error.message, { state, progress });
+}
+
+function success<Data>(data: Data) {
+  return { success: true, data, timestamp: iso(Date.now()) };
+}
+
+/** The job that the path names; what is no id is the id of no job. */
+function idIn(c: ApiContext): number {
+  const spelt = c.req.param("id") ?? "";
+  c.set("jobId", spelt.slice(0, MAX_ID_SHOWN).toWellFormed());
+  const id = parseJobId(spelt);
+  if (id === null) throw new QueueError("JOB_NOT_FOUND", "Job not found");
+  return id;
+}
+
+/** The type decides what else is asked of the input, so it is looked at first. */
+function checkType(type: unknown, input: unknown): void {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) return;
+  if (!isV1Type(type)) throw new QueueError("UNKNOWN_JOB_TYPE", "Invalid job type");
+}
+
+function parse<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  throw new QueueError("VALIDATION", "Invalid job data", {
+    errors: validationIssues(parsed.error, "body"),
+  });
+}

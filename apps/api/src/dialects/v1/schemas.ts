@@ -1,0 +1,226 @@
+import { z } from "@hono/zod-openapi";
+import { jobTypes, MAX_PRIORITY, priorityLevels } from "@jobyard/core";
+import { queueOfType, v1Statuses, v1Types, type V1Type } from "./mapping.ts";
+
+/** What clients send, and what they are answered. The document in openapi/v1.json is made of these. */
+
+const level = z.enum(priorityLevels);
+const status = z.enum(v1Statuses);
+const moment = z.iso.datetime();
+const count = z.number().int().min(0);
+const jobId = z.string().openapi({
+  description: "UUID of the job; its decimal spelling is taken too",
+  example: "6a6f6279-6172-8640-8000-0000000002c6",
+});
+
+// ---- requests
+
+export const idParams = z.object({ id: jobId });
+
+const oncePriority = {
+  message: "Must not be given together with priority",
+  path: ["options", "priority"],
+};
+
+const createFields = {
+  priority: level.optional().openapi({ description: "Default: medium" }),
+  options: z
+    .object({
+      priority: z.number().int().min(0).max(MAX_PRIORITY).optional().openapi({
+        description:
+          "1 is the most urgent, 10 ordinary; 0 or absent: ordinary. Not together with `priority` beside `options`",
+      }),
+      attempts: z.number().int().min(1).max(1000).optional().openapi({
+        description: "Runs in all; default: the job type's",
+      }),
+    })
+    .optional(),
+};
+
+/** The data is the job type's affair: core checks it. */
+export const createJob = z
+  .object({ type: z.enum(v1Types), data: z.unknown(), ...createFields })
+  .refine((job) => job.priority === undefined || job.options?.priority === undefined, oncePriority);
+
+export type CreateJob = z.output<typeof createJob>;
+
+const createOf = (type: V1Type) =>
+  z.object({ type: z.literal(type), data: jobTypes[queueOfType[type]].data, ...createFields });
+
+const [firstType, ...otherTypes] = v1Types;
+
+/** As documented: with each type's data. */
+export const documentedCreateJob = z
+  .discriminatedUnion("type", [createOf(firstType), ...otherTypes.map(createOf)])
+  .openapi("CreateJob");
+
+export const listQuery = z.object({
+  status: status.optional(),
+  type: z.enum(v1Types).optional(),
+  priority: level.optional(),
+  limit: z.coerce.number<string>().int().min(1).max(100).default(50).openapi({ type: "integer" }),
+  page: z.coerce
+    .number<string>()
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(1)
+    .openapi({ type: "integer" }),
+});
+
+export const waitBody = z
+  .object({
+    timeout: z
+      .number()
+      .int()
+      .min(0)
+      .max(300_000)
+      .default(30_000)
+      .openapi({ description: "Milliseconds" }),
+  })
+  .openapi("WaitForJob");
+
+// ---- answers
+
+export const createdJob = z
+  .object({ jobId, type: z.enum(v1Types), status, priority: level, createdAt: moment })
+  .openapi("CreatedJob");
+
+export type CreatedJob = z.output<typeof createdJob>;
+
+export const jobSummary = z
+  .object({
+    id: jobId,
+    type: z
+      .string()
+      .openapi({ description: "One of v1's types; a job of another queue has its name" }),
+    status,
+    priority: level,
+    options: z.object({ priority: z.number().int() }).optional().openapi({
+      description: "The priority as it was sent, where that was a number",
+    }),
+    progress: z.number().min(0).max(100),
+    createdAt: moment,
+    startedAt: moment.optional(),
+    completedAt: moment.optional().openapi({ description: "When it ended, however it ended" }),
+  })
+  .openapi("JobSummary");
+
+export type JobSummary = z.output<typeof jobSummary>;
+
+const failure = {
+  error: z.string().optional().openapi({ description: "Why it failed" }),
+  details: z
+    .object({
+      code: z.literal("JOB_PROCESSING_ERROR"),
+      jobId,
+      stage: z.string(),
+      message: z.string(),
+    })
+    .optional(),
+};
+
+const result = z.unknown().optional().openapi({ description: "As the job's type has it" });
+
+export const jobDetail = jobSummary
+  .extend({
+    estimatedCompletion: moment.optional(),
+    processingStats: z
+      .object({
+        totalItems: count,
+        processedItems: count,
+        failedItems: count,
+        averageProcessingTime: z.number().openapi({ description: "Milliseconds an item" }),
+        currentSpeed: z.string().openapi({ example: "310 items/second" }),
+      })
+      .optional()
+      .openapi({ description: "While it runs" }),
+    ...failure,
+    result,
+  })
+  .openapi("Job");
+
+export type JobDetail = z.output<typeof jobDetail>;
+
+export const waitedJob = z
+  .object({
+    id: jobId,
+    type: z.string(),
+    status,
+    progress: z.number(),
+    completedAt: moment.optional(),
+    ...failure,
+    result,
+  })
+  .openapi("WaitedJob");
+
+export type WaitedJob = z.output<typeof waitedJob>;
+
+export const jobPage = z
+  .object({
+    jobs: z.array(jobSummary),
+    total: count.openapi({ description: "How many match, whatever the page" }),
+  })
+  .openapi("JobPage");
+
+export type JobPage = z.output<typeof jobPage>;
+
+const typeCounts = z.object({ total: count, completed: count, failed: count, cancelled: count });
+
+function each<const Keys extends readonly string[], Value extends z.ZodType>(
+  keys: Keys,
+  value: Value,
+): z.ZodObject<Record<Keys[number], Value>> {
+  return z.object(
+    Object.fromEntries(keys.map((key) => [key, value])) as Record<Keys[number], Value>,
+  );
+}
+
+export const queueSummary = z
+  .object({
+    total: count,
+    pending: count,
+    running: count,
+    completed: count,
+    failed: count,
+    cancelled: count,
+    performance: z.object({
+      averageProcessingTime: z.number().openapi({
+        description: "Milliseconds a completed job, since ever",
+      }),
+      throughput: z.string().openapi({
+        description:
+          "Completed jobs a minute over the last 60 minutes, or since the first activity within them",
+        example: "25 jobs/minute",
+      }),
+      successRate: z.number().openapi({
+        description:
+          "Percent completed of those completed or failed, since ever; 100 before any has ended",
+      }),
+      peakConcurrency: count,
+    }),
+    byType: each(v1Types, typeCounts),
+    byPriority: each(priorityLevels, count),
+  })
+  .openapi("QueueSummary");
+
+export type QueueSummary = z.output<typeof queueSummary>;
+
+export const refusal = z
+  .object({
+    success: z.literal(false),
+    error: z.string(),
+    details: z.looseObject({ code: z.string() }),
+    timestamp: moment,
+  })
+  .openapi("Error");
+
+export type Refusal = z.output<typeof refusal>;
+
+export const cancelledJob = z
+  .object({ success: z.literal(true), message: z.string(), timestamp: moment })
+  .openapi("CancelledJob");
+
+export function success<Data extends z.ZodType>(data: Data) {
+  return z.object({ success: z.literal(true), data, timestamp: moment });
+}

@@ -1,0 +1,95 @@
+import { createServer, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** One address and port that is listened on. */
+export interface Listener {
+  readonly url: string;
+  readonly server: Server;
+}
+
+const IPV4 = "127.0.0.1";
+const IPV6 = "::1";
+/** Tries to find a port that is free on both loopback addresses. */
+const MAX_TRIES = 20;
+/** For the answers that are under way when a listener closes, ms. */
+const LAST_ANSWERS_MS = 2000;
+
+/**
+ * Listens on every port; `localhost` is both loopback addresses, port 0 any one that is free on both.
+ * @param onMissing told once when the machine has no IPv6 loopback address.
+ */
+export async function listen(
+  host: string,
+  ports: readonly number[],
+  onRequest: RequestListener,
+  onMissing: () => void,
+): Promise<readonly Listener[]> {
+  const listeners: Listener[] = [];
+  const both = /^localhost\.?$/i.test(host);
+  let missing = false;
+  try {
+    for (const port of ports) {
+      if (!both) {
+        listeners.push(await listenOn(host, port, onRequest));
+        continue;
+      }
+      const pair = await listenOnBoth(port, onRequest, missing);
+      listeners.push(...pair);
+      if (pair.length === 1 && !missing) {
+        missing = true;
+        onMissing();
+      }
+    }
+    return listeners;
+  } catch (error) {
+    await closeAll(listeners);
+    throw error;
+  }
+}
+
+async function listenOnBoth(
+  port: number,
+  onRequest: RequestListener,
+  ipv4Only: boolean,
+): Promise<Listener[]> {
+  for (let tries = 1; ; tries++) {
+    const first = await listenOn(IPV4, port, onRequest);
+    if (ipv4Only) return [first];
+    try {
+      return [first, await listenOn(IPV6, portOf(first.server), onRequest)];
+    } catch (error) {
+      const { code = "" } = error as NodeJS.ErrnoException;
+      if (code === "EADDRNOTAVAIL" || code === "EAFNOSUPPORT") return [first];
+      await closeAll([first]);
+      if (port !== 0 || code !== "EADDRINUSE" || tries === MAX_TRIES) throw error;
+    }
+  }
+}
+
+async function listenOn(host: string, port: number, onRequest: RequestListener): Promise<Listener> {
+  const server = createServer(onRequest);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  const name = host.includes(":") ? `[${host}]` : host;
+  return { server, url: `http://${name}:${portOf(server)}` };
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
+}
+
+/** Takes no more connections, lets answers under way be sent, then ends what is left. */
+export async function closeAll(listeners: readonly Listener[]): Promise<void> {
+  const cut = setTimeout(() => {
+    for (const { server } of listeners) server.closeAllConnections();
+  }, LAST_ANSWERS_MS);
+  await Promise.all(
+    listeners.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve()))),
+  );
+  clearTimeout(cut);
+}

@@ -1,0 +1,126 @@
+import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { getRequestListener, RequestError } from "@hono/node-server";
+import { type Config, type Handler, isJobTypeName, JobQueue, Worker } from "@jobyard/core";
+import { SqliteAdapter } from "@jobyard/core/sqlite";
+import { closeThreads, handlers as allHandlers } from "@jobyard/handlers";
+import { createApp } from "./app.ts";
+import { authenticator } from "./auth/authenticate.ts";
+import { developmentSecret } from "./auth/open-mode.ts";
+import { closeAll, listen, type Listener } from "./listeners.ts";
+import type { Logger } from "./log.ts";
+
+export interface ServerOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Default: those of every job type there is one for. */
+  readonly handlers?: readonly Handler[];
+}
+
+export interface RunningServer {
+  /** One for each address and port. */
+  readonly urls: readonly string[];
+  /** Lets running jobs go on for `graceMs` (default: as configured), and answers whoever waits. */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** Opens the store, the HTTP ports and the worker, in this order; what was opened is closed again if one fails. */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { config, log, handlers = allHandlers } = options;
+  const { dataDir } = config.engine;
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const onError = (error: unknown, doing: string): void => {
+    log.error({ err: error }, `Could not ${doing}`);
+  };
+  const queue = new JobQueue({
+    adapter: new SqliteAdapter({ path: join(dataDir, "jobyard.db") }),
+    payloadFolder: join(config.files.dir, "payloads"),
+    leaseMs: config.engine.leaseMs,
+    keepCompletedMs: config.retention.completedMs,
+    keepFailedMs: config.retention.failedMs,
+    onError,
+  });
+  await queue.open();
+
+  const stopping = new AbortController();
+  const ending = new AbortController();
+  let listeners: readonly Listener[];
+  try {
+    const { auth } = config;
+    const app = createApp({
+      queue,
+      authenticate: authenticator(auth, auth.open ? await developmentSecret(dataDir) : null),
+      open: auth.open,
+      nodeId: `${hostname()}-${process.pid}`,
+      log,
+      stopping: stopping.signal,
+      ending: ending.signal,
+    });
+    const onRequest = getRequestListener(app.fetch, {
+      errorHandler: (error) => withoutRoute(error, log),
+    });
+    listeners = await listen(
+      config.host,
+      config.http.ports,
+      (request, response) => void onRequest(request, response),
+      () => log.warn("This machine has no ::1; listening on 127.0.0.1 alone"),
+    );
+  } catch (error) {
+    await queue.close();
+    throw error;
+  }
+
+  const worker = workerOf(config, queue, handlers, onError);
+  worker?.start();
+  const able = new Set<string>(handlers.map(({ type }) => type.name));
+  const waiting = config.worker.queues.filter((name) => !able.has(name));
+  if (worker !== undefined && waiting.length > 0) {
+    log.info(`Taken but not run by this version: ${waiting.join(", ")}`);
+  }
+
+  const stop = async (graceMs: number): Promise<void> => {
+    stopping.abort();
+    await worker?.drain(graceMs);
+    ending.abort();
+    await closeAll(listeners);
+    await queue.close();
+    await closeThreads();
+  };
+  let stopped: Promise<void> | undefined;
+  return {
+    urls: listeners.map(({ url }) => url),
+    close: (graceMs = config.worker.shutdownGraceMs) => (stopped ??= stop(graceMs)),
+  };
+}
+
+/** What is so malformed (its host, its URL) that no route can be looked up for it. */
+function withoutRoute(error: unknown, log: Logger): Response {
+  const malformed = error instanceof RequestError;
+  if (!malformed) log.error({ err: error }, "A request could not be answered");
+  const body = {
+    success: false,
+    error: malformed ? error.message : "Something went wrong here",
+    details: { code: malformed ? "BAD_REQUEST" : "SYSTEM_ERROR" },
+    timestamp: new Date().toISOString(),
+  };
+  return Response.json(body, { status: malformed ? 400 : 500 });
+}
+
+function workerOf(
+  config: Config,
+  queue: JobQueue,
+  handlers: readonly Handler[],
+  onError: (error: unknown, doing: string) => void,
+): Worker | undefined {
+  const { inline, queues, concurrency } = config.worker;
+  const own = handlers.filter(({ type: { name } }) => isJobTypeName(name) && queues.includes(name));
+  if (!inline || own.length === 0) return undefined;
+  return new Worker({
+    queue,
+    handlers: own,
+    concurrency: queues.reduce((sum, name) => sum + concurrency[name], 0),
+    perQueue: concurrency,
+    onError,
+  });
+}

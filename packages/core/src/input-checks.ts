@@ -1,0 +1,144 @@
+import { type FieldError, validationError } from "./errors.ts";
+import { isJobId } from "./ids.ts";
+import { jobStates } from "./job.ts";
+import { MAX_PRIORITY } from "./priority.ts";
+
+/** Checks of what callers hand in, whatever its type: each adds its complaint to `errors`. */
+
+export const MAX_LABEL = 256;
+/** Ten years: longer is a unit mistaken. */
+export const LONGEST_MS = 315_360_000_000;
+
+const NAME = /^[A-Za-z0-9_.-]{1,256}$/;
+const CONTROL = /\p{Cc}/u;
+
+export function refuseIfAny(errors: readonly FieldError[]): void {
+  if (errors.length > 0) throw validationError(errors);
+}
+
+/** The fields of an options object; of anything else, none, and a complaint. */
+export function checkObject(
+  value: unknown,
+  field: string,
+  errors: FieldError[],
+): Readonly<Record<string, unknown>> {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  errors.push({ field, message: "Must be an object" });
+  return {};
+}
+
+export function checkName(value: unknown, field: string, errors: FieldError[]): void {
+  if (typeof value === "string" && NAME.test(value)) return;
+  errors.push({ field, message: "Must be 1 to 256 of A-Z a-z 0-9 _ . -" });
+}
+
+export function checkInteger(
+  value: unknown,
+  field: string,
+  min: number,
+  max: number,
+  errors: FieldError[],
+): void {
+  const whole = typeof value === "number" && Number.isSafeInteger(value);
+  if (whole && value >= min && value <= max) return;
+  errors.push({ field, message: `Must be a whole number from ${min} to ${max}` });
+}
+
+export function checkText(
+  value: unknown,
+  field: string,
+  min: number,
+  max: number,
+  errors: FieldError[],
+): void {
+  if (typeof value !== "string" || value.length < min || value.length > max) {
+    errors.push({ field, message: `Must be a string of ${min} to ${max} characters` });
+  } else if (!value.isWellFormed() || (max === MAX_LABEL && CONTROL.test(value))) {
+    errors.push({ field, message: "Must be valid Unicode without control characters" });
+  }
+}
+
+export function checkList(
+  value: unknown,
+  field: string,
+  max: number,
+  errors: FieldError[],
+): value is readonly unknown[] {
+  if (!Array.isArray(value)) errors.push({ field, message: "Must be a list" });
+  else if (value.length > max) {
+    errors.push({ field, message: `Array must contain at most ${max} items` });
+  } else return true;
+  return false;
+}
+
+export function checkBoolean(value: unknown, field: string, errors: FieldError[]): void {
+  if (typeof value !== "boolean") errors.push({ field, message: "Must be true or false" });
+}
+
+export function checkOneOf(
+  value: unknown,
+  field: string,
+  allowed: readonly unknown[],
+  errors: FieldError[],
+): void {
+  if (allowed.includes(value)) return;
+  errors.push({ field, message: `Must be one of ${allowed.join(", ")}` });
+}
+
+/** How long to wait; without end is long enough. */
+export function checkWait(value: unknown, field: string, errors: FieldError[]): void {
+  if (typeof value === "number" && value >= 0 && (value <= LONGEST_MS || value === Infinity))
+    return;
+  errors.push({ field, message: `Must be a number from 0 to ${LONGEST_MS}` });
+}
+
+export function checkSignal(value: unknown, errors: FieldError[]): void {
+  if (value === undefined || value instanceof AbortSignal) return;
+  errors.push({ field: "signal", message: "Must be an AbortSignal" });
+}
+
+export function checkLease(value: unknown, errors: FieldError[]): void {
+  if (value !== undefined) checkText(value, "lease", 1, MAX_LABEL, errors);
+}
+
+export function checkFilter(filter: unknown, errors: FieldError[]): void {
+  const fields = checkObject(filter, "filter", errors);
+  const { queues, states, priority, created } = fields;
+  if (queues !== undefined && checkList(queues, "queues", 10_000, errors)) {
+    for (const [i, queue] of queues.entries()) checkName(queue, `queues[${i}]`, errors);
+  }
+  if (states !== undefined && checkList(states, "states", jobStates.length, errors)) {
+    for (const [i, state] of states.entries()) checkOneOf(state, `states[${i}]`, jobStates, errors);
+  }
+  for (const field of ["name", "tag", "project", "batch"] as const) {
+    if (fields[field] !== undefined) checkText(fields[field], field, 1, MAX_LABEL, errors);
+  }
+  if (priority !== undefined) {
+    checkBounds(priority, "priority", ["min", "max"], MAX_PRIORITY, errors);
+  }
+  if (created !== undefined) checkBounds(created, "created", ["from", "to"], 2 ** 53 - 1, errors);
+}
+
+function checkBounds(
+  value: unknown,
+  field: string,
+  ends: readonly string[],
+  max: number,
+  errors: FieldError[],
+): void {
+  const bounds = checkObject(value, field, errors);
+  for (const end of ends) {
+    if (bounds[end] !== undefined) checkInteger(bounds[end], `${field}.${end}`, -max, max, errors);
+  }
+}
+
+export function checkPage(page: unknown, maxLimit: number, errors: FieldError[]): void {
+  const { limit, offset, after, order } = checkObject(page, "page", errors);
+  checkInteger(limit, "limit", 0, maxLimit, errors);
+  if (offset !== undefined) checkInteger(offset, "offset", 0, 2 ** 53 - 1, errors);
+  if (after !== undefined && !isJobId(after))
+    errors.push({ field: "after", message: "Must be a job's id" });
+  checkOneOf(order, "order", ["asc", "desc"], errors);
+}
