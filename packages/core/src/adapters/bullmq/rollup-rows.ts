@@ -30,6 +30,7 @@ interface Sums {
   waitSum: number;
   tokens: number;
   peak: number;
+  removed: number;
 }
 
 function noSums(): Sums {
@@ -46,6 +47,7 @@ function noSums(): Sums {
     waitSum: 0,
     tokens: 0,
     peak: 0,
+    removed: 0,
   };
 }
 
@@ -159,11 +161,12 @@ function add(to: Sums, sums: readonly (number | null)[]): void {
   to.waitSum += n(9);
   to.tokens += n(10);
   to.peak = Math.max(to.peak, n(11));
+  to.removed += n(12);
 }
 
 function rowOf(key: string, sums: Sums, together: number): StatsRow {
   const { added, completed, failed, cancelled, retried, stalled, tokens } = sums;
-  const { durationSum, durationMin, durationMax, waitSum, peak } = sums;
+  const { durationSum, durationMin, durationMax, waitSum, peak, removed } = sums;
   return {
     key,
     added,
@@ -172,6 +175,7 @@ function rowOf(key: string, sums: Sums, together: number): StatsRow {
     cancelled,
     retried,
     stalled,
+    removed,
     durationAvg: completed === 0 ? null : durationSum / completed,
     durationMin,
     durationMax,

@@ -145,7 +145,7 @@ local function levelOf(priority)
 end
 
 -- The sums of one lane, level and project in this script: added, completed, failed, cancelled, retried, stalled,
--- duration (sum, min, max), wait, tokens, peak.
+-- duration (sum, min, max), wait, tokens, peak, removed.
 local function sumsOf(lane, priority, project)
   local ofLane = tallies[lane.name]
   if ofLane == nil then
@@ -155,13 +155,13 @@ local function sumsOf(lane, priority, project)
   local field = levelOf(priority) .. "|" .. (project or "")
   local sums = ofLane[field]
   if sums == nil then
-    sums = { 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0 }
+    sums = { 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0 }
     ofLane[field] = sums
   end
   return sums
 end
 
-local ADDED, COMPLETED, FAILED, CANCELLED, RETRIED, STALLED = 1, 2, 3, 4, 5, 6
+local ADDED, COMPLETED, FAILED, CANCELLED, RETRIED, STALLED, REMOVED = 1, 2, 3, 4, 5, 6, 13
 
 local function tally(job, what)
   local sums = sumsOf(job.lane, job.priority, job.project)

@@ -7,6 +7,7 @@ local function forgetId(id)
 end
 
 local function erase(job)
+  tally(job, REMOVED)
   local f = rcall("HMGET", job.key, "df", "rf", "lb", "data", "returnvalue")
   if f[3] then
     for _, label in ipairs(cjson.decode(f[3])) do

@@ -45,4 +45,5 @@ for st in pairs(FINISHED) do
     if lane then pruneLane(lane, st) end
   end
 end
+settle()
 return { removed, unpack(files) }

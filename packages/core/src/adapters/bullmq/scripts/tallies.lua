@@ -3,36 +3,38 @@ local function mergeSums(text, sums)
   if not text then return sums end
   local old = {}
   for word in string.gmatch(text, "%S+") do old[#old + 1] = tonumber(word) or false end
-  for i = 1, 11 do
+  for i = 1, 13 do
     if i == 8 then
       if old[8] and (not sums[8] or old[8] < sums[8]) then sums[8] = old[8] end
     elseif i == 9 then
       if old[9] and (not sums[9] or old[9] > sums[9]) then sums[9] = old[9] end
+    elseif i == 12 then
+      if old[12] > sums[12] then sums[12] = old[12] end
     else
       sums[i] = sums[i] + old[i]
     end
   end
-  if old[12] > sums[12] then sums[12] = old[12] end
   return sums
 end
 
 local function encodeSums(sums)
   local words = {}
-  for i = 1, 12 do words[i] = sums[i] and string.format("%.17g", sums[i]) or "-" end
+  for i = 1, 13 do words[i] = sums[i] and string.format("%.17g", sums[i]) or "-" end
   return table.concat(words, " ")
 end
 
 local function addSums(to, sums)
-  for i = 1, 11 do
+  for i = 1, 13 do
     if i == 8 then
       if sums[8] and (not to[8] or sums[8] < to[8]) then to[8] = sums[8] end
     elseif i == 9 then
       if sums[9] and (not to[9] or sums[9] > to[9]) then to[9] = sums[9] end
+    elseif i == 12 then
+      if sums[12] > to[12] then to[12] = sums[12] end
     else
       to[i] = to[i] + sums[i]
     end
   end
-  if sums[12] > to[12] then to[12] = sums[12] end
 end
 
 -- At most so many scripts' tallies.
