@@ -311,6 +311,26 @@ describe("faults", () => {
     }
   });
 
+  it("jobs whose claim was done but not answered come back", async () => {
+    const proxy = await hangingProxy(redis.port);
+    try {
+      const a = await join(proxy.url);
+      const b = await join();
+      const id = await add(b);
+      proxy.deafen();
+      expect((await failure(() => claim(a, { inProcess: true, leaseMs: 600_000 }))).code).toBe(
+        "UNAVAILABLE",
+      );
+      expect(await stateOf(b, id)).toBe("active");
+      proxy.resume();
+      await eventually(async () => (await stateOf(b, id)) === "waiting", 15_000);
+      const [job] = await b.get({ tenant: "default", ids: [id] });
+      expect(job).toMatchObject({ crashes: 0 });
+    } finally {
+      proxy.close();
+    }
+  });
+
   it("a process that blocks longer than its leases loses its runs, once", async () => {
     const [a, b] = [await join(), await join()];
     const id = await add(a);
@@ -349,8 +369,9 @@ describe("faults", () => {
 /** Passes bytes on until it is told to hang: connections then stay open, and say nothing. */
 async function hangingProxy(
   port: number,
-): Promise<{ url: string; hang(): void; resume(): void; close(): void }> {
+): Promise<{ url: string; hang(): void; deafen(): void; resume(): void; close(): void }> {
   const sockets = new Set<Socket>();
+  const answers = new Set<Socket>();
   let hangs = false;
   const server: Server = createServer((client) => {
     if (hangs) return void sockets.add(client);
@@ -359,6 +380,7 @@ async function hangingProxy(
       sockets.add(socket);
       socket.on("error", () => undefined);
     }
+    answers.add(upstream);
     client.pipe(upstream);
     upstream.pipe(client);
   });
@@ -370,6 +392,13 @@ async function hangingProxy(
     hang() {
       hangs = true;
       for (const socket of sockets) {
+        socket.unpipe();
+        socket.pause();
+      }
+    },
+    // What is asked still arrives; no answer comes back.
+    deafen() {
+      for (const socket of answers) {
         socket.unpipe();
         socket.pause();
       }

@@ -107,6 +107,9 @@ export class BullmqAdapter implements QueueAdapter {
   #state: Open | undefined;
   #nextBeat: NodeJS.Timeout | undefined;
   #turn = 0;
+  /** Claims under way, and whether the answer to one was lost. */
+  #claiming = 0;
+  #unsure = false;
   #foldedHour = 0;
 
   constructor(options: BullmqOptions) {
@@ -229,6 +232,7 @@ export class BullmqAdapter implements QueueAdapter {
     } else {
       this.#beat(opening === undefined ? Math.min(HEARTBEAT_MS, leaderMs + 10) : 10);
     }
+    await this.#returnUnknown();
     await events.renew();
     waiting.look();
   }
@@ -337,23 +341,28 @@ export class BullmqAdapter implements QueueAdapter {
   }
 
   async #claimNow(params: ClaimParams): Promise<readonly ClaimedJob[]> {
+    this.#claiming++;
+    try {
+      return await this.#askForJobs(params);
+    } catch (error) {
+      // It may have taken jobs all the same.
+      this.#unsure = true;
+      throw error;
+    } finally {
+      this.#claiming--;
+    }
+  }
+
+  async #askForJobs(params: ClaimParams): Promise<readonly ClaimedJob[]> {
     const { connection, instances } = this.#open;
     const { tenant, queues, limit, worker, leaseMs, inProcess, timeoutFrom } = params;
     const owner = inProcess ? `i:${instances.id}` : worker === null ? "" : `w:${worker}`;
     const mode = timeoutFrom === "progress" ? "p" : "s";
     const asked = queues === "untyped" ? ["*"] : ["", ...queues.flatMap((q) => [q.queue, q.limit])];
     const turn = this.#turn++ % 1_000_000;
-    const [lease, at, ...runs] = (await connection.script(
-      "claim",
-      tenant,
-      limit,
-      owner,
-      worker ?? "",
-      leaseMs,
-      mode,
-      turn,
-      ...asked,
-    )) as readonly Reply[];
+    const how = [tenant, limit, owner, worker ?? "", leaseMs, mode, turn] as const;
+    const answer = await connection.script("claim", ...how, ...asked);
+    const [lease, at, ...runs] = answer as readonly Reply[];
     const jobs: ClaimedJob[] = [];
     const claim = { lease: String(lease), at: Number(at), worker };
     for (let i = 0; i < runs.length; i += 3) {
@@ -362,6 +371,19 @@ export class BullmqAdapter implements QueueAdapter {
       if (inProcess) this.#runs.set(id, { lease: claim.lease, told: false });
     }
     return jobs;
+  }
+
+  /** Gives back runs of this process that it knows nothing of: their claim was done, its answer lost. */
+  async #returnUnknown(): Promise<void> {
+    // What a claim under way takes is not known here yet.
+    if (!this.#unsure || this.#claiming > 0) return;
+    this.#unsure = false;
+    const { connection, instances } = this.#open;
+    const members = await connection.command("SMEMBERS", `runs:i:${instances.id}`);
+    const unknown = (members as readonly string[]).map(Number).filter((id) => !this.#runs.has(id));
+    if (unknown.length === 0) return;
+    const refs = unknown.sort((a, b) => b - a).flatMap((id) => [id, ""]);
+    await connection.script("release", ALL_TENANTS, "gone", "", 0, "", "", ...refs);
   }
 
   /** In the reverse order, so that each finds its place in front of the others. */
