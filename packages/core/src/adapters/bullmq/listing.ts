@@ -15,6 +15,10 @@ export interface LaneCounts {
   readonly counts: StateCounts;
 }
 
+/** Above so many, a page is found by walking the ids rather than by reading all that match. */
+const LONG = 20_000;
+const WALK_BUCKETS = 500;
+
 /** What a filter looks at. */
 interface Outline {
   readonly id: number;
@@ -71,6 +75,12 @@ export class Listing {
 
   /** Ids of the page, and how many match in all. */
   async find(filter: JobFilter, page: Page): Promise<{ ids: number[]; total: number }> {
+    if (!looksIntoJobs(filter)) {
+      const states = wantedStates(filter);
+      const lanes = (await this.lanes(filter)).filter((lane) => jobsIn(lane, states) > 0);
+      const total = lanes.reduce((sum, lane) => sum + jobsIn(lane, states), 0);
+      if (total > LONG) return { ids: await this.#walk(lanes, states, page), total };
+    }
     const all = looksIntoJobs(filter)
       ? (await this.#matching(filter)).map(({ id }) => id)
       : await this.#idsOf(filter);
@@ -81,6 +91,37 @@ export class Listing {
         ? all
         : all.filter((id) => (page.order === "asc" ? id > after : id < after));
     return { ids: rest.slice(offset, offset + limit), total: all.length };
+  }
+
+  async #walk(
+    lanes: readonly LaneCounts[],
+    states: readonly JobState[],
+    page: Page,
+  ): Promise<number[]> {
+    const { order, limit, offset = 0, after } = page;
+    const letters = states.map(letterOf).join("");
+    const names = lanes.map(({ lane }) => lane);
+    const ids: number[] = [];
+    let from = String(after ?? "");
+    let skip = offset;
+    while (ids.length < limit) {
+      const most = skip > 0 ? Math.min(skip, STEP) : limit - ids.length;
+      const answer = await this.#connection.script(
+        "walk",
+        order,
+        from,
+        most,
+        WALK_BUCKETS,
+        letters,
+        ...names,
+      );
+      const [next, ...found] = answer as (string | number)[];
+      if (skip > 0) skip -= found.length;
+      else ids.push(...found.map(Number));
+      if (next === "") break;
+      from = String(next);
+    }
+    return ids;
   }
 
   /** All that is in the filter's lanes and states. */
@@ -165,6 +206,15 @@ function looksIntoJobs(filter: JobFilter): boolean {
     created?.from !== undefined ||
     created?.to !== undefined
   );
+}
+
+function jobsIn({ counts }: LaneCounts, states: readonly JobState[]): number {
+  return states.reduce((sum, state) => sum + counts[state], 0);
+}
+
+function letterOf(state: JobState): string {
+  const [letter] = Object.entries(stateOfLetter).find(([, known]) => known === state) ?? [];
+  return letter === undefined || letter === "" ? "w" : letter;
 }
 
 function wantedStates({ states }: JobFilter): readonly JobState[] {
