@@ -24,7 +24,8 @@ local function laneNamed(name)
   local lane = lanes[name]
   if lane ~= nil then return lane end
   local key = p .. name .. ":"
-  local m = rcall("HMGET", key .. "meta", "no", "paused", "concurrency", "max", "typed", "windowEnd", "windowStarts")
+  local m = rcall("HMGET", key .. "meta", "no", "paused", "concurrency", "max", "typed", "windowEnd", "windowStarts",
+    "peakAt", "peak")
   if not m[1] then return nil end
   local tenant = string.match(name, "^[^.]*")
   lane = {
@@ -39,6 +40,8 @@ local function laneNamed(name)
     typed = m[5] == "1",
     windowEnd = tonumber(m[6] or 0),
     windowStarts = tonumber(m[7] or 0),
+    peakAt = tonumber(m[8] or 0),
+    peak = tonumber(m[9] or 0),
   }
   lanes[name] = lane
   return lane

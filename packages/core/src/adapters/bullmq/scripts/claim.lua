@@ -130,6 +130,14 @@ local function start(lane, member, score)
   tell("job.started", lane, id)
 end
 
+-- Tallied only where this minute has not seen so many yet.
+local function notePeak(lane, runs)
+  local minute = math.floor(now / 60000)
+  if lane.peakAt == minute and lane.peak >= runs then return end
+  rcall("HSET", lane.key .. "meta", "peakAt", minute, "peak", runs)
+  peak(lane.name, runs)
+end
+
 local function countStarts(lane, count)
   if now >= lane.windowEnd then
     lane.windowEnd = now + 1000
@@ -145,7 +153,7 @@ for _, share in ipairs(order) do
   if share.count > 0 then
     local members, scores = nextOf(share)
     for i, member in ipairs(members) do start(lane, member, scores[i]) end
-    if #members > 0 then peak(lane.name, rcall("LPUSH", lane.key .. "active", unpack(members))) end
+    if #members > 0 then notePeak(lane, rcall("LPUSH", lane.key .. "active", unpack(members))) end
     if lane.max then countStarts(lane, #members) end
     if lane.typed then typedRuns[lane.tenant] = (typedRuns[lane.tenant] or 0) + #members end
   end
