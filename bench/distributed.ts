@@ -5,7 +5,15 @@ import { join } from "node:path";
 import { defineHandler, defineJobType, JobQueue, Worker } from "@jobyard/core";
 import { BullmqAdapter } from "@jobyard/core/bullmq";
 import { z } from "zod";
-import { expectEqual, median, payload, perSecond, report, usedMemory } from "./measure.ts";
+import {
+  emptyRedis,
+  expectEqual,
+  median,
+  payload,
+  perSecond,
+  report,
+  usedMemory,
+} from "./measure.ts";
 
 const [scenario, port] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), "jobyard-bench-files-"));
@@ -201,4 +209,5 @@ const scenarios: Readonly<Record<string, () => Promise<void>>> = {
 };
 await scenarios[scenario ?? ""]?.();
 await queue.close();
+emptyRedis(port);
 rmSync(folder, { recursive: true });

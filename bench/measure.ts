@@ -26,10 +26,16 @@ export function expectEqual(got: number, wanted: number, what: string): void {
   if (got !== wanted) throw new Error(`${what}: ${got}, not ${wanted}`);
 }
 
+function redisCli(port: string | undefined, ...args: string[]): string {
+  return execFileSync("redis-cli", ["-p", port ?? "", ...args], { encoding: "utf8" });
+}
+
 /** What a Redis on this machine holds, bytes. */
 export function usedMemory(port: string | undefined): number {
-  const info = execFileSync("redis-cli", ["-p", port ?? "", "info", "memory"], {
-    encoding: "utf8",
-  });
-  return Number(/used_memory:(\d+)/.exec(info)?.[1]);
+  return Number(/used_memory:(\d+)/.exec(redisCli(port, "info", "memory"))?.[1]);
+}
+
+/** Leaves nothing for the next round. */
+export function emptyRedis(port: string | undefined): void {
+  redisCli(port, "flushall");
 }
