@@ -1,6 +1,15 @@
 import { randomUUID } from "node:crypto";
+import { Redis } from "ioredis";
 import { BullmqAdapter } from "../src/adapters/bullmq/index.ts";
 import { type Engine, VirtualClock } from "../src/testing/index.ts";
+
+async function removeKeys(url: string, prefix: string): Promise<void> {
+  const redis = new Redis(url);
+  for await (const keys of redis.scanStream({ match: `{${prefix}}:*`, count: 1000 })) {
+    if ((keys as string[]).length > 0) await redis.unlink(keys as string[]);
+  }
+  redis.disconnect();
+}
 
 /** An engine on keys of its own. */
 export async function bullmqEngine(url: string | readonly string[]): Promise<Engine> {
@@ -31,6 +40,8 @@ export async function bullmqEngine(url: string | readonly string[]): Promise<Eng
     },
     async dispose() {
       await adapter.close();
+      // A server of ours goes with all its keys.
+      if (url === process.env["REDIS_URL"]) await removeKeys(url, prefix);
     },
   };
 }

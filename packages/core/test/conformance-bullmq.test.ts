@@ -1,12 +1,12 @@
 import { afterAll, beforeAll } from "vitest";
 import { describeAdapter } from "../src/testing/index.ts";
 import { bullmqEngine } from "./bullmq-engine.ts";
-import { startRedis, type TestRedis } from "./redis.ts";
+import { someRedis, type TestRedis } from "./redis.ts";
 
-let redis: TestRedis;
+let redis: Pick<TestRedis, "url" | "stop">;
 
 beforeAll(async () => {
-  redis = await startRedis();
+  redis = await someRedis();
 });
 
 afterAll(() => redis.stop());

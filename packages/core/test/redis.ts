@@ -26,6 +26,12 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** The one at REDIS_URL, of which only keys of our own are touched, or one of our own. */
+export async function someRedis(): Promise<Pick<TestRedis, "url" | "stop">> {
+  const url = process.env["REDIS_URL"];
+  return url === undefined ? startRedis() : { url, stop: async () => undefined };
+}
+
 /** On a free port, with its files in a folder of its own that goes with it. */
 export async function startRedis(...settings: string[]): Promise<TestRedis> {
   ensureSystemTools("redis-server");
