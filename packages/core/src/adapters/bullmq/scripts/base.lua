@@ -18,6 +18,7 @@ local BUCKET = 1024
 
 local lanes = {}
 local namesOfNo = {}
+local buckets = {}
 
 -- A lane by its name, `tenant.queue`; nil where there is none.
 local function laneNamed(name)
@@ -25,7 +26,7 @@ local function laneNamed(name)
   if lane ~= nil then return lane end
   local key = p .. name .. ":"
   local m = rcall("HMGET", key .. "meta", "no", "paused", "concurrency", "max", "typed", "windowEnd", "windowStarts",
-    "peakAt", "peak")
+    "peakAt", "peak", "prioritized")
   if not m[1] then return nil end
   local tenant = string.match(name, "^[^.]*")
   lane = {
@@ -42,6 +43,8 @@ local function laneNamed(name)
     windowStarts = tonumber(m[7] or 0),
     peakAt = tonumber(m[8] or 0),
     peak = tonumber(m[9] or 0),
+    -- Whether it ever had a prioritized job: most lanes never do, and need not be asked.
+    prioritizes = m[10] ~= false,
   }
   lanes[name] = lane
   return lane
@@ -59,9 +62,20 @@ end
 -- The lane a job was put in; nil for an id that never was.
 local function laneOf(id)
   local at = (id % BUCKET) * 4
-  local four = rcall("GETRANGE", p .. "ids:" .. math.floor(id / BUCKET), at, at + 3)
-  if #four < 4 then return nil end
-  local a, b, c, d = string.byte(four, 1, 4)
+  local bucket = p .. "ids:" .. math.floor(id / BUCKET)
+  local a, b, c, d
+  if #ARGV > 100 then
+    -- Ids of one call mostly lie together.
+    local bytes = buckets[bucket]
+    if bytes == nil then
+      bytes = rcall("GET", bucket) or ""
+      buckets[bucket] = bytes
+    end
+    a, b, c, d = string.byte(bytes, at + 1, at + 4)
+  else
+    a, b, c, d = string.byte(rcall("GETRANGE", bucket, at, at + 3), 1, 4)
+  end
+  if not d then return nil end
   local no = a + b * 256 + c * 65536 + d * 16777216
   if no == 0 then return nil end
   return laneNamed(nameOfLane(no))
@@ -186,7 +200,7 @@ end
 -- How many more jobs of the lane may start now, and how many of its waiting ones are prioritized.
 local function startsLeft(lane)
   if lane.paused then return 0, 0 end
-  local prioritized = rcall("ZCARD", lane.key .. "prioritized")
+  local prioritized = lane.prioritizes and rcall("ZCARD", lane.key .. "prioritized") or 0
   local left = rcall("LLEN", lane.key .. "wait") + prioritized
   if left == 0 then return 0, 0 end
   if lane.concurrency then left = math.min(left, lane.concurrency - rcall("LLEN", lane.key .. "active")) end

@@ -10,7 +10,12 @@
 local PLACES = 2147483648
 
 local function scoreOf(job)
-  local n = rcall("INCR", job.lane.key .. "pc") % PLACES
+  local lane = job.lane
+  if not lane.prioritizes then
+    lane.prioritizes = true
+    rcall("HSET", lane.key .. "meta", "prioritized", "1")
+  end
+  local n = rcall("INCR", lane.key .. "pc") % PLACES
   return job.priority * 4294967296 + PLACES + (job.lifo and -n or n)
 end
 
