@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { analyseBatch, closeSharedThreads } from "../../src/sentiment-analysis-batch/batch.ts";
 import type { BatchProgress } from "../../src/sentiment-analysis-batch/batch.ts";
 import { UnsupportedLanguage } from "../../src/sentiment-analysis-batch/language.ts";
-import { ThreadDied, Threads } from "../../src/sentiment-analysis-batch/threads.ts";
+import { ThreadDied, Threads } from "../../src/threads.ts";
 
 afterAll(closeSharedThreads);
 
@@ -156,7 +156,7 @@ describe("aborting", () => {
 });
 
 describe("threads", () => {
-  const thread = (name: string) => new URL(`./threads/${name}.thread.ts`, import.meta.url);
+  const thread = (name: string) => new URL(`../threads/${name}.thread.ts`, import.meta.url);
   const small = { size: 1, memoryMb: 32 };
 
   test.each(["exits", "exhausts-memory", "throws-later"])(
