@@ -5,7 +5,7 @@ import { constants } from "node:fs";
 import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { HandlerError } from "@jobyard/core";
+import { type Config, HandlerError, type JobTypeName } from "@jobyard/core";
 import { AddressRefused, PublicHttp } from "./public-http.ts";
 import { type S3Settings, S3Source } from "./s3-source.ts";
 
@@ -14,8 +14,26 @@ export interface HandlerDeps {
   readonly files: Storage;
   /** A finished job's result as JSON text; null: no such job of the tenant, or it has no result. */
   readonly jobResult?: (tenant: string, jobId: number) => Promise<string | null>;
+  /** Adds a job for the tenant; answers its id. With a `uniqueKey` that is taken: the id of the job that holds it. */
+  readonly enqueue?: (tenant: string, job: FollowUp) => Promise<number>;
+  /** Absent or null: messages are written to files. */
+  readonly smtp?: Config["smtp"];
+  /** Who hears of failed validations; absent or null: nobody. */
+  readonly notifyEmail?: Config["notifyEmail"];
+  /** The vision model; absent or null: text is read on this machine. */
+  readonly extractor?: Config["extractor"];
+  /** To the vision model, from this process; 0: no limit. Default 30. */
+  readonly modelRequestsPerMinute?: number;
   /** Most memory that one job's file processing may take, in MB; default 256. */
   readonly fileMemoryMb?: number;
+}
+
+/** A job that a handler asks for. */
+export interface FollowUp {
+  readonly queue: JobTypeName;
+  readonly name?: string;
+  readonly data: object;
+  readonly uniqueKey?: string;
 }
 
 export interface StorageOptions {
