@@ -24,6 +24,8 @@ export interface HandlerDeps {
   readonly extractor?: Config["extractor"];
   /** To the vision model, from this process; 0: no limit. Default 30. */
   readonly modelRequestsPerMinute?: number;
+  /** A service that analyses model files; absent or null: they are analysed on this machine. */
+  readonly workerServiceUrl?: Config["workerServiceUrl"];
   /** Most memory that one job's file processing may take, in MB; default 256. */
   readonly fileMemoryMb?: number;
 }
@@ -90,6 +92,8 @@ export interface TenantFiles {
   local(source: FileSource, options: FetchOptions): Promise<LocalFile>;
   /** Takes a file in under its name, whole or not at all, in place of one that was there. */
   put(path: string, content: Readable, options: FetchOptions): Promise<{ readonly size: number }>;
+  /** The names of the files in a folder, none where it is not there; those of its own folders are left out. */
+  list(folder: string): Promise<string[]>;
   /** @returns whether there was one */
   remove(path: string): Promise<boolean>;
   /**
@@ -321,6 +325,22 @@ class TenantFolder implements TenantFiles {
     );
     await fs.rename(temporary, path);
     return { size };
+  }
+
+  async list(folder: string): Promise<string[]> {
+    let at = this.#root;
+    for (const segment of segmentsOf(folder)) {
+      at = join(at, segment);
+      const found = await fs.lstat(at).catch((error: unknown) => {
+        if (codeOf(error) === "ENOENT") return undefined;
+        throw fileError(error, folder);
+      });
+      if (found === undefined) return [];
+      if (found.isSymbolicLink()) throw refused(`${folder}: leads through a link`);
+      if (!found.isDirectory()) throw refused(`${folder}: is not a folder`);
+    }
+    const found = await fs.readdir(at, { withFileTypes: true });
+    return found.filter((entry) => entry.isFile()).map(({ name }) => name);
   }
 
   async remove(named: string): Promise<boolean> {
