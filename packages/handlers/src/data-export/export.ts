@@ -1,8 +1,7 @@
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { DuckDBConnection } from "@duckdb/node-api";
-import { HandlerError } from "@jobyard/core";
-import { badFile } from "../tabular/bad-file.ts";
+import { badFile, EngineFailure } from "../tabular/failure.ts";
 import { type Column, writeTable } from "../tabular/dataset.ts";
 import {
   databaseError,
@@ -314,8 +313,8 @@ function dateColumnOf(columns: readonly ExportColumn[]): ExportColumn {
   throw unfit("filters.dateRange", `which column is meant? There are ${names}; none is named date`);
 }
 
-function unfit(field: string, message: string): HandlerError {
-  return new HandlerError("INVALID_DATA", `${field}: ${message}`, {
+function unfit(field: string, message: string): EngineFailure {
+  return new EngineFailure("INVALID_DATA", `${field}: ${message}`, {
     dataFault: true,
     stage: "filters",
   });

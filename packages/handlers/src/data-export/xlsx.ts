@@ -2,7 +2,7 @@ import { createWriteStream } from "node:fs";
 import { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { ZipFile } from "yazl";
-import { badFile } from "../tabular/bad-file.ts";
+import { badFile } from "../tabular/failure.ts";
 import { isFormula } from "./formula.ts";
 import type { ExportColumn, Value } from "./export.ts";
 

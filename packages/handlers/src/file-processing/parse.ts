@@ -1,5 +1,5 @@
 import type { DuckDBConnection } from "@duckdb/node-api";
-import { badFile } from "../tabular/bad-file.ts";
+import { badFile } from "../tabular/failure.ts";
 import { detectFile } from "../tabular/content.ts";
 import {
   databaseError,

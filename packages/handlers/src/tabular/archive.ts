@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import * as yauzl from "yauzl";
-import { badFile } from "./bad-file.ts";
+import { badFile, EngineFailure } from "./failure.ts";
 import { limits } from "./limits.ts";
 
 /** A zip archive whose parts are looked up by name; none is inflated before its size is known to be bearable. */
@@ -106,7 +106,7 @@ function checkSizes(entries: readonly yauzl.Entry[], name: string, size: number)
 }
 
 function broken(name: string, error: unknown): Error {
-  if (error instanceof Error && error.name === "HandlerError") return error;
+  if (error instanceof EngineFailure) return error;
   const message = error instanceof Error ? error.message : String(error);
   const bomb = message.includes("too many bytes in the stream");
   return badFile(

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { badFile } from "./bad-file.ts";
+import { badFile } from "./failure.ts";
 import { limits } from "./limits.ts";
 
 export type Compression = "none" | "gzip" | "zstd";

@@ -1,6 +1,5 @@
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
-import { HandlerError } from "@jobyard/core";
-import { badFile } from "./bad-file.ts";
+import { badFile, EngineFailure } from "./failure.ts";
 import { limits } from "./limits.ts";
 import type { PreparedTable } from "./prepare.ts";
 
@@ -125,15 +124,15 @@ export function rowGroupRows(columns: number, rowBytes: number, chunkBytes: numb
 
 /** What a failure of DuckDB's means for the job; the file is called as its producer called it. */
 export function databaseError(error: unknown, name: string): unknown {
-  if (!(error instanceof Error) || error instanceof HandlerError) return error;
+  if (!(error instanceof Error) || error instanceof EngineFailure) return error;
   const { message } = error;
-  const options = { cause: error, stage: "database" };
+  const options = { cause: error, stage: "database", dataFault: false };
   if (message.startsWith("Out of Memory Error")) {
     const text = `${name}: needs more memory than a job may take`;
-    return new HandlerError("OUT_OF_MEMORY", text, { ...options, dataFault: true });
+    return new EngineFailure("OUT_OF_MEMORY", text, { ...options, dataFault: true });
   }
   if (/No space left|max_temp_directory_size/.test(message)) {
-    return new HandlerError("TEMPORARY_FAILURE", `${name}: no space left on the disk`, options);
+    return new EngineFailure("TEMPORARY_FAILURE", `${name}: no space left on the disk`, options);
   }
   if (
     /^(Invalid Input|IO|Serialization|Not implemented|Invalid|Parquet|TProtocol)/i.test(message)

@@ -1,6 +1,6 @@
-import { HandlerError } from "@jobyard/core";
 import { type ExportTask, exportDataset } from "../data-export/export.ts";
 import { type ParseTask, parseFile } from "../file-processing/parse.ts";
+import { EngineFailure } from "./failure.ts";
 import { type ScanTask, scanFile } from "../security-scan/scan.ts";
 
 export type EngineTask = ParseTask | ExportTask | ScanTask;
@@ -52,7 +52,7 @@ const tell: Tell = (progress, message) => {
 const passing: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EIO"]);
 
 function failureOf(error: unknown): EngineAnswer {
-  if (error instanceof HandlerError) {
+  if (error instanceof EngineFailure) {
     const { code, message, dataFault, stage } = error;
     return { kind: "failed", error: { code, message, dataFault, stage } };
   }

@@ -1,4 +1,4 @@
-import { badFile } from "./bad-file.ts";
+import { badFile } from "./failure.ts";
 import { type DetectedFile, textOf } from "./content.ts";
 import { limits } from "./limits.ts";
 import type { Rejects } from "./rejects.ts";

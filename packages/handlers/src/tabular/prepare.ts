@@ -2,7 +2,7 @@ import { createWriteStream } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
-import { badFile } from "./bad-file.ts";
+import { badFile } from "./failure.ts";
 import { type DetectedFile, type Encoding, SAMPLE_BYTES, textOf } from "./content.ts";
 import { type CsvLayout, detectLayout } from "./csv-dialect.ts";
 import { CsvScanner } from "./csv-scanner.ts";

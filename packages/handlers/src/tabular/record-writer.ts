@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeSync } from "node:fs";
-import { badFile } from "./bad-file.ts";
+import { badFile } from "./failure.ts";
 import { columnNames } from "./csv-dialect.ts";
 import { limits } from "./limits.ts";
 import type { PreparedTable } from "./prepare.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import sax from "sax";
 import { Archive } from "./archive.ts";
-import { badFile } from "./bad-file.ts";
+import { badFile } from "./failure.ts";
 import type { SourceFile } from "./content.ts";
 import { limits } from "./limits.ts";
 import { type Cell, kinds } from "./record-writer.ts";
