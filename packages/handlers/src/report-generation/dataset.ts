@@ -21,7 +21,7 @@ export async function datasetRows(
       stage: "gather",
     });
   }
-  const instance = await DuckDBInstance.create(":memory:", { threads: "1" });
+  const instance = await DuckDBInstance.create(":memory:", { threads: "1", memory_limit: "512MB" });
   const connection = await instance.connect();
   try {
     const reader = await connection.runAndReadAll("SELECT * FROM read_parquet(?) LIMIT ?", [
