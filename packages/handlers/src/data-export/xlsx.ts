@@ -52,7 +52,8 @@ export async function writeXlsx(
     if (metadata !== undefined) {
       sheets.push("Metadata");
       const lines = metadata().map(
-        ([key, value], index) => `<row r="${index + 1}">${textCell(key)}${textCell(value)}</row>`,
+        ([key, value], index) =>
+          `<row r="${index + 1}">${textCell(`A${index + 1}`, key)}${textCell(`B${index + 1}`, value)}</row>`,
       );
       addText(
         zip,
@@ -78,15 +79,9 @@ class PendingRows {
   readonly #batches: AsyncIterator<readonly (readonly Value[])[]>;
   #batch: readonly (readonly Value[])[] = [];
   #at = 0;
-  #taken = 0;
 
   constructor(batches: AsyncIterator<readonly (readonly Value[])[]>) {
     this.#batches = batches;
-  }
-
-  /** Rows handed out so far. */
-  get taken(): number {
-    return this.#taken;
   }
 
   async peek(): Promise<boolean> {
@@ -104,7 +99,6 @@ class PendingRows {
     const row = this.#batch[this.#at];
     if (row === undefined) return undefined;
     this.#at++;
-    this.#taken++;
     return row;
   }
 }
@@ -118,13 +112,14 @@ async function* sheetXml(
   columns: readonly ExportColumn[],
   rows: PendingRows,
 ): AsyncGenerator<string> {
-  const header = columns.map(({ name }) => textCell(name, style.header)).join("");
-  let text = `${SHEET_OPEN}<row>${header}</row>`;
+  const letters = columns.map((_, index) => columnLetters(index));
+  const header = columns.map(({ name }, at) => textCell(`${letters[at]}1`, name, style.header));
+  let text = `${SHEET_OPEN}<row r="1">${header.join("")}</row>`;
   let count = 1;
   while (count < SHEET_ROWS && (await rows.peek())) {
     for (let row = rows.next(); row !== undefined;) {
-      text += `<row>${cells(row, columns, rows.taken)}</row>`;
       count++;
+      text += `<row r="${count}">${cells(row, columns, letters, count)}</row>`;
       if (text.length > CHUNK_CHARACTERS) {
         yield text;
         text = "";
@@ -135,38 +130,46 @@ async function* sheetXml(
   yield text + SHEET_CLOSE;
 }
 
-function cells(row: readonly Value[], columns: readonly ExportColumn[], number: number): string {
+/** A to Z, AA and so on. */
+function columnLetters(index: number): string {
+  const last = String.fromCharCode(0x41 + (index % 26));
+  return index < 26 ? last : columnLetters(Math.floor(index / 26) - 1) + last;
+}
+
+function cells(
+  row: readonly Value[],
+  columns: readonly ExportColumn[],
+  letters: readonly string[],
+  number: number,
+): string {
   let text = "";
   for (let index = 0; index < columns.length; index++) {
     const value = row[index] ?? null;
     const column = columns[index];
-    if (value === null || column === undefined) {
-      text += "<c/>";
-      continue;
-    }
+    if (value === null || column === undefined) continue;
     if (value.length > CELL_CHARACTERS) {
-      const message = `row ${number}, ${column.name}: ${value.length} characters, a cell holds ${CELL_CHARACTERS}: choose csv or json`;
+      const message = `row ${number} of the sheet, ${column.name}: ${value.length} characters, a cell holds ${CELL_CHARACTERS}: choose csv or json`;
       throw badFile(message, "CELL_TOO_LONG");
     }
-    text += cell(value, column);
+    text += cell(`${letters[index]}${number}`, value, column);
   }
   return text;
 }
 
-function cell(value: string, { kind }: ExportColumn): string {
+function cell(place: string, value: string, { kind }: ExportColumn): string {
   switch (kind) {
     case "number":
-      return isExact(value) ? `<c><v>${value}</v></c>` : textCell(value);
+      return isExact(value) ? `<c r="${place}"><v>${value}</v></c>` : textCell(place, value);
     case "boolean":
-      return `<c t="b"><v>${value === "true" ? 1 : 0}</v></c>`;
+      return `<c r="${place}" t="b"><v>${value === "true" ? 1 : 0}</v></c>`;
     case "date":
     case "moment": {
       const serial = serialOf(value);
-      if (serial === undefined) return textCell(value);
-      return `<c s="${kind === "date" ? style.date : style.moment}"><v>${serial}</v></c>`;
+      if (serial === undefined) return textCell(place, value);
+      return `<c r="${place}" s="${kind === "date" ? style.date : style.moment}"><v>${serial}</v></c>`;
     }
     default:
-      return textCell(value, isFormula(value) ? style.inert : undefined);
+      return textCell(place, value, isFormula(value) ? style.inert : undefined);
   }
 }
 
@@ -188,9 +191,9 @@ function serialOf(iso: string): number | undefined {
   return serial >= FIRST_SERIAL && serial < LAST_SERIAL ? serial : undefined;
 }
 
-function textCell(text: string, styleNumber?: number): string {
+function textCell(place: string, text: string, styleNumber?: number): string {
   const attribute = styleNumber === undefined ? "" : ` s="${styleNumber}"`;
-  return `<c t="inlineStr"${attribute}><is><t xml:space="preserve">${escaped(text)}</t></is></c>`;
+  return `<c r="${place}" t="inlineStr"${attribute}><is><t xml:space="preserve">${escaped(text)}</t></is></c>`;
 }
 
 // oxlint-disable-next-line no-control-regex -- exactly those that XML cannot hold
