@@ -1,6 +1,7 @@
 import { HandlerError } from "@jobyard/core";
 import { VALIDATIONS } from "../data-validation/handler.ts";
 import { thresholds } from "../data-validation/thresholds.ts";
+import { knownQuote, quotesIn } from "../quote-record.ts";
 import type { TenantFiles } from "../storage.ts";
 import { label, languageOf, type Language } from "../wording.ts";
 import { reportKinds, type ReportData, standardTerms, technicalFields } from "./kinds.ts";
@@ -9,8 +10,6 @@ import { chartOf, type DataRow, tabulate, withTotals } from "./tabulate.ts";
 
 /** Records of made reports. */
 export const REPORTS = "reports";
-/** Records of calculated quotes: the job's result under the quote's id. */
-export const QUOTES = "quotes";
 
 /** Epoch ms, both ends included. */
 export interface Period {
@@ -38,28 +37,46 @@ function utcMillis(moment: string): number {
   return Date.parse(zoned ? moment : `${moment}Z`);
 }
 
-export interface Sources {
-  readonly files: TenantFiles;
-  /** As given in the job or read from its dataset; null: the tenant's own records are reported on. */
-  readonly rows: readonly DataRow[] | null;
+/** Which report, and when it is made (epoch ms). */
+export interface Making {
   readonly reportId: string;
-  /** Epoch ms. */
   readonly now: number;
 }
 
+/** A report over rows as they were sent or as a dataset holds them. */
+export function reportOnRows(data: ReportData, rows: readonly DataRow[], making: Making): Report {
+  const content = fromRows(data, rows, languageIn(data));
+  const asked = data.dateRange !== undefined || data.reportPeriod !== undefined;
+  return reportOf(data, content, making, asked);
+}
+
 /**
- * Gathers what a report says.
+ * A report over what the tenant's jobs have left.
  * @throws HandlerError, a fault of the data, where there is nothing that it could be about
  */
-export async function buildReport(data: ReportData, sources: Sources): Promise<Report> {
-  const { rows, reportId, now } = sources;
+export async function reportOnRecords(
+  data: ReportData,
+  files: TenantFiles,
+  making: Making,
+): Promise<Report> {
+  const period = periodOf(data, making.now);
+  const content = await fromRecords(data, period, languageIn(data), files);
+  return reportOf(data, content, making, data.entityId === undefined);
+}
+
+function languageIn(data: ReportData): Language {
+  return languageOf(data.options?.language ?? data["language"]);
+}
+
+function reportOf(
+  data: ReportData,
+  content: Content,
+  { reportId, now }: Making,
+  showPeriod: boolean,
+): Report {
   const kind = reportKinds[data.reportType];
-  const language = languageOf(data.options?.language ?? data["language"]);
+  const language = languageIn(data);
   const period = periodOf(data, now);
-  const content =
-    rows === null
-      ? await fromRecords(data, period, language, sources)
-      : fromRows(data, rows, language);
   const date = (at: number) => cellText(at, "date", language, null);
   const words = text[language];
   const facts: Fact[] = [
@@ -67,12 +84,9 @@ export async function buildReport(data: ReportData, sources: Sources): Promise<R
       ? []
       : [{ label: words.organization, value: data.organizationId }]),
     ...(data.entityId === undefined ? [] : [{ label: kind.title[language], value: data.entityId }]),
-    // Rows that were sent are reported on whatever the period: it is told only where it was asked for.
-    ...(rows !== null && data.dateRange === undefined && data.reportPeriod === undefined
-      ? []
-      : data.entityId !== undefined && rows === null
-        ? []
-        : [{ label: words.period, value: `${date(period.from)} – ${date(period.to)}` }]),
+    ...(showPeriod
+      ? [{ label: words.period, value: `${date(period.from)} – ${date(period.to)}` }]
+      : []),
     { label: words.created, value: cellText(now, "time", language, null) },
     ...(data.wellIds === undefined ? [] : [{ label: words.wells, value: data.wellIds.join(", ") }]),
     ...(data.leaseIds === undefined
@@ -145,7 +159,7 @@ async function fromRecords(
   data: ReportData,
   period: Period,
   language: Language,
-  { files }: Sources,
+  files: TenantFiles,
 ): Promise<Content> {
   switch (reportKinds[data.reportType].source) {
     case "validations":
@@ -417,12 +431,6 @@ function totalsOf(rows: readonly DataRow[], language: Language): Fact[] {
   }));
 }
 
-interface QuoteRecord {
-  readonly quoteId?: unknown;
-  readonly items?: readonly DataRow[];
-  readonly summary?: DataRow;
-}
-
 async function quoteContent(
   data: ReportData,
   period: Period,
@@ -432,14 +440,14 @@ async function quoteContent(
   const words = text[language];
   const { entityId } = data;
   if (entityId !== undefined) {
-    const record = await files.getRecord(QUOTES, entityId);
-    if (record === null) {
+    const quote = await knownQuote(files, entityId);
+    if (quote === null) {
       throw new HandlerError("ENTITY_NOT_FOUND", `There is no calculated quote ${entityId}`, {
         dataFault: true,
         stage: "gather",
       });
     }
-    const { items = [], summary = {} } = record.value as QuoteRecord;
+    const { items, summary } = quote;
     const currency = typeof summary["currency"] === "string" ? summary["currency"] : null;
     const hidden = new Set([
       ...hiddenOf(data),
@@ -464,8 +472,7 @@ async function quoteContent(
     return { subtitle: null, facts, charts: chart === null ? [] : [chart], tables: [table] };
   }
   const rows: DataRow[] = [];
-  for await (const { at, value } of files.listRecords(QUOTES, period)) {
-    const { quoteId, items = [], summary = {} } = value as QuoteRecord;
+  for await (const { at, quoteId, items, summary } of quotesIn(files, period)) {
     const { subtotal, tax, total, currency, validUntil } = summary;
     rows.push({
       date: new Date(at).toISOString().slice(0, 10),
@@ -504,14 +511,14 @@ async function activityContent(
 ): Promise<Content> {
   const words = text[language];
   const kinds = [
-    [VALIDATIONS, words.validations],
-    [QUOTES, words.quotes],
-    [REPORTS, words.reports],
+    ["validations", words.validations, files.listRecords(VALIDATIONS, period)],
+    ["quotes", words.quotes, quotesIn(files, period)],
+    ["reports", words.reports, files.listRecords(REPORTS, period)],
   ] as const;
   const days = new Map<string, number[]>();
   const totals = kinds.map(() => 0);
-  for (const [index, [kind]] of kinds.entries()) {
-    for await (const { at } of files.listRecords(kind, period)) {
+  for (const [index, [, , records]] of kinds.entries()) {
+    for await (const { at } of records) {
       const day = new Date(at).toISOString().slice(0, 10);
       const counts = days.get(day) ?? kinds.map(() => 0);
       counts[index] = (counts[index] ?? 0) + 1;

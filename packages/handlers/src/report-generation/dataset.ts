@@ -1,19 +1,28 @@
-import { DuckDBInstance } from "@duckdb/node-api";
+import { join } from "node:path";
 import { HandlerError } from "@jobyard/core";
+import type { ExportedFile } from "../data-export/export.ts";
 import type { TenantFiles } from "../storage.ts";
-import type { DataRow } from "./tabulate.ts";
+import { databaseMemoryMb, runInEngine } from "../tabular/engine.ts";
 
-const wholeNumbers = /^(?:U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL|DOUBLE|FLOAT)/;
+export interface DatasetRun {
+  readonly signal: AbortSignal;
+  /** Of the process that reads the dataset, in MB. */
+  readonly memoryMb: number;
+  /** For the job's temporary files. */
+  readonly scratch: string;
+}
 
 /**
- * The rows of a dataset, up to `most` and one more.
- * @throws HandlerError `DATASET_NOT_FOUND`, a fault of the data
+ * Writes a dataset's rows, up to `most`, as a JSON array.
+ * @returns where
+ * @throws HandlerError `DATASET_NOT_FOUND`, a fault of the data, or as the file engine does
  */
-export async function datasetRows(
+export async function datasetAsJson(
   datasetId: string,
   files: TenantFiles,
   most: number,
-): Promise<DataRow[]> {
+  { signal, memoryMb, scratch }: DatasetRun,
+): Promise<string> {
   const path = await files.useDataset(datasetId);
   if (path === null) {
     throw new HandlerError("DATASET_NOT_FOUND", `There is no dataset ${datasetId}`, {
@@ -21,26 +30,21 @@ export async function datasetRows(
       stage: "gather",
     });
   }
-  const instance = await DuckDBInstance.create(":memory:", { threads: "1", memory_limit: "512MB" });
-  const connection = await instance.connect();
-  try {
-    const reader = await connection.runAndReadAll("SELECT * FROM read_parquet(?) LIMIT ?", [
-      path,
-      most + 1,
-    ]);
-    const numeric = reader
-      .columnNames()
-      .filter((_, i) => wholeNumbers.test(String(reader.columnType(i))));
-    return reader.getRowObjectsJson().map((row) => {
-      const converted: Record<string, unknown> = { ...row };
-      // Large integers and decimals come as text.
-      for (const field of numeric) {
-        if (typeof row[field] === "string") converted[field] = Number(row[field]);
-      }
-      return converted;
-    });
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-  }
+  const out = join(scratch, "rows.json");
+  await runInEngine<ExportedFile>(
+    {
+      kind: "export",
+      datasetId,
+      source: { kind: "dataset", path },
+      format: "json",
+      filters: { limit: most },
+      metadata: false,
+      scratch,
+      out,
+      memoryMb: databaseMemoryMb(memoryMb),
+      now: Date.now(),
+    },
+    { signal, memoryMb },
+  );
+  return out;
 }

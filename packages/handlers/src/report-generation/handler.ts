@@ -1,9 +1,11 @@
 import { extname } from "node:path";
 import { defineHandler, type Handler, HandlerCrash, HandlerError, jobTypes } from "@jobyard/core";
-import type { HandlerDeps } from "../storage.ts";
+import type { HandlerDeps, TenantFiles } from "../storage.ts";
+import { DEFAULT_MEMORY_MB } from "../tabular/engine.ts";
 import { ThreadDied, Threads } from "../threads.ts";
-import { buildReport, REPORTS } from "./build.ts";
-import { datasetRows } from "./dataset.ts";
+import { reportOnRecords, REPORTS } from "./build.ts";
+import { datasetAsJson, type DatasetRun } from "./dataset.ts";
+import type { ReportData } from "./kinds.ts";
 import type { Rendered, RenderTask } from "./render.thread.ts";
 
 const formats = {
@@ -21,33 +23,29 @@ const THREAD_MEMORY_MB = 1536;
 const threads = new Threads({ size: 2, memoryMb: THREAD_MEMORY_MB });
 const threadFile = new URL(`./render.thread${extname(import.meta.url)}`, import.meta.url);
 
+type Written = Exclude<Rendered, { readonly error: string } | { readonly tooManyRows: number }>;
+
 /** Makes reports as PDF, XLSX or CSV, and queues an e-mail with the file where recipients are named. */
 export function reportGenerationHandler(deps: HandlerDeps): Handler {
+  const { fileMemoryMb = DEFAULT_MEMORY_MB } = deps;
   return defineHandler(jobTypes["report-generation"], async (context) => {
     const { data, job, signal } = context;
     const files = deps.files.of(job.tenant);
     const { extension, contentType, mostRows } = formats[data.format];
     const reportId = `report-${job.id}`;
-    const rows =
-      data.rows ??
-      (data.datasetId === undefined ? null : await datasetRows(data.datasetId, files, mostRows));
-    if (rows !== null && rows.length > mostRows) {
-      throw new HandlerError(
-        "TOO_MANY_ROWS",
-        `A report as ${data.format} holds up to ${mostRows} rows; data_export writes datasets of any size`,
-        { dataFault: true, stage: "gather" },
-      );
-    }
-    context.progress({ progress: 10, message: "Gathering" });
-    const report = await buildReport(data, { files, rows, reportId, now: Date.now() });
-    context.progress({ progress: 30, message: "Writing" });
-    let rendered: Rendered = {};
     const name = `${data.reportType}.${extension}`;
-    const file = await files.writeResult(job.id, name, contentType, async (path) => {
-      rendered = await render({ report, format: data.format, path }, signal);
+    context.progress({ progress: 5, message: "Gathering" });
+    const [file, written] = await files.withScratch(async (scratch) => {
+      const run = { signal, scratch, memoryMb: fileMemoryMb };
+      const source = await sourceOf(data, files, mostRows, reportId, run);
+      context.progress({ progress: 30, message: "Writing" });
+      let answer: Written | undefined;
+      const file = await files.writeResult(job.id, name, contentType, async (path) => {
+        answer = await render({ source, format: data.format, path, mostRows }, signal);
+      });
+      if (answer === undefined) throw new TypeError("The report was not written");
+      return [file, answer] as const;
     });
-    const rowCount = report.tables.reduce((sum, table) => sum + table.rows.length, 0);
-    const pages = "pages" in rendered ? rendered.pages : undefined;
     const recipients = [...new Set(data.recipients)];
     const emailJobId =
       recipients.length === 0
@@ -59,14 +57,14 @@ export function reportGenerationHandler(deps: HandlerDeps): Handler {
             data: {
               recipientEmails: recipients,
               emailType: "report",
-              subject: report.title,
+              subject: written.title,
               message: {
-                en: `The report “${report.title}” is attached.`,
-                es: `Se adjunta el informe «${report.title}».`,
-              }[report.language],
-              language: report.language,
+                en: `The report “${written.title}” is attached.`,
+                es: `Se adjunta el informe «${written.title}».`,
+              }[written.language],
+              language: written.language,
               templateData: Object.fromEntries(
-                report.facts.map(({ label, value }) => [label, value]),
+                written.facts.map(({ label, value }) => [label, value]),
               ),
               attachments: [{ filename: name, contentType, resultOf: { jobId: job.id, name } }],
             },
@@ -77,21 +75,36 @@ export function reportGenerationHandler(deps: HandlerDeps): Handler {
     await files.putRecord(REPORTS, String(job.id), {
       reportType: data.reportType,
       format: data.format,
-      rows: rowCount,
+      rows: written.rows,
       bytes: file.size,
     });
     return {
       reportId,
       file: { ...file },
-      rows: rowCount,
-      ...(pages !== undefined && { pages }),
+      rows: written.rows,
+      ...(written.pages !== undefined && { pages: written.pages }),
       sentTo: emailJobId === undefined ? [] : recipients,
       ...(emailJobId !== undefined && { emailJobId }),
     };
   });
 }
 
-async function render(task: RenderTask, signal: AbortSignal): Promise<Rendered> {
+async function sourceOf(
+  data: ReportData,
+  files: TenantFiles,
+  mostRows: number,
+  reportId: string,
+  run: DatasetRun,
+): Promise<RenderTask["source"]> {
+  const making = { reportId, now: Date.now() };
+  if (data.rows !== undefined) return { rowsFile: null, data, making };
+  if (data.datasetId === undefined) return { report: await reportOnRecords(data, files, making) };
+  // One more, so that too many are told from all there are.
+  const rowsFile = await datasetAsJson(data.datasetId, files, mostRows + 1, run);
+  return { rowsFile, data, making };
+}
+
+async function render(task: RenderTask, signal: AbortSignal): Promise<Written> {
   let rendered: Rendered;
   try {
     rendered = await threads.run<Rendered>(threadFile, task, signal);
@@ -100,5 +113,12 @@ async function render(task: RenderTask, signal: AbortSignal): Promise<Rendered> 
     throw error;
   }
   if ("error" in rendered) throw new Error(`The report could not be written: ${rendered.error}`);
+  if ("tooManyRows" in rendered) {
+    throw new HandlerError(
+      "TOO_MANY_ROWS",
+      `A report in this format holds up to ${task.mostRows} rows; data_export writes datasets of any size`,
+      { dataFault: true, stage: "write" },
+    );
+  }
   return rendered;
 }
