@@ -6,6 +6,7 @@ import { z } from "zod";
 import { fileAnalysisHandler } from "../../src/file-analysis/handler.ts";
 import { type GeometryRecord, keepGeometry } from "../../src/geometry-record.ts";
 import { quoteCalculationHandler } from "../../src/quote-calculation/handler.ts";
+import { knownQuote } from "../../src/quote-record.ts";
 import type { Storage } from "../../src/storage.ts";
 import { binaryStl, cube } from "../file-analysis/shapes.ts";
 import { expectFailure, newStorage, runHandler, TENANT } from "../run-handler.ts";
@@ -159,6 +160,15 @@ describe("the documented examples", () => {
     expect(items).toMatchObject([
       { totalPrice: 14.93, materialCost: 0.23, laborCost: 9.45, overheadCost: 1.8, leadTime: 4 },
     ]);
+  });
+});
+
+test("reports find the latest calculation of a quote", async () => {
+  await quoted({ quoteId: "Q-kept", items: [{ ...pla, quantity: 1 }] });
+  const { summary } = await quoted({ quoteId: "Q-kept", items: [pla] });
+  expect(await knownQuote(files.of(TENANT), "Q-kept")).toMatchObject({
+    quoteId: "Q-kept",
+    summary,
   });
 });
 
