@@ -1,7 +1,7 @@
 /**
  * How long file-analysis takes on a binary STL of a torus, on one worker thread, and what memory it needs.
  *
- *   node --conditions=@jobyard/source bench/handlers-geometry.ts [triangles, default 1000000]
+ *   pnpm --filter @jobyard/bench geometry [triangles, default 1000000]
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";

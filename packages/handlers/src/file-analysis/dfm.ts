@@ -4,7 +4,7 @@ import { nextHalfEdge } from "./topology.ts";
 import { type Place, type Region, regionsOf, type Triangles } from "./triangles.ts";
 
 /** Sizes in mm, angles in degrees. */
-export const thresholds = {
+const thresholds = {
   /** A wall below it is told. */
   thinWall: 0.8,
   /** A wall below it cannot be made by common processes. */

@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -289,6 +289,15 @@ describe("a tenant's catalogue", () => {
     );
     const wood = { fileId: "plate", quantity: 1, material: "wood", process: "LASER_2D" };
     expect((await quoted({ items: [wood] }, tenant)).items).toHaveLength(1);
+  });
+
+  test("the documented one is taken", async () => {
+    const page = new URL("../../../../docs/job-types/quote-calculation.md", import.meta.url);
+    const [, example = ""] = /```json\n([^]*?)```/.exec(await readFile(page, "utf8")) ?? [];
+    await keep(example);
+    const item = { ...pla, material: "pa 12", finishOptions: ["dyed"] };
+    const { summary } = await quoted({ items: [item], currency: "USD" }, tenant);
+    expect(summary).toMatchObject({ currency: "USD", validUntil: "2025-01-16T12:00:00.000Z" });
   });
 
   test.each([
