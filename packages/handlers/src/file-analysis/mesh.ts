@@ -5,7 +5,7 @@ export class ModelFault extends Error {
 
 /**
  * Bounds the memory of one analysis: a closed mesh takes some 200 bytes a triangle, loose triangles, whose
- * vertices are all their own, up to 1,100.
+ * vertices are all their own, some 400.
  */
 export const MAX_TRIANGLES = 5_000_000;
 /** A closed mesh has half as many vertices as triangles. */
