@@ -11,6 +11,7 @@ import {
 } from "./process-batch/handler.ts";
 import { quoteCalculationHandler } from "./quote-calculation/handler.ts";
 import { reportGenerationHandler } from "./report-generation/handler.ts";
+import { securityScanHandler } from "./security-scan/handler.ts";
 import { sentimentAnalysisBatchHandler } from "./sentiment-analysis-batch/handler.ts";
 import type { HandlerDeps } from "./storage.ts";
 
@@ -27,6 +28,7 @@ export function createHandlers(deps: HandlerDeps): readonly Handler[] {
     quoteCalculationHandler(deps),
     reportGenerationHandler(deps),
     reprocessBatchHandler(deps),
+    securityScanHandler(deps),
     sentimentAnalysisBatchHandler,
   ];
 }

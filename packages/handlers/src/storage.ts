@@ -26,7 +26,7 @@ export interface HandlerDeps {
   readonly modelRequestsPerMinute?: number;
   /** A service that analyses model files; absent or null: they are analysed on this machine. */
   readonly workerServiceUrl?: Config["workerServiceUrl"];
-  /** Most memory that one job's file processing may take, in MB; default 256. */
+  /** Most memory that one job's file processing may take, in MB; default 384. */
   readonly fileMemoryMb?: number;
 }
 

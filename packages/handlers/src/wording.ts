@@ -48,7 +48,7 @@ export function valueText(
 const yesNo = { en: ["Yes", "No"], es: ["Sí", "No"] } as const;
 
 /** A day or moment as ISO 8601 writes it, for a reader; null for any other text. Moments in UTC. */
-export function dateText(text: string, language: Language): string | null {
+function dateText(text: string, language: Language): string | null {
   const [, day, time] =
     /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d))?$/.exec(text) ?? [];
   if (day === undefined) return null;

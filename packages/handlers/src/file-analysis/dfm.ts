@@ -4,7 +4,7 @@ import { nextHalfEdge } from "./topology.ts";
 import { type Place, type Region, regionsOf, type Triangles } from "./triangles.ts";
 
 /** Sizes in mm, angles in degrees. */
-export const thresholds = {
+const thresholds = {
   /** A wall below it is told. */
   thinWall: 0.8,
   /** A wall below it cannot be made by common processes. */
@@ -19,6 +19,8 @@ export const thresholds = {
 const MOST_REGIONS = 50;
 /** Opposite walls lean less than this from each other. */
 const FACING = Math.cos(Math.PI / 4);
+/** Of a finer mesh only every second, third ... triangle is looked at. */
+const MOST_TRIANGLES = 1_000_000;
 /** Extra points on large triangles, all together. */
 const EXTRA_SAMPLES = 50_000;
 /** A surface this near to the lowest point rests on the plate, mm. */
@@ -141,13 +143,14 @@ function castWalls(
   const total = triangles.area.reduce((sum, area) => sum + area, 0);
   const cell = total / EXTRA_SAMPLES;
   const resolution = RESOLUTION * diagonalOf(boundingBox);
+  const stride = strideOf(count);
   let least = Infinity;
   let samples = 0;
   const solidOf = (t: number): number => outerShell[shellOf[t] as number] as number;
   let solid = 0;
   // A wall is between two sides of one solid: another that touches or overlaps it has no part in it.
   const isOwn = outerShell.length === 1 ? undefined : (t: number): boolean => solidOf(t) === solid;
-  for (let t = 0; t < count; t++) {
+  for (let t = 0; t < count; t += stride) {
     const [nx, ny, nz] = triangles.normal(t);
     if (nx === 0 && ny === 0 && nz === 0) continue;
     solid = solidOf(t);
@@ -187,6 +190,10 @@ function castWalls(
   return { least, thickness, gap };
 }
 
+function strideOf(triangles: number): number {
+  return Math.ceil(triangles / MOST_TRIANGLES);
+}
+
 /** Surfaces that face down too flatly, and what it takes to hold them up. */
 function castDown(triangles: Triangles, bvh: Bvh, { boundingBox }: Geometry) {
   const isOverhang = new Uint8Array(triangles.count);
@@ -194,8 +201,12 @@ function castDown(triangles: Triangles, bvh: Bvh, { boundingBox }: Geometry) {
   const resolution = RESOLUTION * diagonalOf(boundingBox);
   // A surface that leans exactly by the threshold holds.
   const limit = -Math.sin((thresholds.overhang * Math.PI) / 180) - 1e-6;
+  const stride = strideOf(triangles.count);
   let area = 0;
-  let supportVolume = 0;
+  // Seen from above: of all overhangs, and of those that rays went from.
+  let covered = 0;
+  let probed = 0;
+  let volume = 0;
   for (let t = 0; t < triangles.count; t++) {
     const upward = triangles.upward[t] as number;
     if (upward >= limit) continue;
@@ -203,15 +214,19 @@ function castDown(triangles: Triangles, bvh: Bvh, { boundingBox }: Geometry) {
     if (Math.max(a[2], b[2], c[2]) <= plate + ON_PLATE) continue;
     isOverhang[t] = 1;
     area += triangles.area[t] as number;
+    const shadow = (triangles.area[t] as number) * -upward;
+    covered += shadow;
+    if (t % stride !== 0) continue;
+    probed += shadow;
     const x = (a[0] + b[0] + c[0]) / 3;
     const y = (a[1] + b[1] + c[1]) / 3;
     const z = (a[2] + b[2] + c[2]) / 3;
     const height = bvh.cast(x, y, z, 0, 0, -1, resolution, Infinity, t)
       ? bvh.hitDistance
       : z - plate;
-    supportVolume += (triangles.area[t] as number) * -upward * height;
+    volume += shadow * height;
   }
-  return { isOverhang, area, supportVolume };
+  return { isOverhang, area, supportVolume: probed === 0 ? 0 : volume * (covered / probed) };
 }
 
 /** Shells too small to make, one of several. */

@@ -3,8 +3,13 @@ export class ModelFault extends Error {
   override readonly name = "ModelFault";
 }
 
-/** Bounds the memory of one analysis: about 150 bytes a triangle. */
+/**
+ * Bounds the memory of one analysis: a closed mesh takes some 200 bytes a triangle, loose triangles, whose
+ * vertices are all their own, some 400.
+ */
 export const MAX_TRIANGLES = 5_000_000;
+/** A closed mesh has half as many vertices as triangles. */
+export const MAX_VERTICES = 5_000_000;
 
 export interface Mesh {
   /** x, y and z of each vertex, mm; no two vertices of one body are at the same place. */
@@ -38,7 +43,6 @@ export class MeshBuilder {
   constructor(expectedTriangles = 0) {
     if (expectedTriangles === 0) return;
     this.#indices = new Uint32Array(3 * Math.min(expectedTriangles, MAX_TRIANGLES));
-    // A closed mesh has half as many vertices as triangles.
     this.#positions = new Float64Array(Math.ceil(1.6 * expectedTriangles) + 1024);
     this.#slots = new Uint32Array(2 ** Math.max(12, Math.ceil(Math.log2(expectedTriangles * 1.1))));
   }
@@ -53,7 +57,11 @@ export class MeshBuilder {
     this.#body = this.#vertices;
   }
 
-  /** The vertex at this place, mm; the numbers must be finite. */
+  /**
+   * The vertex at this place, mm; the numbers must be finite.
+   *
+   * @throws {ModelFault} when there are too many
+   */
   vertex(x: number, y: number, z: number): number {
     const probe = this.#probe;
     // Adding 0 makes -0 plain.
@@ -78,6 +86,7 @@ export class MeshBuilder {
       }
       slot = (slot + 1) & mask;
     }
+    if (this.#vertices === MAX_VERTICES) throw tooManyVertices();
     if (3 * this.#vertices + 3 > positions.length) this.#positions = grown(positions);
     this.#positions.set(probe, 3 * this.#vertices);
     slots[slot] = ++this.#vertices;
@@ -141,6 +150,12 @@ export class MeshBuilder {
 export function tooManyTriangles(): ModelFault {
   return new ModelFault(
     `more than ${MAX_TRIANGLES.toLocaleString("en")} triangles, the most that is analysed`,
+  );
+}
+
+export function tooManyVertices(): ModelFault {
+  return new ModelFault(
+    `more than ${MAX_VERTICES.toLocaleString("en")} vertices, the most that are analysed`,
   );
 }
 

@@ -1,10 +1,11 @@
 import { triangulate } from "./polygon.ts";
 import { decimal, linesOf, quoted } from "./lines.ts";
-import { type Mesh, MeshBuilder, ModelFault } from "./mesh.ts";
+import { MAX_TRIANGLES, type Mesh, MeshBuilder, ModelFault } from "./mesh.ts";
 
 /** Corners of one face. */
 const MAX_CORNERS = 1000;
-const MAX_VERTICES = 15_000_000;
+/** As written; many programs write each face's own. */
+const MAX_WRITTEN = 3 * MAX_TRIANGLES;
 
 /**
  * Reads the surface of a Wavefront OBJ file: `v` and `f`, polygons included. The unit, which OBJ does not
@@ -37,8 +38,8 @@ export function readObj(fd: number): Mesh {
       const x = decimal(words[1], place);
       const y = decimal(words[2], place);
       const z = decimal(words[3], place);
-      if (count === MAX_VERTICES) {
-        throw new ModelFault(`${place}: more than ${MAX_VERTICES.toLocaleString("en")} vertices`);
+      if (count === MAX_WRITTEN) {
+        throw new ModelFault(`${place}: more than ${MAX_WRITTEN.toLocaleString("en")} vertices`);
       }
       if (count === vertices.length) {
         const larger = new Uint32Array(2 * count);

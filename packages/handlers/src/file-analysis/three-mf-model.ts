@@ -1,9 +1,13 @@
 import sax, { type Tag } from "sax";
 import { decimal, quoted } from "./lines.ts";
-import { MAX_TRIANGLES, ModelFault, tooManyTriangles } from "./mesh.ts";
+import {
+  MAX_TRIANGLES,
+  MAX_VERTICES,
+  ModelFault,
+  tooManyTriangles,
+  tooManyVertices,
+} from "./mesh.ts";
 
-/** Of one model part; a closed mesh has half as many vertices as triangles. */
-const MAX_VERTICES = 3 * MAX_TRIANGLES;
 const MAX_OBJECTS = 1_000_000;
 const MAX_DEPTH = 100;
 
@@ -125,7 +129,7 @@ class ModelReader {
         this.#startObject(attributes);
         break;
       case "vertex": {
-        if (++this.#vertexCount > MAX_VERTICES) throw tooManyTriangles();
+        if (++this.#vertexCount > MAX_VERTICES) throw tooManyVertices();
         const place = `line ${this.#line}`;
         this.#vertices.push(
           decimal(attributes["x"], `${place}: x`),

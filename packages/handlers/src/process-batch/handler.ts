@@ -8,7 +8,7 @@ import {
   jobTypes,
 } from "@jobyard/core";
 import type { HandlerDeps, TenantFiles } from "../storage.ts";
-import { batchImages, type Image, imageById, readImage } from "./images.ts";
+import { batchImages, type Image, imageById, imageBytes, readImage } from "./images.ts";
 import { askModel, type ExtractedRow, type ModelClient, modelName } from "./model.ts";
 import { OCR_MODEL, readByOcr } from "./ocr.ts";
 import { type Column, type Project, readProject } from "./project.ts";
@@ -86,10 +86,13 @@ async function processBatches(
     ...new Set([...(data.batchId === undefined ? [] : [data.batchId]), ...(data.batchIds ?? [])]),
   ];
   // All are looked for before the first request is paid for.
-  const images: { batchId: string; imageIndex: number; path: string }[] = [];
+  const images: { batchId: string; imageIndex: number; path: string; bytes: number }[] = [];
   for (const batchId of batchIds) {
     const paths = await batchImages(project.id, batchId, files);
-    images.push(...paths.map((path, imageIndex) => ({ batchId, imageIndex, path })));
+    for (const [imageIndex, path] of paths.entries()) {
+      const bytes = await imageBytes(path, files, signal);
+      images.push({ batchId, imageIndex, path, bytes });
+    }
   }
   const progress = await Progress.open(context, files, project, images);
   let failed = 0;
@@ -255,16 +258,21 @@ class Progress {
   #writing: Promise<void> = Promise.resolve();
 
   static async open(
-    { job, attempt }: BatchContext,
+    { job }: BatchContext,
     files: TenantFiles,
     project: Project,
-    images: readonly { readonly path: string }[],
+    images: readonly { readonly path: string; readonly bytes: number }[],
   ): Promise<Progress> {
     const columns = project.columns.map(({ pattern, ...column }) => [column, pattern?.pattern()]);
-    const asked = [project.model, project.flags, columns, images.map(({ path }) => path)];
+    const asked = [
+      project.model,
+      project.flags,
+      columns,
+      images.map(({ path, bytes }) => [path, bytes]),
+    ];
     const question = createHash("sha256").update(JSON.stringify(asked)).digest("hex");
     const id = String(job.id);
-    const record = attempt > 1 ? await files.getRecord(BATCH_PROGRESS, id) : null;
+    const record = await files.getRecord(BATCH_PROGRESS, id);
     const kept = record?.value as Kept | undefined;
     return new Progress(files, id, question, kept?.question === question ? kept : undefined);
   }

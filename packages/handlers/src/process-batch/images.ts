@@ -58,6 +58,15 @@ export async function imageById(
   return `${folder}/${name}`;
 }
 
+/** Bytes. @throws HandlerError as the tenant's files do, also where it is too large to be read */
+export async function imageBytes(
+  filePath: string,
+  files: TenantFiles,
+  signal: AbortSignal,
+): Promise<number> {
+  return (await files.local({ filePath }, { signal, maxBytes: MOST_IMAGE_BYTES })).size;
+}
+
 function isImageName(name: string): boolean {
   return extensions.has(extname(name).toLowerCase());
 }

@@ -24,7 +24,7 @@ const discount = amount.refine((value) => value.lte(100), "Must be at most 100 p
 const days = z.number().int().min(0).max(1000);
 const name = z.string().min(1).max(256);
 
-export const processNames = ["FFF", "SLA", "CNC_3AXIS", "LASER_2D"] as const;
+const processNames = ["FFF", "SLA", "CNC_3AXIS", "LASER_2D"] as const;
 export type ProcessName = (typeof processNames)[number];
 const processes = z.array(z.enum(processNames)).min(1);
 

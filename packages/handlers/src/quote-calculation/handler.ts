@@ -1,12 +1,16 @@
 import { defineHandler, type Handler, jobTypes } from "@jobyard/core";
 import { type GeometryRecord, knownGeometry } from "../geometry-record.ts";
+import { keepQuote } from "../quote-record.ts";
 import type { HandlerDeps } from "../storage.ts";
 import { catalogueOf } from "./catalogue.ts";
 import { quoteOf, unknownFile } from "./quote.ts";
 
 const type = jobTypes["quote-calculation"];
 
-/** Prices quotes by the tenant's catalogue and what the latest analysis of each file has measured. */
+/**
+ * Prices quotes by the tenant's catalogue and what the latest analysis of each file has measured; reports
+ * find them under their `quoteId`.
+ */
 export function quoteCalculationHandler(
   deps: HandlerDeps,
   options: { readonly now?: () => number } = {},
@@ -23,6 +27,8 @@ export function quoteCalculationHandler(
       if (geometry === null) throw unknownFile(`items.${index}`, fileId);
       geometryOf.set(fileId, geometry);
     }
-    return quoteOf(data, catalogue, geometryOf, now());
+    const quote = quoteOf(data, catalogue, geometryOf, now());
+    await keepQuote(files, quote);
+    return quote;
   });
 }

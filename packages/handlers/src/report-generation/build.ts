@@ -20,7 +20,7 @@ export interface Period {
 const DAY_MS = 86_400_000;
 
 /** As asked for, the last day whole; else what the report's kind looks back over. */
-export function periodOf(data: ReportData, now: number): Period {
+function periodOf(data: ReportData, now: number): Period {
   const asked = data.dateRange ?? data.reportPeriod;
   if (asked === undefined)
     return { from: now - reportKinds[data.reportType].days * DAY_MS, to: now };

@@ -110,7 +110,7 @@ function drawLabels(
 ): void {
   const size = 8;
   const widest = Math.max(0, ...labels.map((label) => surface.width(label.slice(0, 40), size)));
-  const every = Math.max(1, Math.ceil(Math.min(widest + 8, 90) / slot));
+  const every = Math.max(1, Math.ceil(Math.min(widest + 18, 100) / slot));
   for (const [index, label] of labels.entries()) {
     if (index % every !== 0) continue;
     const text = shortened(label, slot * every - 4, size, surface);

@@ -7,7 +7,7 @@ export const limits = {
   /** How many times larger than the file the content may be, past the first `inflatedFree` bytes. */
   inflationRatio: 200,
   inflatedFree: 100e6,
-  columns: 4096,
+  columns: 2048,
   /** Of a row as it is written, bytes. */
   rowBytes: 4_000_000,
   columnNameCharacters: 256,

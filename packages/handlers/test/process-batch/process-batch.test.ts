@@ -200,6 +200,10 @@ describe("a batch", () => {
     const { result } = await run(handlers, batch, { jobId: 9, attempt: 2 });
     expect(asked).toHaveLength(1);
     expect(result).toMatchObject({ imageCount: 3, tokensUsed: 300 });
+    // Other images are other questions.
+    await put("projects/p/batches/b/1.png", drawn("1", "more"));
+    await run(handlers, batch, { jobId: 9 });
+    expect(asked).toHaveLength(4);
   });
 
   it("stops when cancelled", async () => {

@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -6,6 +6,7 @@ import { z } from "zod";
 import { fileAnalysisHandler } from "../../src/file-analysis/handler.ts";
 import { type GeometryRecord, keepGeometry } from "../../src/geometry-record.ts";
 import { quoteCalculationHandler } from "../../src/quote-calculation/handler.ts";
+import { knownQuote } from "../../src/quote-record.ts";
 import type { Storage } from "../../src/storage.ts";
 import { binaryStl, cube } from "../file-analysis/shapes.ts";
 import { expectFailure, newStorage, runHandler, TENANT } from "../run-handler.ts";
@@ -162,6 +163,15 @@ describe("the documented examples", () => {
   });
 });
 
+test("reports find the latest calculation of a quote", async () => {
+  await quoted({ quoteId: "Q-kept", items: [{ ...pla, quantity: 1 }] });
+  const { summary } = await quoted({ quoteId: "Q-kept", items: [pla] });
+  expect(await knownQuote(files.of(TENANT), "Q-kept")).toMatchObject({
+    quoteId: "Q-kept",
+    summary,
+  });
+});
+
 test("supports cost material and time", async () => {
   const { items } = await quoted({ items: [{ ...pla, fileId: "table", quantity: 1 }] });
   // 8000 + 15 % of 4000 = 8600 mm³ printed, 9030 with waste: 0.0111972 kg.
@@ -279,6 +289,15 @@ describe("a tenant's catalogue", () => {
     );
     const wood = { fileId: "plate", quantity: 1, material: "wood", process: "LASER_2D" };
     expect((await quoted({ items: [wood] }, tenant)).items).toHaveLength(1);
+  });
+
+  test("the documented one is taken", async () => {
+    const page = new URL("../../../../docs/job-types/quote-calculation.md", import.meta.url);
+    const [, example = ""] = /```json\n([^]*?)```/.exec(await readFile(page, "utf8")) ?? [];
+    await keep(example);
+    const item = { ...pla, material: "pa 12", finishOptions: ["dyed"] };
+    const { summary } = await quoted({ items: [item], currency: "USD" }, tenant);
+    expect(summary).toMatchObject({ currency: "USD", validUntil: "2025-01-16T12:00:00.000Z" });
   });
 
   test.each([
