@@ -456,7 +456,7 @@ describe("a place where no database can be", () => {
     const disk = FailingDisk.install();
     onTestFinished(() => store.dispose());
     for (let after = 0; after < 20; after++) {
-      disk.failAt("disk full", after);
+      disk.failAt("disk full", after, "anywhere");
       const error = await store.adapter.open().catch((caught: unknown) => caught);
       if (disk.waits) break;
       expect(error).toMatchObject({ code: "UNAVAILABLE" });
