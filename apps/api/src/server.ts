@@ -18,6 +18,9 @@ import { developmentSecret } from "./auth/open-mode.ts";
 import { closeAll, listen, type Listener } from "./listeners.ts";
 import type { Logger } from "./log.ts";
 
+/** Datasets and records live for weeks: once an hour is often enough. */
+const PRUNE_FILES_MS = 3_600_000;
+
 export interface ServerOptions {
   readonly config: Config;
   readonly log: Logger;
@@ -82,14 +85,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { storage, handlers } = ownHandlers(config, queue);
   const worker = workerOf(config, queue, options.handlers ?? handlers, onError);
   worker?.start();
-  const able = new Set<string>(handlers.map(({ type }) => type.name));
-  const waiting = config.worker.queues.filter((name) => !able.has(name));
-  if (worker !== undefined && waiting.length > 0) {
-    log.info(`Taken but not run by this version: ${waiting.join(", ")}`);
-  }
+
+  const prune = (): void => {
+    storage
+      .prune({ now: queue.clock.now(), recordsMs: config.retention.recordsMs })
+      .catch((error: unknown) => onError(error, "prune files"));
+  };
+  const pruning = setInterval(prune, PRUNE_FILES_MS);
 
   const stop = async (graceMs: number): Promise<void> => {
     stopping.abort();
+    clearInterval(pruning);
     await worker?.drain(graceMs);
     ending.abort();
     await closeAll(listeners);
