@@ -2,19 +2,29 @@ import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { getRequestListener, RequestError } from "@hono/node-server";
-import { type Config, type Handler, isJobTypeName, JobQueue, Worker } from "@jobyard/core";
+import {
+  type Config,
+  type Handler,
+  isJobTypeName,
+  JobQueue,
+  QueueError,
+  Worker,
+} from "@jobyard/core";
 import { SqliteAdapter } from "@jobyard/core/sqlite";
-import { closeThreads, handlers as allHandlers } from "@jobyard/handlers";
+import { closeThreads, createHandlers, Storage, type StorageOptions } from "@jobyard/handlers";
 import { createApp } from "./app.ts";
 import { authenticator } from "./auth/authenticate.ts";
 import { developmentSecret } from "./auth/open-mode.ts";
 import { closeAll, listen, type Listener } from "./listeners.ts";
 import type { Logger } from "./log.ts";
 
+/** Datasets and records live for weeks: once an hour is often enough. */
+const PRUNE_FILES_MS = 3_600_000;
+
 export interface ServerOptions {
   readonly config: Config;
   readonly log: Logger;
-  /** Default: those of every job type there is one for. */
+  /** Default: those of every job type. */
   readonly handlers?: readonly Handler[];
 }
 
@@ -27,7 +37,7 @@ export interface RunningServer {
 
 /** Opens the store, the HTTP ports and the worker, in this order; what was opened is closed again if one fails. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, log, handlers = allHandlers } = options;
+  const { config, log } = options;
   const { dataDir } = config.engine;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const onError = (error: unknown, doing: string): void => {
@@ -35,7 +45,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
   const queue = new JobQueue({
     adapter: new SqliteAdapter({ path: join(dataDir, "jobyard.db") }),
-    payloadFolder: join(config.files.dir, "payloads"),
+    // No name of a tenant, whose own folders lie beside it.
+    payloadFolder: join(config.files.dir, ".payloads"),
     leaseMs: config.engine.leaseMs,
     keepCompletedMs: config.retention.completedMs,
     keepFailedMs: config.retention.failedMs,
@@ -71,20 +82,25 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     throw error;
   }
 
-  const worker = workerOf(config, queue, handlers, onError);
+  const { storage, handlers } = ownHandlers(config, queue);
+  const worker = workerOf(config, queue, options.handlers ?? handlers, onError);
   worker?.start();
-  const able = new Set<string>(handlers.map(({ type }) => type.name));
-  const waiting = config.worker.queues.filter((name) => !able.has(name));
-  if (worker !== undefined && waiting.length > 0) {
-    log.info(`Taken but not run by this version: ${waiting.join(", ")}`);
-  }
+
+  const prune = (): void => {
+    storage
+      .prune({ now: queue.clock.now(), recordsMs: config.retention.recordsMs })
+      .catch((error: unknown) => onError(error, "prune files"));
+  };
+  const pruning = setInterval(prune, PRUNE_FILES_MS);
 
   const stop = async (graceMs: number): Promise<void> => {
     stopping.abort();
+    clearInterval(pruning);
     await worker?.drain(graceMs);
     ending.abort();
     await closeAll(listeners);
     await queue.close();
+    await storage.close();
     await closeThreads();
   };
   let stopped: Promise<void> | undefined;
@@ -105,6 +121,53 @@ function withoutRoute(error: unknown, log: Logger): Response {
     timestamp: new Date().toISOString(),
   };
   return Response.json(body, { status: malformed ? 400 : 500 });
+}
+
+/** The handlers of all job types, with what they need of this process. */
+function ownHandlers(
+  config: Config,
+  queue: JobQueue,
+): { readonly storage: Storage; readonly handlers: readonly Handler[] } {
+  const { files, s3, smtp, notifyEmail, extractor, workerServiceUrl, limits } = config;
+  const storage = new Storage({ root: files.dir, ...(s3 === null ? {} : { s3: s3Settings(s3) }) });
+  const handlers = createHandlers({
+    files: storage,
+    async jobResult(tenant, jobId) {
+      const [job] = await queue.of(tenant).getMany([jobId]);
+      return job?.result == null ? null : queue.payloads.read(job.result);
+    },
+    async enqueue(tenant, job) {
+      const [outcome] = await queue.of(tenant).addMany([job], { atomic: false });
+      if (!(outcome instanceof QueueError)) return outcome as number;
+      const { existingId } = outcome.details;
+      if (outcome.code === "DUPLICATE_JOB" && existingId !== undefined) return existingId;
+      throw outcome;
+    },
+    smtp,
+    notifyEmail,
+    extractor,
+    modelRequestsPerMinute: limits.batches.requestsPerMinute,
+    workerServiceUrl,
+  });
+  return { storage, handlers };
+}
+
+function s3Settings(s3: NonNullable<Config["s3"]>): NonNullable<StorageOptions["s3"]> {
+  const { bucket, region, endpoint, accessKeyId, secretAccessKey, sessionToken } = s3;
+  return {
+    bucket,
+    region,
+    ...(endpoint === null ? {} : { endpoint }),
+    ...(accessKeyId === null || secretAccessKey === null
+      ? {}
+      : {
+          credentials: {
+            accessKeyId,
+            secretAccessKey,
+            ...(sessionToken === null ? {} : { sessionToken }),
+          },
+        }),
+  };
 }
 
 function workerOf(

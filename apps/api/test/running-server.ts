@@ -12,7 +12,6 @@ import {
   jobTypes,
   parseConfig,
 } from "@jobyard/core";
-import { handlers as realHandlers } from "@jobyard/handlers";
 import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import type { CreatedJob, JobDetail, JobPage, QueueSummary } from "../src/dialects/v1/schemas.ts";
@@ -62,7 +61,7 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /** A server of its own on free ports, gone after the test. */
-export async function serve({ env = {}, handlers = realHandlers, log }: Setup = {}): Promise<Api> {
+export async function serve({ env = {}, handlers, log }: Setup = {}): Promise<Api> {
   const folder = env["DATA_DIR"] ?? (await temporaryFolder());
   const config = parseConfig({
     HTTP_PORTS: "0",
@@ -70,7 +69,11 @@ export async function serve({ env = {}, handlers = realHandlers, log }: Setup = 
     ...env,
     DATA_DIR: folder,
   });
-  const server = await startServer({ config, handlers, log: log ?? createLogger("silent", false) });
+  const server = await startServer({
+    config,
+    ...(handlers === undefined ? {} : { handlers }),
+    log: log ?? createLogger("silent", false),
+  });
   onTestFinished(() => server.close());
   return apiOf(server.urls[0] as string, server);
 }

@@ -83,7 +83,7 @@ test("10,000 texts of 200 characters", async () => {
   const addedMs = performance.now() - began;
   expect(added.status).toBe(201);
   // Data and result are too long for the job's row.
-  const payloads = () => readdir(join(DATA_DIR, "files", "payloads"));
+  const payloads = () => readdir(join(DATA_DIR, "files", ".payloads"));
   expect(await payloads()).toHaveLength(1);
   const job = await ended(added.body.data.jobId);
   const totalMs = performance.now() - began;

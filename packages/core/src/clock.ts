@@ -19,8 +19,6 @@ export const systemClock: Clock = {
         wait > LONGEST_TIMER_MS
           ? setTimeout(arm, LONGEST_TIMER_MS)
           : setTimeout(run, Math.max(0, Math.ceil(wait)));
-      // A pending queue timer alone must not keep a process alive.
-      timer.unref();
     };
     arm();
     return () => clearTimeout(timer);

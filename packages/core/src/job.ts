@@ -36,8 +36,8 @@ export const transitions: Readonly<Record<JobState, readonly JobState[]>> = {
   blocked: ["waiting", "delayed", "cancelled", "failed"],
   active: ["completed", "failed", "cancelled", "waiting", "delayed"],
   completed: [],
-  failed: ["waiting"],
-  cancelled: ["waiting"],
+  failed: ["waiting", "blocked"],
+  cancelled: ["waiting", "blocked"],
 };
 
 export function isFinished(state: JobState): state is FinishedState {

@@ -32,6 +32,9 @@ function faultOf(value: unknown, field: string, depth: number): FieldError | und
       message: `Must not be nested deeper than ${MAX_JSON_DEPTH} levels`,
     };
   }
+  if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
+    return { field, message: "Must be plain JSON, not an object that spells itself" };
+  }
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
       const item: unknown = value[i];

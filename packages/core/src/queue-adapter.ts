@@ -350,7 +350,7 @@ export interface QueueAdapter {
     readonly running: boolean;
     readonly reason: string;
   }): Promise<readonly Outcome<true>[]>;
-  /** Failed or cancelled jobs start anew, with their attempts and crashes at 0. */
+  /** Failed or cancelled jobs start anew, with attempts and crashes at 0; they wait for dependencies that can still complete. */
   retry(params: {
     readonly tenant: TenantScope;
     readonly ids: readonly number[];
@@ -468,4 +468,3 @@ export interface QueueAdapter {
     readonly files: readonly PayloadFile[];
   }>;
 }
-

@@ -61,6 +61,8 @@ export const MAX_BATCH = 1000;
 /** Workers not heard of for so long are gone from lists. */
 const WORKER_GONE_MS = 60_000;
 
+/** The last moment that a date can be, epoch ms. */
+const LAST_MOMENT = 8.64e15;
 const TENANT = /^[A-Za-z0-9_-]{1,128}$/;
 const MAX_ATTEMPTS = 1000;
 const MAX_TAGS = 100;
@@ -411,7 +413,7 @@ export class TenantQueue {
     const job = await this.get(id);
     const retryable = jobTypeOf(job.queue)?.defaults.retryableErrors;
     const error = {
-      message: message.toWellFormed().slice(0, MAX_LOG_LINE),
+      message: message.slice(0, MAX_LOG_LINE).toWellFormed(),
       ...(code === undefined ? {} : { code }),
     };
     const attempt = job.attemptsMade + 1;
@@ -446,7 +448,7 @@ export class TenantQueue {
       errors.push({ field: "progress", message: "Must be a number from 0 to 100" });
     }
     if (message != null) checkText(message, "message", 0, MAX_LOG_LINE, errors);
-    if (stats !== undefined) checkObject(stats, "stats", errors);
+    if (stats !== undefined) checkStats(stats, errors);
     refuseIfAny(errors);
     const checked: Report = {
       ...checkedRef(id, lease),
@@ -470,7 +472,7 @@ export class TenantQueue {
     }
     refuseIfAny(errors);
     const run = checkedRef(id, lease);
-    const cut = lines.map((line) => line.toWellFormed().slice(0, MAX_LOG_LINE));
+    const cut = lines.map((line) => line.slice(0, MAX_LOG_LINE).toWellFormed());
     await this.#adapter.log({ tenant: this.tenant, run, lines: cut });
   }
 
@@ -732,7 +734,8 @@ export class TenantQueue {
     const errors: FieldError[] = [];
     checkText(name, "name", 0, Infinity, errors);
     refuseIfAny(errors);
-    const deleted = await this.#adapter.deleteSchedule({ tenant: this.tenant, name });
+    // A name alone says nothing about other tenants' schedules.
+    const deleted = await this.#adapter.deleteSchedule({ tenant: this.home, name });
     if (!deleted)
       throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name.slice(0, 256)} not found`);
   }
@@ -792,7 +795,10 @@ export class TenantQueue {
     if (types !== undefined && checkList(types, "types", eventTypes.length, errors)) {
       for (const [i, type] of types.entries()) checkOneOf(type, `types[${i}]`, eventTypes, errors);
     }
-    if (after !== undefined) checkText(after, "after", 0, MAX_LABEL, errors);
+    // Any text: a cursor that is none is a gap.
+    if (after !== undefined && typeof after !== "string") {
+      errors.push({ field: "after", message: "Must be a string" });
+    }
     for (const [field, call] of Object.entries({ onEvents, onGap: onGap ?? Boolean })) {
       if (typeof call !== "function") errors.push({ field, message: "Must be a function" });
     }
@@ -846,6 +852,17 @@ function checkedRef(id: unknown, lease: unknown): RunRef {
 
 // ---- checks of what comes in
 
+function checkStats(stats: unknown, errors: FieldError[]): void {
+  const { estimatedEnd, ...figures } = checkObject(stats, "stats", errors);
+  const { totalItems, processedItems, failedItems, averageItemMs, itemsPerSecond } = figures;
+  const needed = { totalItems, processedItems, failedItems, averageItemMs, itemsPerSecond };
+  const known = estimatedEnd === null ? needed : { ...needed, estimatedEnd };
+  for (const [field, value] of Object.entries(known)) {
+    const sound = Number.isFinite(value) && Number(value) >= 0 && Number(value) <= LAST_MOMENT;
+    if (!sound) errors.push({ field: `stats.${field}`, message: "Must be a number, not negative" });
+  }
+}
+
 function checkJob(
   tenant: string,
   job: NewJob,
@@ -898,15 +915,6 @@ function checkJob(
   refuseIfAny(errors);
 
   const text = encodeJson(job.data);
-  if (type !== undefined) {
-    const parsed = type.data.safeParse(job.data);
-    if (!parsed.success) throw validationError(validationIssues(parsed.error));
-  }
-  const claimed = (job.data as { readonly tenantId?: unknown } | null)?.tenantId;
-  if (type !== undefined && claimed !== undefined && claimed !== tenant) {
-    const message = "Must be the tenant of the token, or be left out";
-    throw validationError([{ field: "tenantId", message }]);
-  }
   const maxBytes = type?.maxDataBytes ?? MAX_UNTYPED_BYTES;
   // A character is at most three bytes: most texts need no counting.
   if (text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes) {
@@ -915,6 +923,15 @@ function checkJob(
       `The data is larger than the ${maxBytes} bytes that ${job.queue} takes`,
       { limitBytes: maxBytes },
     );
+  }
+  if (type !== undefined) {
+    const parsed = type.data.safeParse(job.data);
+    if (!parsed.success) throw validationError(validationIssues(parsed.error));
+  }
+  const claimed = (job.data as { readonly tenantId?: unknown } | null)?.tenantId;
+  if (claimed !== undefined && claimed !== tenant) {
+    const message = "Must be the tenant of the token, or be left out";
+    throw validationError([{ field: "tenantId", message }]);
   }
   return {
     text,

@@ -8,7 +8,7 @@ import {
   processingStats,
   type ProgressReport,
 } from "./handler.ts";
-import type { ClaimedJob, JobFailure, Payload, ProcessingStats } from "./job.ts";
+import type { ClaimedJob, JobFailure, Payload, PayloadFile, ProcessingStats } from "./job.ts";
 import { validationIssues } from "./job-types/job-type.ts";
 import { encodeJson } from "./json.ts";
 import {
@@ -89,6 +89,8 @@ export class Worker {
   #ended: { readonly run: Running; readonly ending: Ending }[] = [];
   readonly #telling = new Set<Promise<unknown>>();
   #claiming: { readonly abort: AbortController; readonly queues: ReadonlySet<string> } | undefined;
+  /** Runs to be stopped that the claim under way has not brought yet. */
+  readonly #stoppedEarly = new Map<string, StopReason>();
   #awake = false;
   #reporting: (() => void) | undefined;
   readonly #callOffs: (() => void)[] = [];
@@ -119,6 +121,7 @@ export class Worker {
     this.#stopListening = this.#queue.adapter.onStopRequest(({ id, lease, reason }) => {
       const run = this.#running.get(keyOf(id, lease));
       if (run !== undefined) this.#stop(run, reason);
+      else if (this.#claiming !== undefined) this.#stoppedEarly.set(keyOf(id, lease), reason);
     });
     this.#every(this.#queue.leaseMs / 3, () => this.#renew());
     this.#every(HEARTBEAT_MS, () => this.#heartbeat());
@@ -133,8 +136,6 @@ export class Worker {
   }
 
   async #drain(graceMs: number): Promise<void> {
-    // Timers of the clock do not keep a process alive, and nothing else may by now.
-    const alive = setInterval(() => undefined, 2 ** 30);
     this.#state = "draining";
     const end = this.#queue.clock.now() + graceMs;
     this.#tellUntil = end + DRAIN_STOP_MS;
@@ -156,7 +157,6 @@ export class Worker {
     await this.#queue.adapter
       .forgetWorker({ tenant: ALL_TENANTS, id: this.id })
       .catch((error: unknown) => this.#failed(error, "sign off"));
-    clearInterval(alive);
   }
 
   /** Resolves when nothing runs, and no claim that could bring more is under way. */
@@ -247,11 +247,13 @@ export class Worker {
           this.#claiming = undefined;
           if (this.#state === "running") for (const job of jobs) this.#begin(job);
           else if (jobs.length > 0) this.#handBack(jobs);
+          this.#stoppedEarly.clear();
           this.#told();
           this.#wake();
         },
         (error: unknown) => {
           this.#claiming = undefined;
+          this.#stoppedEarly.clear();
           this.#failed(error, "claim jobs");
           this.#told();
           this.#later(STORE_RETRY_MS, () => this.#wake());
@@ -279,12 +281,16 @@ export class Worker {
       report: undefined,
       lines: [],
       tokens: 0,
-      stopped: undefined,
+      stopped: this.#stoppedEarly.get(keyOf(job.id, job.lease)),
       callOffAbandon: () => undefined,
       over: false,
     };
     this.#running.set(keyOf(job.id, job.lease), run);
     this.#byQueue.set(job.queue, (this.#byQueue.get(job.queue) ?? 0) + 1);
+    if (run.stopped !== undefined) {
+      this.#end(run, { kind: "released" });
+      return;
+    }
     this.#run(run).then(
       (ending) => this.#end(run, ending),
       (error: unknown) => this.#end(run, endingOf(error)),
@@ -310,7 +316,9 @@ export class Worker {
       job: { id: job.id, tenant: job.tenant, queue: job.queue, name: job.name },
       progress: (report) => this.#progress(run, report),
       log: (line) => this.#log(run, line),
-      spend: (tokens) => void (run.tokens += Math.max(0, Math.round(tokens))),
+      spend: (tokens) => {
+        if (Number.isFinite(tokens)) run.tokens += Math.max(0, Math.round(tokens));
+      },
     });
     if (run.over) return { kind: "released" };
     const checked = type.result.safeParse(value);
@@ -436,9 +444,23 @@ export class Worker {
   async #complete(runs: readonly Completion[]): Promise<void> {
     const { adapter, payloads } = this.#queue;
     const outcomes = await this.#surely(() => adapter.complete({ tenant: ALL_TENANTS, runs }));
-    for (const [i, { result }] of runs.entries()) {
-      // Without an answer nobody knows whether the result is asked for later.
-      if (outcomes?.[i] instanceof QueueError && result !== null) await payloads.discard(result);
+    // Without an answer nobody knows whether the results are asked for later.
+    if (outcomes === undefined) return;
+    for (const { id, result } of runs) {
+      if (result === null || typeof result === "string") continue;
+      if (await this.#isUnused(id, result)) await payloads.discard(result);
+    }
+  }
+
+  /** Whether a result did not become its job's: somebody else had ended the run, or called it off. */
+  async #isUnused(id: number, result: PayloadFile): Promise<boolean> {
+    try {
+      const [job] = await this.#queue.adapter.get({ tenant: ALL_TENANTS, ids: [id] });
+      const kept = job?.result ?? null;
+      return kept === null || typeof kept === "string" || kept.file !== result.file;
+    } catch (error) {
+      this.#failed(error, "look for a result's file");
+      return false;
     }
   }
 
@@ -469,21 +491,22 @@ export class Worker {
     if (run.over) return;
     const { items, message } = report;
     const told = report.progress ?? (items === undefined ? undefined : percent(items));
-    const progress = Number.isFinite(told) ? told : undefined;
+    const progress = Number.isNaN(told) ? undefined : told;
+    const countable = items !== undefined && Object.values(items).every(Number.isFinite);
     run.report = {
       ...run.report,
       ...(progress === undefined ? {} : { progress: Math.min(100, Math.max(0, progress)) }),
-      ...(message === undefined ? {} : { message: message.toWellFormed().slice(0, MAX_LOG_LINE) }),
-      ...(items === undefined
-        ? {}
-        : { stats: processingStats(items, run.startedAt, this.#queue.clock.now()) }),
+      ...(message === undefined ? {} : { message: message.slice(0, MAX_LOG_LINE).toWellFormed() }),
+      ...(countable
+        ? { stats: processingStats(items, run.startedAt, this.#queue.clock.now()) }
+        : {}),
     };
     this.#planReports();
   }
 
   #log(run: Running, line: string): void {
     if (run.over) return;
-    if (run.lines.length < MAX_LINES) run.lines.push(line.toWellFormed().slice(0, MAX_LOG_LINE));
+    if (run.lines.length < MAX_LINES) run.lines.push(line.slice(0, MAX_LOG_LINE).toWellFormed());
     this.#planReports();
   }
 
@@ -491,8 +514,9 @@ export class Worker {
     this.#reporting ??= this.#later(REPORT_MS, () => {
       this.#reporting = undefined;
       const runs = [...this.#running.values()];
-      void this.#sendReports(runs.filter((run) => run.report !== undefined));
+      // Lines first: who is told of progress finds what was logged before it.
       for (const run of runs) if (run.lines.length > 0) void this.#sendLog(run);
+      void this.#sendReports(runs.filter((run) => run.report !== undefined));
     });
   }
 
@@ -595,10 +619,19 @@ function endingAs(ending: Ending, stopped: StopReason | undefined): Ending | und
   return ending.kind === "completed" ? ending : { kind: "released" };
 }
 
-/** What a handler's rejection means for its job. */
+/** What a handler's rejection means for its job. Handlers throw anything, also what cannot be read. */
 function endingOf(error: unknown): Ending {
+  try {
+    return readableEnding(error);
+  } catch {
+    const message = "The handler failed with something that is no error";
+    return { kind: "failed", dataFault: false, error: { message } };
+  }
+}
+
+function readableEnding(error: unknown): Ending {
   if (error instanceof HandlerCrash) {
-    return { kind: "crashed", error: { code: "crashed", message: error.message } };
+    return { kind: "crashed", error: { code: "crashed", message: textOf(error.message) } };
   }
   const known = error instanceof Error ? error : new Error(textOf(error));
   const code = known instanceof HandlerError ? known.code : (known as NodeJS.ErrnoException).code;
@@ -608,7 +641,7 @@ function endingOf(error: unknown): Ending {
     kind: "failed",
     dataFault: known instanceof HandlerError && known.dataFault,
     error: {
-      message: textOf(known.message).slice(0, MAX_LOG_LINE),
+      message: textOf(known.message),
       ...(typeof code === "string" ? { code } : {}),
       ...(stage === undefined ? {} : { stage }),
       ...(stack === undefined ? {} : { stack: textOf(stack).slice(0, MAX_STACK) }),
@@ -616,11 +649,6 @@ function endingOf(error: unknown): Ending {
   };
 }
 
-/** Handlers can throw anything. */
 function textOf(value: unknown): string {
-  try {
-    return String(value).toWellFormed();
-  } catch {
-    return "The handler failed with something that is no error";
-  }
+  return String(value).slice(0, MAX_LOG_LINE).toWellFormed();
 }

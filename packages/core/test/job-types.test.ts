@@ -281,7 +281,7 @@ describe("rules", () => {
     expect(issues("email-notifications", { recipientEmail: "a@b.c", attachments })).toEqual([
       {
         field: "attachments[0].content",
-        message: "Required field missing: content or path or filePath or fileUrl",
+        message: "Required field missing: content or path or filePath or fileUrl or resultOf",
       },
       { field: "attachments[1].content", message: "Must be a string" },
     ]);

@@ -162,8 +162,15 @@ describe("who sees all tenants", () => {
     }
     expect((await all.list({}, { limit: 10, order: "asc" })).total).toBe(6);
     const runs = await all.pull({ queue: "work", limit: 4 });
-    expect(runs.map(({ tenant }) => tenant).toSorted()).toEqual(["ours", "ours", "theirs", "theirs"]);
-    expect(await all.ack(runs.map(({ id, lease }) => ({ id, lease })))).toEqual(Array(4).fill(true));
+    expect(runs.map(({ tenant }) => tenant).toSorted()).toEqual([
+      "ours",
+      "ours",
+      "theirs",
+      "theirs",
+    ]);
+    expect(await all.ack(runs.map(({ id, lease }) => ({ id, lease })))).toEqual(
+      Array(4).fill(true),
+    );
     expect(await all.applyToMany({}, "cancel")).toBe(2);
     expect(await ours.count()).toMatchObject({ completed: 2, cancelled: 1 });
   });

@@ -1,2 +1,3 @@
-export { handlers } from "./registry.ts";
+export { createHandlers } from "./registry.ts";
 export { closeSharedThreads as closeThreads } from "./sentiment-analysis-batch/batch.ts";
+export { type FollowUp, type HandlerDeps, Storage, type StorageOptions } from "./storage.ts";

@@ -77,6 +77,8 @@ const result = z.looseObject({
       boe: z.number().nullish(),
     })
     .optional(),
+  /** The e-mail that was queued because the validation failed. */
+  notification: z.looseObject({ jobId: z.number().int(), to: z.string() }).optional(),
 });
 
 export const dataValidation = defineJobType({

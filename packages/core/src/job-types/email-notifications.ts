@@ -42,8 +42,12 @@ const attachment = z
     path: filePath.optional(),
     filePath: filePath.optional(),
     fileUrl: fileUrl.optional(),
+    /** A file among the results of another job of the tenant. */
+    resultOf: z
+      .looseObject({ jobId: z.number().int().min(1), name: z.string().min(1).max(200) })
+      .optional(),
   })
-  .check(needsOneOf("content", "path", "filePath", "fileUrl"));
+  .check(needsOneOf("content", "path", "filePath", "fileUrl", "resultOf"));
 
 /**
  * One of two: a message from one of the templates, to one recipient, with the template's data; or
@@ -91,7 +95,13 @@ const data = z
 const result = z.looseObject({
   messageId: z.string(),
   sentTo: z.array(z.string()),
+  /** Refused by the mail server for good, while it took others. */
   failedRecipients: z.array(z.string()),
+  /** `file` where no mail server is configured: the message was written, nothing was sent. */
+  delivery: oneOf(["smtp", "file"]),
+  /** Says so in words. */
+  note: z.string().optional(),
+  refusals: z.array(z.looseObject({ recipient: z.string(), reason: z.string() })).optional(),
   /** The message itself where no mail server is configured. */
   file: resultFile.optional(),
 });

@@ -8,6 +8,7 @@ const data = z.looseObject({
   fileUrl,
   fileName: z.string().min(1).max(1024),
   fileType: oneOf(["stl", "obj", "3mf", "step"]),
+  /** Each is done unless it is false. */
   analysisOptions: z
     .looseObject({
       performDfm: z.boolean().optional(),
@@ -20,16 +21,19 @@ const data = z.looseObject({
 
 /** Millimetres. */
 const point = z.looseObject({ x: z.number(), y: z.number(), z: z.number() });
+const box = z.looseObject({ min: point, max: point });
+/** The middle of the box around what is meant. */
+const place = z.looseObject({ x: z.number(), y: z.number(), z: z.number(), boundingBox: box });
 
 const result = z.looseObject({
   /** What an option left out, or a part that is no closed solid, has no value. */
   geometry: z
     .looseObject({
       /** mm³ */
-      volume: z.number().nullable(),
+      volume: z.number().nonnegative().nullable(),
       /** mm² */
-      surfaceArea: z.number(),
-      boundingBox: z.looseObject({ min: point, max: point }),
+      surfaceArea: z.number().nonnegative(),
+      boundingBox: box,
       centroid: point.nullable(),
       triangles: z.number().int(),
       watertight: z.boolean(),
@@ -41,15 +45,24 @@ const result = z.looseObject({
     .looseObject({
       /** mm */
       minWallThickness: z.number().nullable(),
-      overhangs: z.unknown(),
-      thinWalls: z.unknown(),
-      smallFeatures: z.unknown(),
+      /** The largest first, as the following. */
+      overhangs: z.array(z.looseObject({ area: z.number(), angle: z.number(), place })),
+      thinWalls: z.array(z.looseObject({ area: z.number(), thickness: z.number(), place })),
+      smallFeatures: z.array(z.looseObject({ kind: z.string(), size: z.number(), place })),
       issues: z.array(
-        z.looseObject({ severity: z.string(), message: z.string(), place: z.unknown() }),
+        z.looseObject({
+          code: z.string(),
+          severity: z.enum(["error", "warning", "info"]),
+          message: z.string(),
+          place,
+        }),
       ),
     })
     .optional(),
-  complexity: z.unknown(),
+  complexity: z.looseObject({
+    score: z.number().min(0).max(100),
+    level: z.enum(["simple", "moderate", "complex", "very complex"]),
+  }),
 });
 
 export const fileAnalysis = defineJobType({

@@ -18,6 +18,8 @@ export const extraction = z.looseObject({
   /** x1, y1, x2, y2 in pixels. */
   bbox_2d: z.array(z.number()).length(4).optional(),
   image_index: z.number().int().min(0),
+  /** What was read but is no value of the column; `value` is null then. */
+  rejected: z.looseObject({ value: z.string(), reason: z.string() }).optional(),
 });
 
 export const extractionCosts = { modelUsed: z.string(), tokensUsed: z.number().int().min(0) };
@@ -25,12 +27,22 @@ export const extractionCosts = { modelUsed: z.string(), tokensUsed: z.number().i
 export const batchResult = z.looseObject({
   rows: z.array(
     z.looseObject({
+      batchId: z.string(),
+      /** In its batch. */
       rowIndex: z.number().int().min(0),
       /** By column id. */
       columns: z.record(z.string(), extraction),
     }),
   ),
+  images: z.array(
+    z.looseObject({
+      batchId: z.string(),
+      image_index: z.number().int().min(0),
+      name: z.string(),
+    }),
+  ),
   imageCount: z.number().int(),
+  /** Values that were found. */
   extractionCount: z.number().int(),
   ...extractionCosts,
 });

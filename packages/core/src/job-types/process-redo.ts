@@ -20,7 +20,13 @@ const result = z.looseObject({
   batchId: z.string(),
   rowIndex: z.number().int().min(0),
   /** By column id: only those that were asked for. */
-  columns: z.record(z.string(), extraction.extend({ redone: z.literal(true) })),
+  columns: z.record(
+    z.string(),
+    // `bbox_2d` is in the image of that id.
+    extraction.extend({ redone: z.literal(true), image_id: z.string() }),
+  ),
+  /** The whole row afterwards, where its batch was processed here. */
+  row: z.record(z.string(), extraction).optional(),
   ...extractionCosts,
 });
 

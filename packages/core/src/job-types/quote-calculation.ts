@@ -36,14 +36,16 @@ const result = z.looseObject({
   items: z.array(
     z.looseObject({
       fileId: z.string(),
+      /** To two places more than other amounts. */
       unitPrice: money,
+      /** Of all pieces, as the following; the four after it add up to it. */
       totalPrice: money,
       materialCost: money,
       laborCost: money,
       overheadCost: money,
-      margin: z.number(),
-      /** Days. */
-      leadTime: z.number(),
+      margin: money,
+      /** Working days. */
+      leadTime: z.number().int().nonnegative(),
     }),
   ),
   summary: z.looseObject({
@@ -55,7 +57,10 @@ const result = z.looseObject({
     currency: z.string(),
     validUntil: z.string(),
   }),
-  pricing: z.looseObject({ adjustments: z.array(z.looseObject({})) }),
+  pricing: z.looseObject({
+    /** Added to the subtotal they make the total. */
+    adjustments: z.array(z.looseObject({ code: z.string(), amount: money })),
+  }),
 });
 
 export const quoteCalculation = defineJobType({

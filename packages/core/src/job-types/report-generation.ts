@@ -68,9 +68,13 @@ const data = z
 const result = z.looseObject({
   reportId: z.string(),
   file: resultFile,
+  /** Of a PDF. */
   pages: z.number().int().optional(),
-  rows: z.number().int().optional(),
+  /** Of all tables. */
+  rows: z.number().int(),
+  /** Whom the queued e-mail goes to; its own result says who got it. */
   sentTo: z.array(z.string()),
+  emailJobId: z.number().int().optional(),
 });
 
 export const reportGeneration = defineJobType({

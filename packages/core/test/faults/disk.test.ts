@@ -76,49 +76,54 @@ function expectSound(report: SmallDiskReport): void {
 const options = ["--conditions=@jobyard/source", program];
 const stdio = ["pipe", "pipe", "inherit"] as const;
 
-describe("a disk that is full", () => {
-  const mountable = ((): boolean => {
-    if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
-    // A container may be root and yet not be allowed to mount.
-    const at = mkdtempSync(join(tmpdir(), "jobyard-mount-"));
-    const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", at]).status === 0;
-    if (mounted) spawnSync("umount", [at]);
-    rmdirSync(at);
-    return mounted;
-  })();
+const mountable = ((): boolean => {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
+  // A container may be root and yet not be allowed to mount.
+  const at = mkdtempSync(join(tmpdir(), "jobyard-mount-"));
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", at]).status === 0;
+  if (mounted) spawnSync("umount", [at]);
+  rmdirSync(at);
+  return mounted;
+})();
 
-  test.skipIf(!mountable)(
-    "refuses what does not fit, and goes on when there is room (tmpfs)",
-    async () => {
-      const folder = await mkdtemp(join(tmpdir(), "jobyard-full-"));
-      expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=10m", "tmpfs", folder]).status).toBe(0);
-      onTestFinished(async () => {
-        spawnSync("umount", ["-l", folder]);
-        await rm(folder, { recursive: true, force: true });
-      });
-      const filler = join(folder, "filler");
-      await writeFile(filler, Buffer.alloc(8_000_000));
-      const child = spawn(process.execPath, [...options, folder], { stdio: [...stdio] });
-      expectSound(await onSmallDisk(child, () => rm(filler)));
-    },
-  );
+async function expectSoundOnSmallFileSystem(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "jobyard-full-"));
+  expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=10m", "tmpfs", folder]).status).toBe(0);
+  onTestFinished(async () => {
+    spawnSync("umount", ["-l", folder]);
+    await rm(folder, { recursive: true, force: true });
+  });
+  const filler = join(folder, "filler");
+  await writeFile(filler, Buffer.alloc(8_000_000));
+  const child = spawn(process.execPath, [...options, folder], { stdio: [...stdio] });
+  expectSound(await onSmallDisk(child, () => rm(filler)));
+}
 
-  test.skipIf(process.platform !== "linux")(
-    "refuses what does not fit, and goes on when there is room (file size limit)",
-    async () => {
-      const folder = await mkdtemp(join(tmpdir(), "jobyard-full-"));
-      onTestFinished(() => rm(folder, { recursive: true, force: true }));
-      // The soft limit alone, so that it can be raised again.
-      const limited = ["--fsize=1500000:", process.execPath, ...options, folder];
-      const child = spawn("prlimit", limited, { stdio: [...stdio] });
-      const report = await onSmallDisk(child, () => {
-        const raised = spawnSync("prlimit", ["--pid", String(child.pid), "--fsize=unlimited:"]);
-        expect(raised.status).toBe(0);
-      });
-      expectSound(report);
-    },
-  );
-});
+async function expectSoundUnderSizeLimit(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "jobyard-full-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  // The soft limit alone, so that it can be raised again.
+  const limited = ["--fsize=1500000:", process.execPath, ...options, folder];
+  const child = spawn("prlimit", limited, { stdio: [...stdio] });
+  const report = await onSmallDisk(child, () => {
+    const raised = spawnSync("prlimit", ["--pid", String(child.pid), "--fsize=unlimited:"]);
+    expect(raised.status).toBe(0);
+  });
+  expectSound(report);
+}
+
+// A limit works wherever there is prlimit, a file system of one's own only where one may mount it.
+test.each([
+  ...(mountable
+    ? [{ name: "a small file system", expectSound: expectSoundOnSmallFileSystem }]
+    : []),
+  { name: "a file size limit", expectSound: expectSoundUnderSizeLimit },
+])(
+  "a full disk ($name) refuses what does not fit, and goes on when there is room",
+  async ({ expectSound }) => {
+    await expectSound();
+  },
+);
 
 // ---- a disk that fails on demand
 
@@ -451,7 +456,7 @@ describe("a place where no database can be", () => {
     const disk = FailingDisk.install();
     onTestFinished(() => store.dispose());
     for (let after = 0; after < 20; after++) {
-      disk.failAt("disk full", after);
+      disk.failAt("disk full", after, "anywhere");
       const error = await store.adapter.open().catch((caught: unknown) => caught);
       if (disk.waits) break;
       expect(error).toMatchObject({ code: "UNAVAILABLE" });

@@ -18,6 +18,9 @@ export class FailingDisk {
   /** Goes on failing until it is mended. */
   #lasting = false;
   #spared = 0;
+  /** A transaction is open; the next one on any connection begins after it. */
+  #within = false;
+  #anywhere = false;
   failures = 0;
   #connection: DatabaseSync | undefined;
 
@@ -30,13 +33,15 @@ export class FailingDisk {
       disk.#connection = this;
       if (sql === "COMMIT") step(true);
       exec.call(this, sql);
+      if (sql === "BEGIN") disk.#within = true;
+      else if (sql === "COMMIT" || sql === "ROLLBACK") disk.#within = false;
     };
     const undo = [() => void (DatabaseSync.prototype.exec = exec)];
     for (const method of ["run", "get", "all"] as const) {
       const statements = StatementSync.prototype as Record<typeof method, Statement>;
       const real = statements[method];
       statements[method] = function (...values) {
-        step(false);
+        if (disk.#within || disk.#anywhere) step(false);
         return real.apply(this, values);
       };
       undo.push(() => void (statements[method] = real));
@@ -45,8 +50,13 @@ export class FailingDisk {
     return disk;
   }
 
-  /** Statement number `after` from now on (from 0) fails, once. */
-  failAt(fault: Fault, after: number): void {
+  /** Statement number `after` from now on (from 0) fails, once; `anywhere`: outside of transactions as well. */
+  failAt(
+    fault: Fault,
+    after: number,
+    where: "in transactions" | "anywhere" = "in transactions",
+  ): void {
+    this.#anywhere = where === "anywhere";
     this.#fault = fault;
     this.#after = after;
     this.#lasting = false;

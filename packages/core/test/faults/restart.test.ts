@@ -67,6 +67,21 @@ describe("a process that dies", () => {
   );
 });
 
+describe("a second process", () => {
+  test("is refused while the first one has the file, and told what to do", async () => {
+    const second = new SqliteAdapter({ path: store.path });
+    const error = await second.open().catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ code: "UNAVAILABLE" });
+    expect((error as Error).message).toMatch(/Another process is using .*jobyard\.db.*REDIS_URL/);
+    // The first one has taken no harm.
+    await adapter.enqueue({ jobs: [jobSpec()], atomic: false });
+    await adapter.close();
+    await second.open();
+    expect(await second.count({ tenant: "*" })).toMatchObject({ waiting: 1 });
+    await second.close();
+  });
+});
+
 describe("closing", () => {
   test("hands nothing out behind its back: what it gave back is not claimed again", async () => {
     const [id] = await adapter.enqueue({ jobs: [jobSpec()], atomic: false });

@@ -1,6 +1,6 @@
 import { findKeywords } from "./keywords.ts";
-import { findPersonalData, maskPersonalData } from "./personal-data.ts";
-import type { PersonalData } from "./personal-data.ts";
+import { findPersonalData, maskPersonalData } from "../personal-data/personal-data.ts";
+import type { PersonalData } from "../personal-data/personal-data.ts";
 import { rateText } from "./vader.ts";
 import type { Valence } from "./vader.ts";
 

@@ -1,8 +1,8 @@
 import { extname } from "node:path";
 import type { AnalysisOptions, Sentiment, TextAnalysis } from "./analyse.ts";
 import type { Chunk, Outcome } from "./batch.thread.ts";
+import { Threads } from "../threads.ts";
 import { requireSupportedLanguage } from "./language.ts";
-import { Threads } from "./threads.ts";
 
 /** Texts to analyse together, and how. */
 export interface Batch {

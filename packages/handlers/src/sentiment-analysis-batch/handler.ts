@@ -1,7 +1,7 @@
 import { defineHandler, HandlerCrash, HandlerError, jobTypes } from "@jobyard/core";
+import { ThreadDied } from "../threads.ts";
 import { analyseBatch } from "./batch.ts";
 import { UnsupportedLanguage } from "./language.ts";
-import { ThreadDied } from "./threads.ts";
 
 export const sentimentAnalysisBatchHandler = defineHandler(
   jobTypes.sentiment_analysis_batch,

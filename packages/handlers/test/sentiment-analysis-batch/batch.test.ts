@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { analyseBatch, closeSharedThreads } from "../../src/sentiment-analysis-batch/batch.ts";
 import type { BatchProgress } from "../../src/sentiment-analysis-batch/batch.ts";
 import { UnsupportedLanguage } from "../../src/sentiment-analysis-batch/language.ts";
-import { ThreadDied, Threads } from "../../src/sentiment-analysis-batch/threads.ts";
+import { ThreadDied, Threads } from "../../src/threads.ts";
 
 afterAll(closeSharedThreads);
 
@@ -156,10 +156,10 @@ describe("aborting", () => {
 });
 
 describe("threads", () => {
-  const exits = new URL("./threads/exits.thread.ts", import.meta.url);
-  const exhaustsMemory = new URL("./threads/exhausts-memory.thread.ts", import.meta.url);
-  const throwsLater = new URL("./threads/throws-later.thread.ts", import.meta.url);
-  const neverReturns = new URL("./threads/never-returns.thread.ts", import.meta.url);
+  const exits = new URL("../threads/exits.thread.ts", import.meta.url);
+  const exhaustsMemory = new URL("../threads/exhausts-memory.thread.ts", import.meta.url);
+  const throwsLater = new URL("../threads/throws-later.thread.ts", import.meta.url);
+  const neverReturns = new URL("../threads/never-returns.thread.ts", import.meta.url);
   const small = { size: 1, memoryMb: 32 };
 
   test.each([

@@ -81,7 +81,7 @@ const answers: Readonly<Record<ErrorCode | RequestFault, Answer>> = {
   UNAVAILABLE: {
     status: 503,
     code: "SYSTEM_ERROR",
-    message: "The service cannot take this request now; nothing of it was kept. Try again later",
+    message: "The service cannot serve this request now. Try again later",
   },
   INTERNAL: {
     status: 500,

@@ -1,8 +1,10 @@
 import {
+  formatUuid,
   isFinished,
   type Job,
   jobTypes,
   parseJobId,
+  priorityLevel,
   QueueError,
   type TenantQueue,
   validationIssues,
@@ -38,6 +40,8 @@ import {
 
 /** Beside the data of the largest type, what surrounds it. */
 const MAX_CREATE_BYTES = jobTypes.sentiment_analysis_batch.maxDataBytes + 1_000_000;
+/** Of a long body; texts need one each. */
+const MAX_CREATE_VALUES = 50_000;
 const MAX_WAIT_BYTES = 100_000;
 const MAX_ID_SHOWN = 64;
 
@@ -81,18 +85,20 @@ function handlersOf({ queue, ending }: DialectDeps): Record<keyof typeof operati
   return {
     async create(c) {
       const jobs = tenantOf(c, operators);
-      const body = await readJson(c, MAX_CREATE_BYTES);
+      const body = await readJson(c, MAX_CREATE_BYTES, MAX_CREATE_VALUES);
       checkType((body as { readonly type?: unknown } | null | undefined)?.type, body);
       const asked = parse(createJob, body);
-      const job = await jobs.get(await jobs.add(newJob(asked)));
-      const { id: jobId, priority, createdAt } = summaryOf(job);
+      const added = newJob(asked);
+      const id = await jobs.add(added);
+      // It is durable by now: whether it can be read back must not matter.
+      const job = await jobs.get(id).catch(() => undefined);
       // It may run or be done by now: this tells what it was when it was added.
       const created: CreatedJob = {
-        jobId,
+        jobId: formatUuid(id),
         type: asked.type,
         status: "pending",
-        priority,
-        createdAt,
+        priority: priorityLevel(added.priority ?? 0),
+        createdAt: iso(job?.createdAt ?? queue.clock.now()),
       };
       return c.json(success(created), 201);
     },

@@ -124,6 +124,8 @@ export class SqliteAdapter implements QueueAdapter {
         store.releaseIds();
       });
       await committer.settled();
+      // Claims that were on their way into the store began to wait only now.
+      for (const endWait of this.#waiting) endWait();
     } finally {
       this.#state = undefined;
       db.close();

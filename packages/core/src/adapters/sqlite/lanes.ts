@@ -76,8 +76,10 @@ export class Lanes {
 
   drop(lane: Lane): void {
     this.setClaimable(lane, false);
-    this.#byNo.delete(lane.no);
-    this.#byTenant.get(lane.tenant)?.delete(lane.queue);
+    // Only itself: a later lane may have its number or its place.
+    if (this.#byNo.get(lane.no) === lane) this.#byNo.delete(lane.no);
+    const tenant = this.#byTenant.get(lane.tenant);
+    if (tenant?.get(lane.queue) === lane) tenant.delete(lane.queue);
   }
 
   get(no: number): Lane | undefined {

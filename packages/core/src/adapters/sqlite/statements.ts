@@ -105,6 +105,7 @@ export function prepareStatements(db: DatabaseSync) {
       "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     ),
     allLanes: one("SELECT * FROM lane ORDER BY no"),
+    deleteLane: one("DELETE FROM lane WHERE no = ?"),
     insertLane: one("INSERT INTO lane (tenant, queue, typed) VALUES (?, ?, ?)"),
     updateLane: one("UPDATE lane SET paused = ?, rate_limit = ?, concurrency = ? WHERE no = ?"),
     loadLane: arrays(

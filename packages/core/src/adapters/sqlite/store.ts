@@ -336,6 +336,11 @@ export class Store {
     return lane;
   }
 
+  #dropLane(lane: Lane): void {
+    this.#sql.deleteLane.run(lane.no);
+    this.lanes.drop(lane);
+  }
+
   #addLane(tenant: string, queue: string, typed: boolean): number {
     return Number(this.#sql.insertLane.run(tenant, queue, typed ? 1 : 0).lastInsertRowid);
   }
@@ -364,6 +369,7 @@ export class Store {
     const open: SQLInputValue[] = [];
     const added: OpenRow[] = [];
     const held = new Map<string, number>();
+    const created: Lane[] = [];
     const add = (i: number): Outcome<number> => {
       const known = outcomes[i];
       if (known !== undefined) return known;
@@ -383,7 +389,9 @@ export class Store {
           }
           siblings.push(ids[sibling] as number);
         }
+        const known = this.lanes.find(spec.tenant, spec.queue);
         const row = this.#admit(tx, spec, id, siblings, held);
+        if (known === undefined) created.push(row.lane);
         added.push(row);
         const { lane, priority, options, data, phase, expireAt } = row;
         jobs.push(id, lane.no, priority, tx.now, encodeOptions(options), data);
@@ -393,12 +401,19 @@ export class Store {
         return (outcomes[i] = id);
       } catch (error) {
         if (!(error instanceof QueueError)) throw error;
-        const told = new QueueError(error.code, error.message, { ...error.details, index: i });
-        if (atomic) throw told;
+        // That of a sibling at fault stays.
+        const told = new QueueError(error.code, error.message, { index: i, ...error.details });
+        if (atomic) throw withoutOwnIds(told, ids);
         return (outcomes[i] = told);
       }
     };
-    for (let i = 0; i < specs.length; i++) add(i);
+    try {
+      for (let i = 0; i < specs.length; i++) add(i);
+    } catch (error) {
+      // A refused call has changed nothing.
+      if (error instanceof QueueError) for (const lane of created) this.#dropLane(lane);
+      throw error;
+    }
     this.#insertJob.run(jobs);
     this.#insertOpen.run(open);
     for (const row of added) this.#added(tx, row);
@@ -471,9 +486,7 @@ export class Store {
     for (const parent of options.dependsOn) {
       const found = this.#sql.findState.get(parent);
       const done = found?.["finished"] === Phase.completed ? 1 : 0;
-      // Named twice, it counts once.
-      const { changes } = this.#sql.insertDependency.run(parent, id, done);
-      if (changes > 0) this.#countDependencies(tx, 1);
+      this.#dependOn(tx, parent, id, done);
     }
     for (const [kind, value] of labels(options)) {
       this.#sql.insertLabel.run(lane.tenant, kind, value, id);
@@ -489,6 +502,12 @@ export class Store {
       lane.ready.push(row.priority, row.ord, id);
       if (!lane.claimable) this.#refresh(lane, tx.now);
     }
+  }
+
+  #dependOn(tx: Transaction, parent: number, child: number, done: 0 | 1): void {
+    // Named twice, it counts once.
+    const { changes } = this.#sql.insertDependency.run(parent, child, done);
+    if (changes > 0) this.#countDependencies(tx, 1);
   }
 
   #countDependencies(tx: Transaction, change: number): void {
@@ -1177,13 +1196,19 @@ export class Store {
     this.#touch(lane);
     this.#sql.deleteFinished.run(lane.no, finished.phase, id);
     lane.counts[stateOf(finished.phase)]--;
+    // What can still complete is waited for again; what is gone or was cancelled the retry is meant to do without.
+    const pending = options.dependsOn.filter(
+      (parent) => this.#progressOf(parent, lane.tenant) === "pending",
+    );
+    for (const parent of pending) this.#dependOn(tx, parent, id, 0);
+    const phase = pending.length > 0 ? Phase.blocked : Phase.ready;
     const ord = this.#newId();
     const row: OpenRow = {
       ...openRow(found, lane),
       options,
       // A time to live counts once: the retry was asked for after it began.
       expireAt: null,
-      phase: Phase.ready,
+      phase,
       ord: options.lifo ? -ord : ord,
       runAt: tx.now,
       attempts: 0,
@@ -1192,10 +1217,10 @@ export class Store {
       // A claim that gave out its earlier run may live on with other jobs.
       over: ord,
     };
-    this.#insertOpen.run([lane.no, id, Phase.ready, row.priority, row.ord, tx.now, null]);
+    this.#insertOpen.run([lane.no, id, phase, row.priority, row.ord, tx.now, null]);
     this.#sql.overOpen.run(row.over, lane.no, id);
-    lane.counts.waiting++;
-    lane.ready.push(row.priority, row.ord, id);
+    lane.counts[stateOf(phase)]++;
+    if (phase === Phase.ready) lane.ready.push(row.priority, row.ord, id);
     this.events.add("job.pushed", lane, id, tx.now);
     this.#refresh(lane, tx.now);
     return true;
@@ -1480,6 +1505,13 @@ function attempt<T>(run: () => T): Outcome<T> {
     if (error instanceof QueueError) return error;
     throw error;
   }
+}
+
+/** A call that is refused whole has added no job that could be named. */
+function withoutOwnIds(error: QueueError, ids: readonly number[]): QueueError {
+  const { existingId, ...details } = error.details;
+  if (existingId === undefined || !ids.includes(existingId)) return error;
+  return new QueueError(error.code, error.message, details);
 }
 
 function staleLease(id: number): QueueError {

@@ -175,11 +175,16 @@ export function describeAttempts(factory: EngineFactory): void {
       expect(await d.complete(current)).toBe(true);
     });
 
-    it("does not wait for dependencies again", async () => {
+    it("waits again for dependencies that can still complete, and for no others", async () => {
       const dependency = await d.add({ queue: "first" });
-      const [id] = await d.addAll([jobSpec({ dependsOn: [dependency] })]);
+      const calledOff = await d.add({ queue: "second" });
+      const [id] = await d.addAll([jobSpec({ dependsOn: [dependency, calledOff] })]);
       await d.cancel(id!);
+      await d.cancel(calledOff);
       await d.retry(id!);
+      expect((await d.job(id!)).state).toBe("blocked");
+      expect(await d.claim()).toEqual([]);
+      await d.complete(await d.take({ queue: "first" }));
       expect((await d.take()).id).toBe(id);
     });
 

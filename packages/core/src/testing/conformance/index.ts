@@ -28,7 +28,6 @@ import { describeUniqueKeys } from "./unique-keys.ts";
 import { describeWebhooks } from "./webhooks.ts";
 import { describeWorkers } from "./workers.ts";
 
-
 export function describeAdapter(name: string, factory: EngineFactory): void {
   // oxlint-disable-next-line vitest/valid-title -- the caller's
   describe(name, () => {

@@ -282,9 +282,16 @@ class Model {
   retry(job: ModelJob): void {
     job.attemptsMade = 0;
     job.crashes = 0;
-    job.awaits.clear();
     job.expires = null;
-    this.queueUp(job);
+    job.awaits.clear();
+    for (const id of job.spec.dependsOn) {
+      const other = this.jobs.get(id);
+      const hopeless = other === undefined || other.removed || other.state === "cancelled";
+      if (!hopeless && other.state !== "completed") job.awaits.add(id);
+    }
+    job.runAt = this.now;
+    if (job.awaits.size > 0) job.state = "blocked";
+    else this.queueUp(job);
   }
 
   remove(job: ModelJob): void {

@@ -27,6 +27,22 @@ local function cancel(job)
   return "ok"
 end
 
+-- What can still complete is waited for again; what is gone or was called off the retry is meant to do without.
+local function waitsAgain(job)
+  if not job.dependsOn then return false end
+  local waits = false
+  for id in string.gmatch(job.dependsOn, "%d+") do
+    local parent = findJob(id, job.lane.tenant)
+    if parent and parent.st ~= "c" and parent.st ~= "x" then
+      waits = true
+      rcall("HSET", parent.key, "dn", "1")
+      rcall("ZADD", p .. "dependents:" .. parent.id, job.id, job.lane.name .. ":" .. job.member)
+      rcall("SADD", job.key .. ":dependencies", parent.key)
+    end
+  end
+  return waits
+end
+
 local function retry(job)
   if job.st ~= "f" and job.st ~= "x" then return "is " .. STATES[job.st] end
   local lane = job.lane
@@ -39,7 +55,14 @@ local function retry(job)
   -- A time to live counts once: the retry was asked for after it began.
   rcall("HDEL", job.key, "finishedOn", "returnvalue", "rf", "failedReason", "er", "stacktrace", "atm", "ats", "cr", "ex")
   forgetRun(job)
-  makeReady(job)
+  if waitsAgain(job) then
+    touch(lane)
+    rcall("HSET", job.key, "st", "b", "ra", now)
+    rcall("HDEL", job.key, "or")
+    rcall("ZADD", lane.key .. "waiting-children", now, job.member)
+  else
+    makeReady(job)
+  end
   tell("job.pushed", lane, job.id)
   return "ok"
 end

@@ -1,9 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  findPersonalData,
-  maskPersonalData,
-} from "../../src/sentiment-analysis-batch/personal-data.ts";
+import { findPersonalData, maskPersonalData } from "../../src/personal-data/personal-data.ts";
 
 describe("masked", () => {
   test.each([

@@ -322,6 +322,8 @@ const matchers: readonly (readonly [PersonalDataKind, Matcher])[] = [
   ["PHONE", matchPhone],
 ];
 
+/** Of a number in one piece: a telephone's, where a word says that it is one. */
+const FEWEST_LONE_DIGITS = 7;
 /** E.164's limit. */
 const MOST_PHONE_DIGITS = 15;
 const LONGEST_GAP = 3;
@@ -355,9 +357,17 @@ function digitGroups(text: string): Group[] {
     if (!isDigit(text.charCodeAt(at))) continue;
     const start = at;
     while (isDigit(text.charCodeAt(at + 1))) at++;
-    groups.push({ start, end: at + 1, gap: gapBetween(text, groups.at(-1), start) });
+    const last = groups.at(-1);
+    const gap = gapBetween(text, last, start);
+    if (gap === undefined && last !== undefined && isTooShort(last)) groups.pop();
+    groups.push({ start, end: at + 1, gap });
   }
   return groups;
+}
+
+/** Whether a group that nothing follows can be no number of any kind; most of a table's are such. */
+function isTooShort({ start, end, gap }: Group): boolean {
+  return gap === undefined && end - start < FEWEST_LONE_DIGITS;
 }
 
 function gapBetween(text: string, before: Group | undefined, start: number): string | undefined {
