@@ -15,7 +15,7 @@ export function ensureSystemTools(...names: SystemTool[]): void {
   if (missing.length === 0) return;
 
   const packages = [...new Set(missing.map((name) => tools[name]))];
-  const command = `apt-get update && apt-get install -y --no-install-recommends ${packages.join(" ")}`;
+  const command = `apt-get update && apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends ${packages.join(" ")}`;
   if (process.getuid?.() !== 0 || !isOnPath("apt-get")) {
     throw new Error(
       `Needed on the PATH: ${missing.join(", ")}. On Debian or Ubuntu: sudo sh -c '${command}'`,

@@ -1,7 +1,10 @@
 import { startVitest } from "vitest/node";
 import { checks, root, runSteps } from "./steps.ts";
+import { ensureSystemTools } from "./system-tools.ts";
 
 const steps = await runSteps(checks);
+// Once, before test files that need it run side by side.
+ensureSystemTools("redis-server");
 const tests = await runTests();
 const passed = steps.passed + tests.passed;
 const failed = steps.failed + tests.failed;
