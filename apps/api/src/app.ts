@@ -8,22 +8,17 @@ import type { ApiContext, ApiEnv, Dialect, DialectDeps } from "./dialect.ts";
 import { refuse as refuseAsV1 } from "./dialects/v1/errors.ts";
 import { v1Document } from "./dialects/v1/operations.ts";
 import { v1Dialect } from "./dialects/v1/routes.ts";
-import type { Logger } from "./log.ts";
 import { RequestError } from "./request-error.ts";
 
 export interface AppOptions extends DialectDeps {
   readonly authenticate: Authenticate;
-  /** No token is asked for: only this machine may call. */
-  readonly open: boolean;
-  readonly nodeId: string;
-  readonly log: Logger;
   /** Aborted when the server begins to go down. */
   readonly stopping: AbortSignal;
 }
 
 /** Everything that HTTP answers, whatever the dialect. */
 export function createApp(options: AppOptions): Hono<ApiEnv> {
-  const { queue, authenticate, open, nodeId, log, stopping } = options;
+  const { config, queue, authenticate, nodeId, log, stopping } = options;
   const app = new Hono<ApiEnv>();
   const dialects: readonly Dialect[] = [v1Dialect(options)];
 
@@ -51,7 +46,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     log.debug({ ...request, status: c.res.status, ms }, "request");
     if (stopping.aborted) c.res.headers.set("Connection", "close");
   });
-  if (open) {
+  if (config.auth.open) {
     app.use(async (c, next) => {
       refuseForeign({
         host: c.req.header("host"),

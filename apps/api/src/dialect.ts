@@ -1,7 +1,9 @@
 import type { HttpBindings } from "@hono/node-server";
-import type { JobQueue, QueueError } from "@jobyard/core";
+import type { Config, JobQueue, QueueError } from "@jobyard/core";
+import type { Storage } from "@jobyard/handlers";
 import type { Context, Hono } from "hono";
 import type { Caller } from "./auth/caller.ts";
+import type { Logger } from "./log.ts";
 import type { RequestError } from "./request-error.ts";
 
 export interface ApiEnv {
@@ -19,7 +21,13 @@ export type ApiContext = Context<ApiEnv>;
 
 /** What a dialect's routes work with. */
 export interface DialectDeps {
+  readonly config: Config;
   readonly queue: JobQueue;
+  /** Tenants' files and the files that jobs made. */
+  readonly storage: Storage;
+  readonly log: Logger;
+  /** Of this process in the cluster. */
+  readonly nodeId: string;
   /** Aborted when the server goes down and whoever still waits has to be answered. */
   readonly ending: AbortSignal;
 }

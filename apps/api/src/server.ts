@@ -54,15 +54,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   await queue.open();
 
+  const { storage, handlers } = ownHandlers(config, queue);
   const stopping = new AbortController();
   const ending = new AbortController();
   let listeners: readonly Listener[];
   try {
     const { auth } = config;
     const app = createApp({
+      config,
       queue,
+      storage,
       authenticate: authenticator(auth, auth.open ? await developmentSecret(dataDir) : null),
-      open: auth.open,
       nodeId: `${hostname()}-${process.pid}`,
       log,
       stopping: stopping.signal,
@@ -82,7 +84,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     throw error;
   }
 
-  const { storage, handlers } = ownHandlers(config, queue);
   const worker = workerOf(config, queue, options.handlers ?? handlers, onError);
   worker?.start();
 

@@ -60,7 +60,7 @@ export function authenticator(
 
   return async (authorization) => {
     if (authorization === undefined) {
-      if (open) return { tenant: DEFAULT_TENANT, roles: ["ADMIN"], subject: null };
+      if (open) return { tenant: DEFAULT_TENANT, roles: ["ADMIN"], system: true, subject: null };
       throw unauthenticated("A token is needed: Authorization: Bearer <token>");
     }
     const token = BEARER.exec(authorization)?.[1];
@@ -68,7 +68,7 @@ export function authenticator(
       throw unauthenticated("The Authorization header must be: Bearer <token>");
     }
     if (isAmong(known, token)) {
-      return { tenant: DEFAULT_TENANT, roles: ["ADMIN"], subject: "api-token" };
+      return { tenant: DEFAULT_TENANT, roles: ["ADMIN"], system: true, subject: "api-token" };
     }
     try {
       const { payload } = await jwtVerify(
@@ -97,7 +97,8 @@ function callerOf(payload: JWTPayload): Caller {
   if (tenantId === ALL_TENANTS && !own.includes("ADMIN")) {
     throw new RequestError("FORBIDDEN", "Only an ADMIN token can be for all tenants");
   }
-  return { tenant: tenantId, roles: own, subject: typeof sub === "string" ? sub : null };
+  const subject = typeof sub === "string" ? sub : null;
+  return { tenant: tenantId, roles: own, system: tenantId === ALL_TENANTS, subject };
 }
 
 function refusalOf(error: unknown): Error {

@@ -1,5 +1,5 @@
 import { Writable } from "node:stream";
-import { type ErrorCode, errorCodes, QueueError } from "@jobyard/core";
+import { type ErrorCode, errorCodes, QueueError, parseConfig } from "@jobyard/core";
 import { Hono } from "hono";
 import { pino } from "pino";
 import { expect, test } from "vitest";
@@ -357,8 +357,14 @@ test("what nobody foresaw is told as an id that the log has, and nothing else", 
   const app = createApp({
     // A queue that nothing works on.
     queue: {} as never,
-    authenticate: async () => ({ tenant: "default", roles: ["ADMIN"], subject: null }),
-    open: false,
+    authenticate: async () => ({
+      tenant: "default",
+      roles: ["ADMIN"],
+      system: true,
+      subject: null,
+    }),
+    config: parseConfig({ API_TOKENS: "of-nobody" }),
+    storage: {} as never,
     nodeId: "node",
     log: pino(sink),
     stopping: never,

@@ -1,5 +1,6 @@
-import { createRoute, OpenAPIHono, type z } from "@hono/zod-openapi";
+import { OpenAPIHono, type z } from "@hono/zod-openapi";
 import about from "../../../package.json" with { type: "json" };
+import { operation } from "../../operations.ts";
 import {
   cancelledJob,
   createdJob,
@@ -102,7 +103,7 @@ const none = { total: 0, completed: 0, failed: 0, cancelled: 0 };
 
 /** Every operation of the dialect: its address and, for the document, what goes in and out. */
 export const operations = {
-  create: createRoute({
+  create: operation("operate", {
     method: "post",
     path: BASE,
     operationId: "createJob",
@@ -133,7 +134,7 @@ export const operations = {
       ...always,
     },
   }),
-  list: createRoute({
+  list: operation("read", {
     method: "get",
     path: BASE,
     operationId: "listJobs",
@@ -145,7 +146,7 @@ export const operations = {
       ...always,
     },
   }),
-  summary: createRoute({
+  summary: operation("read", {
     method: "get",
     path: `${BASE}/stats/summary`,
     operationId: "summarizeQueue",
@@ -179,7 +180,7 @@ export const operations = {
       ...always,
     },
   }),
-  get: createRoute({
+  get: operation("read", {
     method: "get",
     path: `${BASE}/{id}`,
     operationId: "getJob",
@@ -187,7 +188,7 @@ export const operations = {
     request: { params: idParams },
     responses: { 200: answer("The job", jobDetail, completed), 404: unknown, ...always },
   }),
-  cancel: createRoute({
+  cancel: operation("operate", {
     method: "delete",
     path: `${BASE}/{id}`,
     operationId: "cancelJob",
@@ -208,7 +209,7 @@ export const operations = {
       ...always,
     },
   }),
-  wait: createRoute({
+  wait: operation("read", {
     method: "post",
     path: `${BASE}/{id}/wait`,
     operationId: "waitForJob",
@@ -244,7 +245,7 @@ export function v1Document() {
     scheme: "bearer",
     description: "A JWT or an API token. A server without configured tokens needs none.",
   });
-  for (const operation of Object.values(operations)) openAPIRegistry.registerPath(operation);
+  for (const route of Object.values(operations)) openAPIRegistry.registerPath(route);
   return registrar.getOpenAPI31Document({
     openapi: "3.1.0",
     info: { title: "Jobyard v1", version: about.version, license: { name: about.license } },

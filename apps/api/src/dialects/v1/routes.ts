@@ -3,18 +3,13 @@ import {
   isFinished,
   type Job,
   jobTypes,
-  parseJobId,
   priorityLevel,
   QueueError,
   type TenantQueue,
-  validationIssues,
 } from "@jobyard/core";
-import { Hono } from "hono";
-import type { z } from "zod";
-import { operators, readers, requireRole, type Role } from "../../auth/caller.ts";
-import type { ApiContext, ApiEnv, Dialect, DialectDeps } from "../../dialect.ts";
+import type { ApiContext, Dialect, DialectDeps } from "../../dialect.ts";
 import { readJson } from "../../json-body.ts";
-import { RequestError } from "../../request-error.ts";
+import { type Handle, jobIdIn, mount, parseInput } from "../../operations.ts";
 import { refuse } from "./errors.ts";
 import {
   detailOf,
@@ -43,35 +38,13 @@ const MAX_CREATE_BYTES = jobTypes.sentiment_analysis_batch.maxDataBytes + 1_000_
 /** Of a long body; texts need one each. */
 const MAX_CREATE_VALUES = 50_000;
 const MAX_WAIT_BYTES = 100_000;
-const MAX_ID_SHOWN = 64;
-
-type Handle = (c: ApiContext) => Promise<Response>;
 
 export function v1Dialect(deps: DialectDeps): Dialect {
-  const app = new Hono<ApiEnv>();
-  const handlers = handlersOf(deps);
-  const methods = new Map<string, string[]>();
-  for (const [name, operation] of Object.entries(operations)) {
-    const path = operation.getRoutingPath();
-    app.on(operation.method, path, handlers[name as keyof typeof operations]);
-    methods.set(path, [...(methods.get(path) ?? []), operation.method.toUpperCase()]);
-  }
-  for (const [path, allowed] of methods) {
-    app.all(path, () => {
-      const allow = allowed.join(", ");
-      throw new RequestError("METHOD_NOT_ALLOWED", `Only ${allow} here`, { Allow: allow });
-    });
-  }
-  return { prefix: "/api/v1", app, refuse };
+  return { prefix: "/api/v1", app: mount(operations, handlersOf(deps), deps.log), refuse };
 }
 
 function handlersOf({ queue, ending }: DialectDeps): Record<keyof typeof operations, Handle> {
-  /** The caller's view of the queues, if its role may. */
-  const tenantOf = (c: ApiContext, allowed: readonly Role[]): TenantQueue => {
-    const caller = c.get("caller");
-    requireRole(caller, allowed);
-    return queue.of(caller.tenant);
-  };
+  const tenantOf = (c: ApiContext): TenantQueue => queue.of(c.get("caller").tenant);
 
   /** A result can be 100 MB of JSON: the text goes through as it is. */
   const withResult = async (c: ApiContext, job: Job, view: object): Promise<Response> => {
@@ -84,10 +57,10 @@ function handlersOf({ queue, ending }: DialectDeps): Record<keyof typeof operati
 
   return {
     async create(c) {
-      const jobs = tenantOf(c, operators);
+      const jobs = tenantOf(c);
       const body = await readJson(c, MAX_CREATE_BYTES, MAX_CREATE_VALUES);
       checkType((body as { readonly type?: unknown } | null | undefined)?.type, body);
-      const asked = parse(createJob, body);
+      const asked = parseInput(createJob, body);
       const added = newJob(asked);
       const id = await jobs.add(added);
       // It is durable by now: whether it can be read back must not matter.
@@ -104,10 +77,10 @@ function handlersOf({ queue, ending }: DialectDeps): Record<keyof typeof operati
     },
 
     async list(c) {
-      const jobs = tenantOf(c, readers);
+      const jobs = tenantOf(c);
       const query = c.req.query();
       if (query["type"] !== undefined) checkType(query["type"], query);
-      const { limit, page, ...wanted } = parse(listQuery, query);
+      const { limit, page, ...wanted } = parseInput(listQuery, query);
       const found = await jobs.list(jobFilter(wanted), {
         limit,
         offset: (page - 1) * limit,
@@ -118,7 +91,7 @@ function handlersOf({ queue, ending }: DialectDeps): Record<keyof typeof operati
     },
 
     async summary(c) {
-      const jobs = tenantOf(c, readers);
+      const jobs = tenantOf(c);
       const now = queue.clock.now();
       const queues = v1Queues;
       const [present, [everything], minutes, levels] = await Promise.all([
@@ -138,22 +111,22 @@ function handlersOf({ queue, ending }: DialectDeps): Record<keyof typeof operati
     },
 
     async get(c) {
-      const jobs = tenantOf(c, readers);
-      const job = await jobs.get(idIn(c));
+      const jobs = tenantOf(c);
+      const job = await jobs.get(jobIdIn(c));
       return withResult(c, job, detailOf(job));
     },
 
     async cancel(c) {
-      const jobs = tenantOf(c, operators);
-      await jobs.cancel(idIn(c), { running: true });
+      const jobs = tenantOf(c);
+      await jobs.cancel(jobIdIn(c), { running: true });
       const message = "Job cancelled successfully";
       return c.json({ success: true, message, timestamp: iso(Date.now()) });
     },
 
     async wait(c) {
-      const jobs = tenantOf(c, readers);
-      const id = idIn(c);
-      const { timeout } = parse(waitBody, (await readJson(c, MAX_WAIT_BYTES)) ?? {});
+      const jobs = tenantOf(c);
+      const id = jobIdIn(c);
+      const { timeout } = parseInput(waitBody, (await readJson(c, MAX_WAIT_BYTES)) ?? {});
       const signal = AbortSignal.any([c.req.raw.signal, ending]);
       const job = await jobs
         .wait(id, { timeoutMs: timeout, signal })
@@ -177,25 +150,8 @@ function success<Data>(data: Data) {
   return { success: true, data, timestamp: iso(Date.now()) };
 }
 
-/** The job that the path names; what is no id is the id of no job. */
-function idIn(c: ApiContext): number {
-  const spelt = c.req.param("id") ?? "";
-  c.set("jobId", spelt.slice(0, MAX_ID_SHOWN).toWellFormed());
-  const id = parseJobId(spelt);
-  if (id === null) throw new QueueError("JOB_NOT_FOUND", "Job not found");
-  return id;
-}
-
 /** The type decides what else is asked of the input, so it is looked at first. */
 function checkType(type: unknown, input: unknown): void {
   if (typeof input !== "object" || input === null || Array.isArray(input)) return;
   if (!isV1Type(type)) throw new QueueError("UNKNOWN_JOB_TYPE", "Invalid job type");
-}
-
-function parse<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  throw new QueueError("VALIDATION", "Invalid job data", {
-    errors: validationIssues(parsed.error, "body"),
-  });
 }

@@ -1,0 +1,107 @@
+import { createRoute, type RouteConfig } from "@hono/zod-openapi";
+import { parseJobId, QueueError, validationIssues } from "@jobyard/core";
+import { Hono } from "hono";
+import type { z } from "zod";
+import { audit } from "./audit.ts";
+import { type Access, requireAccess } from "./auth/caller.ts";
+import type { ApiContext, ApiEnv } from "./dialect.ts";
+import type { Logger } from "./log.ts";
+import { RequestError } from "./request-error.ts";
+
+/** One call of an HTTP dialect: its address, who may make it and, for the document, what goes in and out. */
+export interface Operation extends RouteConfig {
+  readonly operationId: string;
+  readonly "x-access": Access;
+  getRoutingPath(): string;
+}
+
+export type Handle = (c: ApiContext) => Response | Promise<Response>;
+
+export function operation<const Route extends RouteConfig & { readonly operationId: string }>(
+  access: Access,
+  route: Route,
+) {
+  // Names that begin with x- are free in OpenAPI: readers of the document learn who may call, too.
+  return createRoute({ ...route, "x-access": access });
+}
+
+const MAX_ID_SHOWN = 64;
+
+/**
+ * The routes of a dialect: each asks for its access, and what changes something leaves a line in the audit log; a known path called
+ * by another method says which ones there are.
+ */
+export function mount<Name extends string>(
+  operations: Readonly<Record<Name, Operation>>,
+  handlers: Readonly<Record<Name, Handle>>,
+  log: Logger,
+): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>();
+  const methods = new Map<string, string[]>();
+  for (const name of Object.keys(operations) as Name[]) {
+    const route = operations[name];
+    const { method, operationId, "x-access": access } = route;
+    const path = route.getRoutingPath();
+    app.on(method, path, async (c) => {
+      const caller = c.get("caller");
+      const changes = method !== "get" || access !== "read";
+      const tell = (outcome: string): void => {
+        if (changes) audit(log, caller, { operation: operationId, ...targetOf(c), outcome });
+      };
+      try {
+        requireAccess(caller, access);
+        const response = await handlers[name](c);
+        tell(response.ok ? "done" : `refused: ${response.status}`);
+        return response;
+      } catch (error) {
+        tell(`refused: ${faultOf(error)}`);
+        throw error;
+      }
+    });
+    methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
+  }
+  for (const [path, allowed] of methods) {
+    app.all(path, () => {
+      const allow = allowed.join(", ");
+      throw new RequestError("METHOD_NOT_ALLOWED", `Only ${allow} here`, { Allow: allow });
+    });
+  }
+  return app;
+}
+
+function faultOf(error: unknown): string {
+  if (error instanceof QueueError) return error.code;
+  return error instanceof RequestError ? error.fault : "INTERNAL";
+}
+
+/** The job, queue or other thing that the path names. */
+function targetOf(c: ApiContext): { readonly requestId: string; readonly target?: string } {
+  const named = Object.values(c.req.param() as Record<string, string>).join("/");
+  const requestId = c.get("requestId");
+  return named === "" ? { requestId } : { requestId, target: named.slice(0, 256).toWellFormed() };
+}
+
+/** @throws QueueError VALIDATION naming every field; `where` names the input as a whole. */
+export function parseInput<Schema extends z.ZodType>(
+  schema: Schema,
+  input: unknown,
+  where = "body",
+): z.output<Schema> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  throw new QueueError("VALIDATION", "The request breaks a rule", {
+    errors: validationIssues(parsed.error, where),
+  });
+}
+
+/**
+ * The job that the path names by `id`; what is no id is the id of no job.
+ * @throws QueueError JOB_NOT_FOUND
+ */
+export function jobIdIn(c: ApiContext, parameter = "id"): number {
+  const spelt = c.req.param(parameter) ?? "";
+  c.set("jobId", spelt.slice(0, MAX_ID_SHOWN).toWellFormed());
+  const id = parseJobId(spelt);
+  if (id === null) throw new QueueError("JOB_NOT_FOUND", "Job not found");
+  return id;
+}
