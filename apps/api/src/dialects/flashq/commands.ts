@@ -1,0 +1,362 @@
+import {
+  type ClaimedJob,
+  type Job,
+  type JobQueue,
+  parseJobId,
+  QueueError,
+  type TenantQueue,
+  validationIssues,
+} from "@jobyard/core";
+import type { z } from "zod";
+import {
+  admins,
+  type Caller,
+  operators,
+  readers,
+  requireRole,
+  type Role,
+} from "../../auth/caller.ts";
+import {
+  cronView,
+  type LoadedJob,
+  metricsView,
+  newJob,
+  innerPriority,
+  queueViews,
+  statesOf,
+  statsView,
+  workerView,
+} from "./mapping.ts";
+import * as schemas from "./schemas.ts";
+
+/** What a command is carried out with. */
+export interface Session {
+  readonly queue: JobQueue;
+  readonly caller: Caller;
+}
+
+interface Context {
+  readonly jobs: TenantQueue;
+  readonly queue: JobQueue;
+}
+
+/** One thing that flashQ does, whatever the protocol it is asked for in. */
+export interface Command<Input extends z.ZodType = z.ZodType, Output = unknown> {
+  /** Who may. */
+  readonly roles: readonly Role[];
+  readonly input: Input;
+  readonly run: (context: Context, input: z.output<Input>) => Promise<Output>;
+}
+
+function command<Input extends z.ZodType, Output>(
+  roles: readonly Role[],
+  input: Input,
+  run: Command<Input, Output>["run"],
+): Command<Input, Output> {
+  return { roles, input, run };
+}
+
+/** @throws QueueError, RequestError FORBIDDEN */
+export async function execute<Input extends z.ZodType, Output>(
+  session: Session,
+  asked: Command<Input, Output>,
+  input: unknown,
+): Promise<Output> {
+  requireRole(session.caller, asked.roles);
+  return asked.run(contextOf(session), parse(asked.input, input));
+}
+
+function contextOf({ queue, caller }: Session): Context {
+  return { queue, jobs: queue.of(caller.tenant) };
+}
+
+/** @throws QueueError VALIDATION */
+export function parse<Input extends z.ZodType>(schema: Input, input: unknown): z.output<Input> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const errors = validationIssues(parsed.error, "body");
+  throw new QueueError("VALIDATION", "Invalid input", { errors });
+}
+
+/** Jobs shown at once unless asked otherwise. */
+const DEFAULT_COUNT = 100;
+const MINUTE_MS = 60_000;
+
+export const commands = {
+  // ---- jobs
+
+  push: command(operators, schemas.pushInput, ({ jobs }, input) =>
+    jobs.add(newJob(input.queue, input)),
+  ),
+
+  /** All or none; the refused job is named by `index`. */
+  pushBatch: command(
+    operators,
+    schemas.pushBatchInput,
+    async ({ jobs }, { queue, jobs: inputs }) => {
+      const batch = inputs.map((input, index) => located(index, () => newJob(queue, input)));
+      return (await jobs.addMany(batch, { atomic: true })) as readonly number[];
+    },
+  ),
+
+  ack: command(operators, schemas.ackInput, async ({ jobs }, { id, lease, result }) => {
+    const [outcome] = await jobs.ack([{ id: idOf(id), ...leaseOf(lease), result }]);
+    if (outcome instanceof QueueError) throw outcome;
+  }),
+
+  /** Answers how many were acknowledged. */
+  ackBatch: command(operators, schemas.ackBatchInput, async ({ jobs }, { ids }) => {
+    const known = ids.map(parseJobId).filter((id) => id !== null);
+    if (known.length === 0) return 0;
+    const outcomes = await jobs.ack(known.map((id) => ({ id })));
+    return outcomes.filter((outcome) => outcome === true).length;
+  }),
+
+  fail: command(operators, schemas.failInput, async ({ jobs }, { id, lease, error }) => {
+    await jobs.fail({ id: idOf(id), ...leaseOf(lease), error: error ?? "failed" });
+  }),
+
+  cancel: command(operators, schemas.jobIdInput, ({ jobs }, { id }) =>
+    jobs.cancel(idOf(id), { running: false }),
+  ),
+
+  progress: command(operators, schemas.progressInput, async ({ jobs }, input) => {
+    const { id, lease, progress, message } = input;
+    await jobs.progress({
+      id: idOf(id),
+      ...leaseOf(lease),
+      progress,
+      ...(message == null ? {} : { message }),
+    });
+  }),
+
+  getProgress: command(readers, schemas.jobIdInput, ({ jobs }, { id }) => jobs.get(idOf(id))),
+
+  /** The job with its data and result; null when there is none. */
+  getJob: command(readers, schemas.jobIdInput, async ({ jobs }, { id }) => {
+    const [job] = await jobs.getMany([parseJobId(id) ?? Number.NaN]);
+    if (job == null) return null;
+    return { job, ...(await jobs.load(job)) };
+  }),
+
+  getState: command(readers, schemas.jobIdInput, ({ jobs }, { id }) => jobs.get(idOf(id))),
+
+  /** As JSON text; null when there is none. */
+  getResult: command(readers, schemas.jobIdInput, async ({ jobs, queue }, { id }) => {
+    const job = await jobs.get(idOf(id));
+    const result = job.result === null ? null : await queue.payloads.read(job.result);
+    return { id: job.id, result };
+  }),
+
+  listJobs: command(readers, schemas.listJobsInput, async ({ jobs }, input) => {
+    const { queue, state, limit, offset } = input;
+    const found = await jobs.list(
+      {
+        ...(queue == null ? {} : { queues: [queue] }),
+        ...(state == null ? {} : { states: statesOf(state) }),
+      },
+      { limit: limit ?? DEFAULT_COUNT, offset: offset ?? 0, order: "desc" },
+    );
+    return { jobs: await loadAll(jobs, found.jobs), total: found.total };
+  }),
+
+  // ---- queues
+
+  dlq: command(readers, schemas.dlqInput, async ({ jobs }, { queue, count }) => {
+    const filter = { queues: [queue], states: ["failed"] } as const;
+    const found = await jobs.list(filter, { limit: count ?? DEFAULT_COUNT, order: "asc" });
+    return loadAll(jobs, found.jobs);
+  }),
+
+  /** All of them or the one named; answers how many went back. */
+  retryDlq: command(operators, schemas.retryDlqInput, async ({ jobs }, { queue, id }) => {
+    if (id == null) return jobs.applyToMany({ queues: [queue], states: ["failed"] }, "retry");
+    const [job] = await jobs.getMany([parseJobId(id) ?? Number.NaN]);
+    if (job?.state !== "failed" || job.queue !== queue) return 0;
+    await jobs.retry(job.id);
+    return 1;
+  }),
+
+  pause: command(operators, schemas.queueInput, async ({ jobs }, { queue }) => {
+    await jobs.configure(queue, { paused: true });
+  }),
+
+  resume: command(operators, schemas.queueInput, async ({ jobs }, { queue }) => {
+    await jobs.configure(queue, { paused: false });
+  }),
+
+  /** Jobs started a second. */
+  rateLimit: command(admins, schemas.limitInput, async ({ jobs }, { queue, limit }) => {
+    await jobs.configure(queue, { rateLimit: limit });
+  }),
+
+  clearRateLimit: command(admins, schemas.queueInput, async ({ jobs }, { queue }) => {
+    await jobs.configure(queue, { rateLimit: null });
+  }),
+
+  /** Jobs run at once. */
+  setConcurrency: command(admins, schemas.limitInput, async ({ jobs }, { queue, limit }) => {
+    await jobs.configure(queue, { concurrency: limit });
+  }),
+
+  clearConcurrency: command(admins, schemas.queueInput, async ({ jobs }, { queue }) => {
+    await jobs.configure(queue, { concurrency: null });
+  }),
+
+  listQueues: command(readers, schemas.nothing, async ({ jobs }) =>
+    queueViews(await jobs.queues(), jobs.home),
+  ),
+
+  // ---- crons
+
+  /** A cron of that name is replaced. */
+  cron: command(admins, schemas.cronInput, async ({ jobs }, input) => {
+    const { name, queue, data, schedule, priority, timezone } = input;
+    await jobs.putSchedule(name, {
+      cron: schedule,
+      timezone: timezone ?? "UTC",
+      enabled: true,
+      via: "flashq",
+      job: {
+        queue,
+        data,
+        ...(priority == null ? {} : { priority: innerPriority(priority) }),
+        origin: { via: "flashq" },
+      },
+    });
+  }),
+
+  deleteCron: command(admins, schemas.cronNameInput, ({ jobs }, { name }) =>
+    jobs.deleteSchedule(name),
+  ),
+
+  listCrons: command(readers, schemas.nothing, async ({ jobs }) =>
+    (await jobs.schedules()).map(cronView),
+  ),
+
+  // ---- figures and workers
+
+  stats: command(readers, schemas.nothing, async ({ jobs }) => statsView(await jobs.count())),
+
+  metrics: command(readers, schemas.nothing, async ({ jobs, queue }) => {
+    const now = queue.clock.now();
+    // Roll-ups are by the minute: from the start of the last whole one.
+    const from = Math.floor(now / MINUTE_MS) * MINUTE_MS - MINUTE_MS;
+    const [queues, [everything], [recent]] = await Promise.all([
+      jobs.queues(),
+      jobs.stats(),
+      jobs.stats({ from }),
+    ]);
+    return metricsView({
+      everything,
+      recent,
+      recentMs: now - from,
+      queues: queueViews(queues, jobs.home),
+    });
+  }),
+
+  heartbeat: command(operators, schemas.heartbeatInput, ({ jobs }, input) => {
+    const { worker, queues, concurrency } = input;
+    return jobs.heartbeat({
+      id: worker,
+      ...(queues == null ? {} : { queues }),
+      ...(concurrency == null ? {} : { concurrency }),
+    });
+  }),
+
+  listWorkers: command(readers, schemas.nothing, async ({ jobs }) =>
+    (await jobs.workers()).map(workerView),
+  ),
+} as const;
+
+// ---- pulling
+
+export interface Pull {
+  /** Absent: every untyped queue. */
+  readonly queue?: string;
+  readonly worker?: string | null;
+  readonly count: number;
+  readonly waitMs: number;
+  /** Of data in one answer; what does not fit is given back, but for the first job. */
+  readonly maxBytes: number;
+  readonly signal?: AbortSignal;
+}
+
+export const pullers = operators;
+
+/**
+ * Claims jobs and loads their data; empty when the wait ran out or was aborted.
+ * @throws QueueError, RequestError FORBIDDEN
+ */
+export async function pull(session: Session, asked: Pull): Promise<readonly LoadedJob[]> {
+  requireRole(session.caller, pullers);
+  const { jobs } = contextOf(session);
+  const { queue, worker, count, waitMs, maxBytes, signal } = asked;
+  const claimed = await jobs.pull({
+    ...(queue === undefined ? {} : { queue }),
+    worker: worker ?? null,
+    limit: count,
+    waitMs,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const fitting = countFitting(claimed, maxBytes);
+  if (fitting < claimed.length) await giveBack(session, claimed.slice(fitting));
+  const taken = claimed.slice(0, fitting);
+  try {
+    return await loadAll(jobs, taken);
+  } catch (error) {
+    await giveBack(session, taken);
+    throw error;
+  }
+}
+
+/** Returns runs whose worker never saw them, or is gone. */
+export async function giveBack(
+  { queue, caller }: Session,
+  claimed: readonly Pick<ClaimedJob, "id" | "lease">[],
+): Promise<void> {
+  const jobs = queue.of(caller.tenant);
+  // One that cannot be given back now comes back when its lease is over.
+  await Promise.allSettled(claimed.map(({ id, lease }) => jobs.release(id, lease)));
+}
+
+function countFitting(claimed: readonly ClaimedJob[], maxBytes: number): number {
+  let total = 0;
+  for (const [i, { data }] of claimed.entries()) {
+    total += typeof data === "string" ? data.length : data.bytes;
+    if (total > maxBytes && i > 0) return i;
+  }
+  return claimed.length;
+}
+
+async function loadAll(jobs: TenantQueue, found: readonly Job[]): Promise<readonly LoadedJob[]> {
+  const loaded: LoadedJob[] = [];
+  for (const job of found) {
+    const data = typeof job.data === "string" ? job.data : (await jobs.load(job)).data;
+    loaded.push({ job, data });
+  }
+  return loaded;
+}
+
+// ---- input
+
+/** @throws QueueError JOB_NOT_FOUND */
+export function idOf(spelling: number | string): number {
+  const id = parseJobId(spelling);
+  if (id !== null) return id;
+  throw new QueueError("JOB_NOT_FOUND", `Job ${String(spelling).slice(0, 64)} not found`);
+}
+
+function leaseOf(lease: string | null | undefined): { readonly lease?: string } {
+  return lease == null ? {} : { lease };
+}
+
+/** A refusal names the job's place in its batch. */
+function located<T>(index: number, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof QueueError)) throw error;
+    throw new QueueError(error.code, error.message, { ...error.details, index });
+  }
+}

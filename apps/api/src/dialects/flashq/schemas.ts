@@ -1,0 +1,108 @@
+import { MAX_BATCH } from "@jobyard/core";
+import { z } from "zod";
+
+/**
+ * What flashQ's commands take, whatever the protocol. Unknown fields are ignored; an optional one may be absent or null.
+ * Ranges are core's to check: here is only what a field is.
+ */
+
+const whole = z.int().nullish();
+const text = z.string().nullish();
+
+/** In any of its spellings; what is no id is the id of no job. */
+const id = z.union([z.number(), z.string()]);
+const lease = text;
+const queue = z.string();
+
+const jobFields = {
+  /** Any JSON value. */
+  data: z.unknown(),
+  priority: whole,
+  delay: whole,
+  ttl: whole,
+  timeout: whole,
+  max_attempts: whole,
+  backoff: whole,
+  unique_key: text,
+  depends_on: z.array(id).nullish(),
+  tags: z.array(z.string()).nullish(),
+  lifo: z.boolean().nullish(),
+};
+
+export const jobInput = z.object(jobFields);
+export type JobInput = z.output<typeof jobInput>;
+
+export const pushInput = z.object({ queue, ...jobFields });
+export type PushInput = z.output<typeof pushInput>;
+
+export const pushBatchInput = z.object({
+  queue,
+  jobs: z.array(jobInput).min(1).max(MAX_BATCH),
+});
+
+const worker = text;
+
+export const pullInput = z.object({ queue, worker });
+export type PullInput = z.output<typeof pullInput>;
+
+const batchCount = z.int().min(1).max(MAX_BATCH).nullish();
+
+export const pullBatchInput = z.object({ queue, worker, count: batchCount });
+
+export const ackInput = z.object({ id, lease, result: z.unknown() });
+export type AckInput = z.output<typeof ackInput>;
+
+export const ackBatchInput = z.object({ ids: z.array(id).min(1).max(MAX_BATCH) });
+
+export const failInput = z.object({ id, lease, error: text });
+
+export const jobIdInput = z.object({ id });
+
+export const progressInput = z.object({ id, lease, progress: z.number(), message: text });
+
+export const dlqInput = z.object({ queue, count: batchCount });
+
+export const retryDlqInput = z.object({ queue, id: id.nullish() });
+
+export const queueInput = z.object({ queue });
+
+export const limitInput = z.object({ queue, limit: z.int() });
+
+export const cronInput = z.object({
+  name: z.string(),
+  queue,
+  data: z.unknown(),
+  /** 5 or 6 fields, or a star, a slash and N alone: every N seconds. */
+  schedule: z.string(),
+  priority: whole,
+  /** IANA name; default UTC. */
+  timezone: text,
+});
+
+export const cronNameInput = z.object({ name: z.string() });
+
+export const heartbeatInput = z.object({
+  worker: z.string(),
+  queues: z.array(z.string()).nullish(),
+  concurrency: whole,
+});
+
+export const flashqStates = [
+  "waiting",
+  "delayed",
+  "active",
+  "completed",
+  "failed",
+  "waiting-children",
+] as const;
+
+export type FlashqState = (typeof flashqStates)[number];
+
+export const listJobsInput = z.object({
+  queue: text,
+  state: z.enum(flashqStates).nullish(),
+  limit: batchCount,
+  offset: z.int().min(0).nullish(),
+});
+
+export const nothing = z.object({});
