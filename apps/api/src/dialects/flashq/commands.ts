@@ -5,17 +5,10 @@ import {
   parseJobId,
   QueueError,
   type TenantQueue,
-  validationIssues,
 } from "@jobyard/core";
 import type { z } from "zod";
-import {
-  admins,
-  type Caller,
-  operators,
-  readers,
-  requireRole,
-  type Role,
-} from "../../auth/caller.ts";
+import { type Access, type Caller, requireAccess } from "../../auth/caller.ts";
+import { parseInput } from "../../operations.ts";
 import {
   cronView,
   type LoadedJob,
@@ -42,18 +35,17 @@ interface Context {
 
 /** One thing that flashQ does, whatever the protocol it is asked for in. */
 export interface Command<Input extends z.ZodType = z.ZodType, Output = unknown> {
-  /** Who may. */
-  readonly roles: readonly Role[];
+  readonly access: Access;
   readonly input: Input;
   readonly run: (context: Context, input: z.output<Input>) => Promise<Output>;
 }
 
 function command<Input extends z.ZodType, Output>(
-  roles: readonly Role[],
+  access: Access,
   input: Input,
   run: Command<Input, Output>["run"],
 ): Command<Input, Output> {
-  return { roles, input, run };
+  return { access, input, run };
 }
 
 /** @throws QueueError, RequestError FORBIDDEN */
@@ -62,20 +54,12 @@ export async function execute<Input extends z.ZodType, Output>(
   asked: Command<Input, Output>,
   input: unknown,
 ): Promise<Output> {
-  requireRole(session.caller, asked.roles);
-  return asked.run(contextOf(session), parse(asked.input, input));
+  requireAccess(session.caller, asked.access);
+  return asked.run(contextOf(session), parseInput(asked.input, input));
 }
 
 function contextOf({ queue, caller }: Session): Context {
   return { queue, jobs: queue.of(caller.tenant) };
-}
-
-/** @throws QueueError VALIDATION */
-export function parse<Input extends z.ZodType>(schema: Input, input: unknown): z.output<Input> {
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const errors = validationIssues(parsed.error, "body");
-  throw new QueueError("VALIDATION", "Invalid input", { errors });
 }
 
 /** Jobs shown at once unless asked otherwise. */
@@ -85,13 +69,15 @@ const MINUTE_MS = 60_000;
 export const commands = {
   // ---- jobs
 
-  push: command(operators, schemas.pushInput, ({ jobs }, input) =>
-    jobs.add(newJob(input.queue, input)),
-  ),
+  push: command("operate", schemas.pushInput, async ({ jobs }, input) => {
+    const [outcome] = await jobs.addMany([newJob(input.queue, input)], { atomic: false });
+    if (typeof outcome !== "number") throw alone(outcome);
+    return outcome;
+  }),
 
   /** All or none; the refused job is named by `index`. */
   pushBatch: command(
-    operators,
+    "operate",
     schemas.pushBatchInput,
     async ({ jobs }, { queue, jobs: inputs }) => {
       const batch = inputs.map((input, index) => located(index, () => newJob(queue, input)));
@@ -99,28 +85,28 @@ export const commands = {
     },
   ),
 
-  ack: command(operators, schemas.ackInput, async ({ jobs }, { id, lease, result }) => {
+  ack: command("operate", schemas.ackInput, async ({ jobs }, { id, lease, result }) => {
     const [outcome] = await jobs.ack([{ id: idOf(id), ...leaseOf(lease), result }]);
     if (outcome instanceof QueueError) throw outcome;
   }),
 
   /** Answers how many were acknowledged. */
-  ackBatch: command(operators, schemas.ackBatchInput, async ({ jobs }, { ids }) => {
+  ackBatch: command("operate", schemas.ackBatchInput, async ({ jobs }, { ids }) => {
     const known = ids.map(parseJobId).filter((id) => id !== null);
     if (known.length === 0) return 0;
     const outcomes = await jobs.ack(known.map((id) => ({ id })));
     return outcomes.filter((outcome) => outcome === true).length;
   }),
 
-  fail: command(operators, schemas.failInput, async ({ jobs }, { id, lease, error }) => {
+  fail: command("operate", schemas.failInput, async ({ jobs }, { id, lease, error }) => {
     await jobs.fail({ id: idOf(id), ...leaseOf(lease), error: error ?? "failed" });
   }),
 
-  cancel: command(operators, schemas.jobIdInput, ({ jobs }, { id }) =>
+  cancel: command("operate", schemas.jobIdInput, ({ jobs }, { id }) =>
     jobs.cancel(idOf(id), { running: false }),
   ),
 
-  progress: command(operators, schemas.progressInput, async ({ jobs }, input) => {
+  progress: command("operate", schemas.progressInput, async ({ jobs }, input) => {
     const { id, lease, progress, message } = input;
     await jobs.progress({
       id: idOf(id),
@@ -130,25 +116,25 @@ export const commands = {
     });
   }),
 
-  getProgress: command(readers, schemas.jobIdInput, ({ jobs }, { id }) => jobs.get(idOf(id))),
+  getProgress: command("read", schemas.jobIdInput, ({ jobs }, { id }) => jobs.get(idOf(id))),
 
   /** The job with its data and result; null when there is none. */
-  getJob: command(readers, schemas.jobIdInput, async ({ jobs }, { id }) => {
+  getJob: command("read", schemas.jobIdInput, async ({ jobs }, { id }) => {
     const [job] = await jobs.getMany([parseJobId(id) ?? Number.NaN]);
     if (job == null) return null;
     return { job, ...(await jobs.load(job)) };
   }),
 
-  getState: command(readers, schemas.jobIdInput, ({ jobs }, { id }) => jobs.get(idOf(id))),
+  getState: command("read", schemas.jobIdInput, ({ jobs }, { id }) => jobs.get(idOf(id))),
 
   /** As JSON text; null when there is none. */
-  getResult: command(readers, schemas.jobIdInput, async ({ jobs, queue }, { id }) => {
+  getResult: command("read", schemas.jobIdInput, async ({ jobs, queue }, { id }) => {
     const job = await jobs.get(idOf(id));
     const result = job.result === null ? null : await queue.payloads.read(job.result);
     return { id: job.id, result };
   }),
 
-  listJobs: command(readers, schemas.listJobsInput, async ({ jobs }, input) => {
+  listJobs: command("read", schemas.listJobsInput, async ({ jobs }, input) => {
     const { queue, state, limit, offset } = input;
     const found = await jobs.list(
       {
@@ -162,14 +148,14 @@ export const commands = {
 
   // ---- queues
 
-  dlq: command(readers, schemas.dlqInput, async ({ jobs }, { queue, count }) => {
+  dlq: command("read", schemas.dlqInput, async ({ jobs }, { queue, count }) => {
     const filter = { queues: [queue], states: ["failed"] } as const;
     const found = await jobs.list(filter, { limit: count ?? DEFAULT_COUNT, order: "asc" });
     return loadAll(jobs, found.jobs);
   }),
 
   /** All of them or the one named; answers how many went back. */
-  retryDlq: command(operators, schemas.retryDlqInput, async ({ jobs }, { queue, id }) => {
+  retryDlq: command("operate", schemas.retryDlqInput, async ({ jobs }, { queue, id }) => {
     if (id == null) return jobs.applyToMany({ queues: [queue], states: ["failed"] }, "retry");
     const [job] = await jobs.getMany([parseJobId(id) ?? Number.NaN]);
     if (job?.state !== "failed" || job.queue !== queue) return 0;
@@ -177,40 +163,40 @@ export const commands = {
     return 1;
   }),
 
-  pause: command(operators, schemas.queueInput, async ({ jobs }, { queue }) => {
+  pause: command("operate", schemas.queueInput, async ({ jobs }, { queue }) => {
     await jobs.configure(queue, { paused: true });
   }),
 
-  resume: command(operators, schemas.queueInput, async ({ jobs }, { queue }) => {
+  resume: command("operate", schemas.queueInput, async ({ jobs }, { queue }) => {
     await jobs.configure(queue, { paused: false });
   }),
 
   /** Jobs started a second. */
-  rateLimit: command(admins, schemas.limitInput, async ({ jobs }, { queue, limit }) => {
+  rateLimit: command("administer", schemas.limitInput, async ({ jobs }, { queue, limit }) => {
     await jobs.configure(queue, { rateLimit: limit });
   }),
 
-  clearRateLimit: command(admins, schemas.queueInput, async ({ jobs }, { queue }) => {
+  clearRateLimit: command("administer", schemas.queueInput, async ({ jobs }, { queue }) => {
     await jobs.configure(queue, { rateLimit: null });
   }),
 
   /** Jobs run at once. */
-  setConcurrency: command(admins, schemas.limitInput, async ({ jobs }, { queue, limit }) => {
+  setConcurrency: command("administer", schemas.limitInput, async ({ jobs }, { queue, limit }) => {
     await jobs.configure(queue, { concurrency: limit });
   }),
 
-  clearConcurrency: command(admins, schemas.queueInput, async ({ jobs }, { queue }) => {
+  clearConcurrency: command("administer", schemas.queueInput, async ({ jobs }, { queue }) => {
     await jobs.configure(queue, { concurrency: null });
   }),
 
-  listQueues: command(readers, schemas.nothing, async ({ jobs }) =>
+  listQueues: command("read", schemas.nothing, async ({ jobs }) =>
     queueViews(await jobs.queues(), jobs.home),
   ),
 
   // ---- crons
 
   /** A cron of that name is replaced. */
-  cron: command(admins, schemas.cronInput, async ({ jobs }, input) => {
+  cron: command("administer", schemas.cronInput, async ({ jobs }, input) => {
     const { name, queue, data, schedule, priority, timezone } = input;
     await jobs.putSchedule(name, {
       cron: schedule,
@@ -226,19 +212,19 @@ export const commands = {
     });
   }),
 
-  deleteCron: command(admins, schemas.cronNameInput, ({ jobs }, { name }) =>
+  deleteCron: command("administer", schemas.cronNameInput, ({ jobs }, { name }) =>
     jobs.deleteSchedule(name),
   ),
 
-  listCrons: command(readers, schemas.nothing, async ({ jobs }) =>
+  listCrons: command("read", schemas.nothing, async ({ jobs }) =>
     (await jobs.schedules()).map(cronView),
   ),
 
   // ---- figures and workers
 
-  stats: command(readers, schemas.nothing, async ({ jobs }) => statsView(await jobs.count())),
+  stats: command("read", schemas.nothing, async ({ jobs }) => statsView(await jobs.count())),
 
-  metrics: command(readers, schemas.nothing, async ({ jobs, queue }) => {
+  metrics: command("read", schemas.nothing, async ({ jobs, queue }) => {
     const now = queue.clock.now();
     // Roll-ups are by the minute: from the start of the last whole one.
     const from = Math.floor(now / MINUTE_MS) * MINUTE_MS - MINUTE_MS;
@@ -255,7 +241,7 @@ export const commands = {
     });
   }),
 
-  heartbeat: command(operators, schemas.heartbeatInput, ({ jobs }, input) => {
+  heartbeat: command("operate", schemas.heartbeatInput, ({ jobs }, input) => {
     const { worker, queues, concurrency } = input;
     return jobs.heartbeat({
       id: worker,
@@ -264,7 +250,7 @@ export const commands = {
     });
   }),
 
-  listWorkers: command(readers, schemas.nothing, async ({ jobs }) =>
+  listWorkers: command("read", schemas.nothing, async ({ jobs }) =>
     (await jobs.workers()).map(workerView),
   ),
 } as const;
@@ -282,14 +268,14 @@ export interface Pull {
   readonly signal?: AbortSignal;
 }
 
-export const pullers = operators;
+export const PULL_ACCESS: Access = "operate";
 
 /**
  * Claims jobs and loads their data; empty when the wait ran out or was aborted.
  * @throws QueueError, RequestError FORBIDDEN
  */
 export async function pull(session: Session, asked: Pull): Promise<readonly LoadedJob[]> {
-  requireRole(session.caller, pullers);
+  requireAccess(session.caller, PULL_ACCESS);
   const { jobs } = contextOf(session);
   const { queue, worker, count, waitMs, maxBytes, signal } = asked;
   const claimed = await jobs.pull({
@@ -345,6 +331,13 @@ export function idOf(spelling: number | string): number {
   const id = parseJobId(spelling);
   if (id !== null) return id;
   throw new QueueError("JOB_NOT_FOUND", `Job ${String(spelling).slice(0, 64)} not found`);
+}
+
+/** The refusal of one that was added in a batch, but asked for alone. */
+export function alone(refused: QueueError | undefined): QueueError {
+  if (refused === undefined) return new QueueError("INTERNAL", "The engine gave no answer");
+  const { index: _, ...details } = refused.details;
+  return new QueueError(refused.code, refused.message, details, refused.cause);
 }
 
 function leaseOf(lease: string | null | undefined): { readonly lease?: string } {

@@ -49,7 +49,7 @@ const batchCount = z.int().min(1).max(MAX_BATCH).nullish();
 
 export const pullBatchInput = z.object({ queue, worker, count: batchCount });
 
-export const ackInput = z.object({ id, lease, result: z.unknown() });
+export const ackInput = z.object({ id, lease, result: z.unknown().optional() });
 export type AckInput = z.output<typeof ackInput>;
 
 export const ackBatchInput = z.object({ ids: z.array(id).min(1).max(MAX_BATCH) });
