@@ -127,7 +127,7 @@ describe("refusals", () => {
       "jobs[1].depends_on[0]: Must be a job's id",
     ],
     ["no id", commands.ack, {}, "id: "],
-    ["an id of none", commands.ack, { id: 2 ** 60 }, "Job 1152921504606846976 not found"],
+    ["an id of none", commands.ack, { id: 2 ** 60 }, "Job 1152921504606847000 not found"],
     ["a word", commands.getState, { id: "seven" }, "Job seven not found"],
     ["a bad limit", commands.rateLimit, { queue: "q", limit: 0 }, "limit: Must be a whole"],
     [

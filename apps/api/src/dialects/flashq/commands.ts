@@ -302,8 +302,9 @@ export async function giveBack(
   claimed: readonly Pick<ClaimedJob, "id" | "lease">[],
 ): Promise<void> {
   const jobs = queue.of(caller.tenant);
-  // One that cannot be given back now comes back when its lease is over.
-  await Promise.allSettled(claimed.map(({ id, lease }) => jobs.release(id, lease)));
+  // From the last, so that each finds its place in front of the others; one that cannot be given back now comes back when
+  // its lease is over.
+  await Promise.allSettled([...claimed].reverse().map(({ id, lease }) => jobs.release(id, lease)));
 }
 
 function countFitting(claimed: readonly ClaimedJob[], maxBytes: number): number {
