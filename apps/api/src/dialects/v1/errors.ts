@@ -1,9 +1,9 @@
 import { type ErrorCode, formatUuid, jobStates, QueueError } from "@jobyard/core";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { ApiContext } from "../../dialect.ts";
+import { refusal, retryAfter } from "../../envelope.ts";
 import type { RequestError, RequestFault } from "../../request-error.ts";
-import { iso, statusOf, v1Types } from "./mapping.ts";
-import type { Refusal } from "./schemas.ts";
+import { statusOf, v1Types } from "./mapping.ts";
 
 interface Answer {
   readonly status: ContentfulStatusCode;
@@ -99,19 +99,11 @@ const answers: Readonly<Record<ErrorCode | RequestFault, Answer>> = {
 export function refuse(error: QueueError | RequestError, c: ApiContext): Response {
   const known = error instanceof QueueError;
   const { status, code, message, details } = answers[known ? error.code : error.fault];
-  const body: Refusal = {
-    success: false,
-    error: message ?? error.message,
-    details: { code, ...(known ? details?.(error, c) : {}) },
-    timestamp: iso(Date.now()),
-  };
+  const body = refusal(message ?? error.message, {
+    code,
+    ...(known ? details?.(error, c) : {}),
+  });
   return c.json(body, status, known ? retryAfter(error, status) : { ...error.headers });
-}
-
-/** Full seconds; a client that is refused for now has to know when to come back. */
-function retryAfter({ details }: QueueError, status: number): Record<string, string> {
-  if (status !== 429 && status !== 503) return {};
-  return { "Retry-After": String(Math.max(1, Math.ceil((details.retryAfterMs ?? 1000) / 1000))) };
 }
 
 function currentStatus(state: string | undefined): string | undefined {

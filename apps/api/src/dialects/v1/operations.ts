@@ -1,5 +1,6 @@
 import { OpenAPIHono, type z } from "@hono/zod-openapi";
 import about from "../../../package.json" with { type: "json" };
+import { successSchema } from "../../envelope.ts";
 import { operation } from "../../operations.ts";
 import {
   cancelledJob,
@@ -11,7 +12,6 @@ import {
   listQuery,
   queueSummary,
   refusal,
-  success,
   waitBody,
   waitedJob,
 } from "./schemas.ts";
@@ -27,7 +27,7 @@ function json(description: string, schema: z.ZodType, example?: unknown) {
 }
 
 function answer(description: string, data: z.ZodType, example: unknown) {
-  return json(description, success(data), { success: true, data: example, timestamp: at });
+  return json(description, successSchema(data), { success: true, data: example, timestamp: at });
 }
 
 function problem(description: string, error: string, details: Record<string, unknown>) {

@@ -8,6 +8,7 @@ import {
   type TenantQueue,
 } from "@jobyard/core";
 import type { ApiContext, Dialect, DialectDeps } from "../../dialect.ts";
+import { success } from "../../envelope.ts";
 import { readJson } from "../../json-body.ts";
 import { type Handle, jobIdIn, mount, parseInput } from "../../operations.ts";
 import { refuse } from "./errors.ts";
@@ -144,10 +145,6 @@ async function afterWait(jobs: TenantQueue, id: number, error: unknown): Promise
   if (isFinished(job.state)) return job;
   const { state, progress } = job;
   throw new QueueError("WAIT_TIMEOUT", error.message, { state, progress });
-}
-
-function success<Data>(data: Data) {
-  return { success: true, data, timestamp: iso(Date.now()) };
 }
 
 /** The type decides what else is asked of the input, so it is looked at first. */

@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { jobTypes, MAX_PRIORITY, priorityLevels } from "@jobyard/core";
+import { refusalSchema } from "../../envelope.ts";
 import { queueOfType, v1Statuses, v1Types, type V1Type } from "./mapping.ts";
 
 /** What clients send, and what they are answered. The document in openapi/v1.json is made of these. */
@@ -206,21 +207,8 @@ export const queueSummary = z
 
 export type QueueSummary = z.output<typeof queueSummary>;
 
-export const refusal = z
-  .object({
-    success: z.literal(false),
-    error: z.string(),
-    details: z.looseObject({ code: z.string() }),
-    timestamp: moment,
-  })
-  .openapi("Error");
-
-export type Refusal = z.output<typeof refusal>;
+export const refusal = refusalSchema.openapi("Error");
 
 export const cancelledJob = z
   .object({ success: z.literal(true), message: z.string(), timestamp: moment })
   .openapi("CancelledJob");
-
-export function success<Data extends z.ZodType>(data: Data) {
-  return z.object({ success: z.literal(true), data, timestamp: moment });
-}
