@@ -43,6 +43,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const onError = (error: unknown, doing: string): void => {
     log.error({ err: error }, `Could not ${doing}`);
   };
+  const storage = new Storage({
+    root: config.files.dir,
+    ...(config.s3 === null ? {} : { s3: s3Settings(config.s3) }),
+  });
   const queue = new JobQueue({
     adapter: new SqliteAdapter({ path: join(dataDir, "jobyard.db") }),
     // No name of a tenant, whose own folders lie beside it.
@@ -50,11 +54,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     leaseMs: config.engine.leaseMs,
     keepCompletedMs: config.retention.completedMs,
     keepFailedMs: config.retention.failedMs,
+    // Only handlers keep files.
+    onRemoved: (jobs) => storage.removeResults(jobs.filter((job) => isJobTypeName(job.queue))),
     onError,
   });
   await queue.open();
 
-  const { storage, handlers } = ownHandlers(config, queue);
   const stopping = new AbortController();
   const ending = new AbortController();
   let listeners: readonly Listener[];
@@ -84,14 +89,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     throw error;
   }
 
+  const handlers = ownHandlers(config, queue, storage);
   const worker = workerOf(config, queue, options.handlers ?? handlers, onError);
   worker?.start();
 
   const prune = (): void => {
     storage
-      .prune({ now: queue.clock.now(), recordsMs: config.retention.recordsMs })
-      .catch((error: unknown) => onError(error, "prune files"));
+      .prune({
+        now: queue.clock.now(),
+        recordsMs: config.retention.recordsMs,
+        present: async (tenant, ids) =>
+          (await queue.of(tenant).getMany(ids)).map((job) => job !== null),
+      })
+      .catch((error: unknown) => {
+        if (!stopping.signal.aborted) onError(error, "prune files");
+      });
   };
+  prune();
   const pruning = setInterval(prune, PRUNE_FILES_MS);
 
   const stop = async (graceMs: number): Promise<void> => {
@@ -125,13 +139,9 @@ function withoutRoute(error: unknown, log: Logger): Response {
 }
 
 /** The handlers of all job types, with what they need of this process. */
-function ownHandlers(
-  config: Config,
-  queue: JobQueue,
-): { readonly storage: Storage; readonly handlers: readonly Handler[] } {
-  const { files, s3, smtp, notifyEmail, extractor, workerServiceUrl, limits } = config;
-  const storage = new Storage({ root: files.dir, ...(s3 === null ? {} : { s3: s3Settings(s3) }) });
-  const handlers = createHandlers({
+function ownHandlers(config: Config, queue: JobQueue, storage: Storage): readonly Handler[] {
+  const { smtp, notifyEmail, extractor, workerServiceUrl, limits } = config;
+  return createHandlers({
     files: storage,
     async jobResult(tenant, jobId) {
       const [job] = await queue.of(tenant).getMany([jobId]);
@@ -150,7 +160,6 @@ function ownHandlers(
     modelRequestsPerMinute: limits.batches.requestsPerMinute,
     workerServiceUrl,
   });
-  return { storage, handlers };
 }
 
 function s3Settings(s3: NonNullable<Config["s3"]>): NonNullable<StorageOptions["s3"]> {

@@ -1,6 +1,7 @@
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { parseJobId } from "@jobyard/core";
+import { expect, test, vi } from "vitest";
 import { Begun, exportData, Gate, serve, temporaryFolder } from "./running-server.ts";
 
 test("a stop: health 503, no new requests, running jobs finish, waits are answered", async () => {
@@ -68,6 +69,18 @@ test("the API alone leaves jobs to others", async () => {
   const { status, body } = await call("POST", `/api/v1/jobs/${id}/wait`, { timeout: 50 });
   expect(status).toBe(408);
   expect(body.details).toMatchObject({ currentStatus: "pending" });
+});
+
+test("results of jobs that are gone are removed at the start, others stay", async () => {
+  const DATA_DIR = await temporaryFolder();
+  const results = join(DATA_DIR, "files", "default", ".jobyard", "results");
+  const env = { DATA_DIR, INLINE_WORKER: "false" };
+  const { add, server } = await serve({ env });
+  const id = parseJobId(await add({ type: "data_export", data: exportData }));
+  await server.close();
+  for (const job of [id, 987_654]) await mkdir(join(results, String(job)), { recursive: true });
+  await serve({ env });
+  await vi.waitFor(async () => expect(await readdir(results)).toEqual([String(id)]));
 });
 
 test("10,000 texts of 200 characters", async () => {

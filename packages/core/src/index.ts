@@ -51,6 +51,7 @@ export {
   type QueueAdapter,
   type QueueInfo,
   type QueueSettings,
+  type RemovedJob,
   type ScheduleRecord,
   type StateCounts,
   type StatsParams,

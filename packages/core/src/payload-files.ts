@@ -1,11 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rm } from "node:fs/promises";
+import { mkdir, open, opendir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { QueueError } from "./errors.ts";
 import type { Payload, PayloadFile } from "./job.ts";
 
 /** Data and results above this are kept in files, bytes. */
 export const INLINE_BYTES = 1_000_000;
+
+/** A file is written before the job that names it is stored: younger ones may still be on their way, ms. */
+const ORPHAN_AGE_MS = 3_600_000;
+const SWEEP_STEP = 500;
 
 /** Whether a text is short enough without counting its bytes: a character has at most three. */
 export function isShort(text: string): boolean {
@@ -71,6 +75,37 @@ export class PayloadFiles {
     for (const { file } of files) {
       // What cannot be deleted now stays: no caller could do anything about it.
       await rm(join(this.#folder, file), { force: true }).catch(() => undefined);
+    }
+  }
+
+  /** Deletes the old files that `inUse` does not know: their process died before it could name them. */
+  async sweep(inUse: (files: readonly string[]) => Promise<readonly string[]>): Promise<number> {
+    // By the real clock, as the file system's times are.
+    const before = Date.now() - ORPHAN_AGE_MS;
+    let old: string[] = [];
+    let swept = 0;
+    const look = async (): Promise<void> => {
+      const known = new Set(await inUse(old));
+      const orphans = old.filter((file) => !known.has(file));
+      await this.delete(orphans.map((file) => ({ file, bytes: 0 })));
+      swept += orphans.length;
+      old = [];
+    };
+    for await (const file of this.#names()) {
+      const found = await stat(join(this.#folder, file)).catch(() => undefined);
+      if (found?.isFile() === true && found.mtimeMs < before) old.push(file);
+      if (old.length === SWEEP_STEP) await look();
+    }
+    if (old.length > 0) await look();
+    return swept;
+  }
+
+  async *#names(): AsyncGenerator<string> {
+    try {
+      for await (const { name } of await opendir(this.#folder)) yield name;
+    } catch (error) {
+      // It comes with the first file.
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     }
   }
 

@@ -247,6 +247,15 @@ export interface NodeRecord {
   readonly lastHeartbeat: number;
 }
 
+/** A job that was deleted, and what it leaves behind outside the store. */
+export interface RemovedJob {
+  readonly tenant: string;
+  readonly queue: string;
+  readonly id: number;
+  /** Of its data and result. */
+  readonly files: readonly PayloadFile[];
+}
+
 export type BulkAction = "cancel" | "retry" | "remove" | "promote";
 
 export interface EventSubscription {
@@ -360,11 +369,10 @@ export interface QueueAdapter {
     readonly tenant: TenantScope;
     readonly ids: readonly number[];
   }): Promise<readonly Outcome<true>[]>;
-  /** Answers with the files the removed jobs leave behind. */
   remove(params: {
     readonly tenant: TenantScope;
     readonly ids: readonly number[];
-  }): Promise<readonly Outcome<readonly PayloadFile[]>[]>;
+  }): Promise<readonly Outcome<RemovedJob>[]>;
   /** Acts on what matches now, in steps of `limit`; `next` is passed as `after` until it is null. */
   applyToMany(params: {
     readonly filter: JobFilter;
@@ -376,7 +384,7 @@ export interface QueueAdapter {
     readonly applied: number;
     readonly refused: number;
     readonly next: number | null;
-    readonly files: readonly PayloadFile[];
+    readonly removed: readonly RemovedJob[];
   }>;
 
   // Read
@@ -463,8 +471,7 @@ export interface QueueAdapter {
    */
   upkeep(): Promise<void>;
   /** Deletes jobs that finished before the given times, except those others wait for. */
-  prune(params: PruneParams): Promise<{
-    readonly removed: number;
-    readonly files: readonly PayloadFile[];
-  }>;
+  prune(params: PruneParams): Promise<readonly RemovedJob[]>;
+  /** Those of some payload files that belong to a job. */
+  filesInUse(files: readonly string[]): Promise<readonly string[]>;
 }

@@ -41,6 +41,7 @@ import {
   type QueueAdapter,
   type QueueInfo,
   type QueueSettings,
+  type RemovedJob,
   type Report,
   type RunRef,
   type ScheduleRecord,
@@ -68,6 +69,7 @@ const MAX_ATTEMPTS = 1000;
 const MAX_TAGS = 100;
 const MAX_DEPENDENCIES = 1000;
 const HOUSEKEEPING_MS = 60_000;
+const SWEEP_MS = 3_600_000;
 /** Jobs pruned or changed in one step, so that no step holds others up. */
 const STEP = 200;
 const DEFAULT_BACKOFF_MS = 1000;
@@ -132,7 +134,7 @@ export interface Fail {
 
 export interface QueueOptions {
   readonly adapter: QueueAdapter;
-  /** Folder of data and results over 1 MB. */
+  /** Folder of data and results over 1 MB, of this store alone: what its jobs do not name is deleted. */
   readonly payloadFolder: string;
   readonly clock?: Clock;
   /** How long a pulled job without a timeout may stay silent, ms; default 5 min. */
@@ -140,6 +142,11 @@ export interface QueueOptions {
   /** How long finished jobs are kept, ms; default 24 h and 72 h. */
   readonly keepCompletedMs?: number;
   readonly keepFailedMs?: number;
+  /**
+   * Deletes what others keep for jobs, which are gone by now. Lost with the process: whoever keeps something has to look
+   * for leftovers as well.
+   */
+  readonly onRemoved?: (jobs: readonly RemovedJob[]) => Promise<void>;
   /** Told of failures that no caller waits for. */
   readonly onError?: (error: unknown, doing: string) => void;
 }
@@ -157,6 +164,7 @@ export class JobQueue {
   readonly #options: QueueOptions;
   readonly #waits: Waits;
   #stopHousekeeping: () => void = () => undefined;
+  #sweptAt = -Infinity;
   #closed = false;
 
   constructor(options: QueueOptions) {
@@ -180,6 +188,7 @@ export class JobQueue {
     await this.adapter.open();
     await this.scheduler.start();
     this.#planHousekeeping();
+    void this.#sweepInTime();
   }
 
   async close(): Promise<void> {
@@ -198,30 +207,53 @@ export class JobQueue {
     return this.adapter.health();
   }
 
+  /** @internal Deletes what removed jobs leave behind. */
+  async cleanUp(jobs: readonly RemovedJob[]): Promise<void> {
+    if (jobs.length === 0) return;
+    try {
+      await this.payloads.delete(jobs.flatMap(({ files }) => files));
+      await this.#options.onRemoved?.(jobs);
+    } catch (error) {
+      this.#failed(error, "delete the files of removed jobs");
+    }
+  }
+
+  /** Deletes large payloads of jobs that were never stored, or whose process died when they were removed. */
+  async sweep(): Promise<number> {
+    this.#sweptAt = this.clock.now();
+    return this.payloads.sweep((files) => this.adapter.filesInUse(files));
+  }
+
   /** Deletes finished jobs whose time is over, with their files. */
   async prune(): Promise<number> {
     const { keepCompletedMs = 86_400_000, keepFailedMs = 259_200_000 } = this.#options;
     const now = this.clock.now();
     let total = 0;
     for (;;) {
-      const { removed, files } = await this.adapter.prune({
+      const removed = await this.adapter.prune({
         completedBefore: now - keepCompletedMs,
         failedBefore: now - keepFailedMs,
         limit: STEP,
       });
-      await this.payloads.delete(files);
-      total += removed;
-      if (removed < STEP) return total;
+      await this.cleanUp(removed);
+      total += removed.length;
+      if (removed.length < STEP) return total;
     }
   }
 
   #planHousekeeping(): void {
     if (this.#closed) return;
     this.#stopHousekeeping = this.clock.at(this.clock.now() + HOUSEKEEPING_MS, () => {
+      void this.#sweepInTime();
       this.prune()
         .catch((error: unknown) => this.#failed(error, "prune finished jobs"))
         .finally(() => this.#planHousekeeping());
     });
+  }
+
+  async #sweepInTime(): Promise<void> {
+    if (this.#closed || this.clock.now() < this.#sweptAt + SWEEP_MS) return;
+    await this.sweep().catch((error: unknown) => this.#failed(error, "sweep large payloads"));
   }
 
   #failed(error: unknown, doing: string): void {
@@ -533,7 +565,7 @@ export class TenantQueue {
 
   async remove(id: number): Promise<void> {
     const [outcome] = await this.#adapter.remove({ tenant: this.tenant, ids: [checkedId(id)] });
-    await this.#queue.payloads.delete(unwrap(outcome));
+    await this.#queue.cleanUp([unwrap(outcome)]);
   }
 
   /** Acts on every job that matches when it is reached; answers how many were changed. */
@@ -566,7 +598,7 @@ export class TenantQueue {
         limit: STEP,
         ...(after === undefined ? {} : { after }),
       });
-      await this.#queue.payloads.delete(step.files);
+      await this.#queue.cleanUp(step.removed);
       applied += step.applied;
       onProgress?.(applied);
       if (step.next === null) return applied;

@@ -1,9 +1,10 @@
-import { chmod, mkdir, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { chmod, mkdir, utimes, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { errorCodes, QueueError } from "../src/errors.ts";
+import type { RemovedJob } from "../src/queue-adapter.ts";
 import type { NewJob } from "../src/queue.ts";
 import { Scheduler, type ScheduleInput } from "../src/scheduler.ts";
 import { jobSpec } from "../src/testing/index.ts";
@@ -1252,6 +1253,56 @@ describe("pulled jobs", () => {
     expect(await desk.ours.release(a!, run!.lease)).toBe("waiting");
     expect((await desk.ours.pull({ queue: "work", limit: 2 })).map(({ id }) => id)).toEqual([a, b]);
     expect(await desk.ours.get(a!)).toMatchObject({ crashes: 0, attemptsMade: 0 });
+  });
+});
+
+describe("files of jobs that are gone", () => {
+  test("are told of, job by job, however the job is removed", async () => {
+    const told: RemovedJob[] = [];
+    const desk = await Desk.open({
+      keepCompletedMs: 1000,
+      onRemoved: async (jobs) => void told.push(...jobs),
+    });
+    const ids = (await desk.ours.addMany([job(), job({ tags: ["bulk"] }), job()], {
+      atomic: true,
+    })) as number[];
+    await desk.ours.remove(ids[0] as number);
+    expect(told).toEqual([{ tenant: "default", queue: "work", id: ids[0], files: [] }]);
+    await desk.ours.applyToMany({ tag: "bulk" }, "remove");
+    await desk.ours.pull({ queue: "work", limit: 1 });
+    await desk.ours.ack([{ id: ids[2] as number }]);
+    await desk.pass(120_000, 60_000);
+    expect(told.map(({ id }) => id)).toEqual(ids);
+  });
+
+  test("a failure to delete them is told, and stops nothing", async () => {
+    const desk = await Desk.open({ onRemoved: () => Promise.reject(new Error("EIO")) });
+    const id = await desk.ours.add(job());
+    await desk.ours.remove(id);
+    expect(desk.errors).toEqual(["delete the files of removed jobs: Error: EIO"]);
+  });
+
+  test("old payloads that belong to no job are swept, an hour apart", async () => {
+    const kept = await desk.ours.add(largeJob());
+    const [known] = await desk.files();
+    const leave = async (name: string, ageMs: number): Promise<void> => {
+      await writeFile(join(desk.folder, name), "{}");
+      const then = new Date(Date.now() - ageMs);
+      await utimes(join(desk.folder, name), then, then);
+    };
+    const old = new Date(Date.now() - 7_200_000);
+    await utimes(join(desk.folder, known as string), old, old);
+    for (let i = 0; i < 1001; i++) await leave(`orphan-${i}.json`, 3_700_000);
+    await leave("young.json", 3_500_000);
+    expect(await desk.queue.sweep()).toBe(1001);
+    expect((await desk.files()).toSorted()).toEqual([String(known), "young.json"].toSorted());
+    await leave("young.json", 3_700_000);
+    await desk.pass(1_800_000, 60_000);
+    expect(await desk.files()).toHaveLength(2);
+    await desk.pass(1_920_000, 60_000);
+    await vi.waitFor(async () => expect(await desk.files()).toEqual([known]));
+    expect((await desk.ours.load(await desk.ours.get(kept))).data).toBe(JSON.stringify(large()));
+    expect(desk.errors).toEqual([]);
   });
 });
 

@@ -138,6 +138,9 @@ const DAY_MS = 86_400_000;
 /** Left by a process that died. */
 const SCRATCH_KEPT_MS = DAY_MS;
 const DATASET_KEPT_MS = 30 * DAY_MS;
+const JOB_ID = /^[1-9][0-9]{0,15}$/;
+/** Jobs asked after at once. */
+const SWEEP_STEP = 100;
 
 /** The files of all tenants, each tenant's under `root/{tenant}` and nowhere else. */
 export class Storage {
@@ -158,22 +161,31 @@ export class Storage {
     return new TenantFolder(tenant, join(this.root, tenant), this.#http, this.#s3);
   }
 
+  /** Removes the result files of jobs that are gone. */
+  async removeResults(jobs: readonly { tenant: string; id: number }[]): Promise<void> {
+    for (const { tenant, id } of jobs) await this.of(tenant).removeResults(id);
+  }
+
   /**
    * Removes what has outlived its time: datasets 30 days after their last use, records older than
-   * `recordsMs`, temporary files of processes that died.
+   * `recordsMs`, temporary files of processes that died, results of jobs that are gone.
+   * @param present - which of a tenant's jobs are still there
    */
   async prune({
     now,
     recordsMs,
+    present,
   }: {
     readonly now: number;
     readonly recordsMs: number;
+    readonly present: (tenant: string, ids: readonly number[]) => Promise<readonly boolean[]>;
   }): Promise<void> {
     for (const tenant of await fs.readdir(this.root)) {
       if (!TENANT.test(tenant)) continue;
       const own = join(this.root, tenant, OWN_FOLDER);
       await removeOlder(join(own, "tmp"), now - SCRATCH_KEPT_MS);
       await removeOlder(join(own, "datasets"), now - DATASET_KEPT_MS);
+      await this.#sweepResults(tenant, present);
       for (const kind of await entries(join(own, "records"))) {
         const folder = join(own, "records", kind);
         await removeOlder(join(folder, "days-by-id"), now - recordsMs);
@@ -182,6 +194,21 @@ export class Storage {
           if (/^\d/.test(day) && day < oldest) await fs.rm(join(folder, day), { recursive: true });
         }
       }
+    }
+  }
+
+  /** Whoever removed these jobs died before it came to their results. */
+  async #sweepResults(
+    tenant: string,
+    present: (tenant: string, ids: readonly number[]) => Promise<readonly boolean[]>,
+  ): Promise<void> {
+    const names = await entries(join(this.root, tenant, OWN_FOLDER, "results"));
+    const ids = names.filter((name) => JOB_ID.test(name)).map(Number);
+    for (let from = 0; from < ids.length; from += SWEEP_STEP) {
+      const some = ids.slice(from, from + SWEEP_STEP);
+      const there = await present(tenant, some);
+      const gone = some.filter((_, i) => there[i] === false);
+      await this.removeResults(gone.map((id) => ({ tenant, id })));
     }
   }
 

@@ -21,6 +21,7 @@ import { Storage, type TenantFiles } from "../src/storage.ts";
 
 const DATASET = "6f1c2a34-5b6d-4e7f-8a9b-0c1d2e3f4a5b";
 const small = { maxBytes: 1000 };
+const present = async (_: string, ids: readonly number[]) => ids.map(() => true);
 
 let root: string;
 let storage: Storage;
@@ -300,6 +301,31 @@ describe("results, datasets and records", () => {
     expect(() => files.resultPath(7, "../x")).toThrow("no result's name");
   });
 
+  it("removes the results of jobs that are gone, whoever left them", async () => {
+    const theirs = storage.of("zeta");
+    for (const id of [7, 8, 9]) await files.writeResult(id, "out.csv", "text/csv", text("a,b"));
+    await theirs.writeResult(8, "out.csv", "text/csv", text("c"));
+    await mkdir(join(root, "acme/.jobyard/results/notes"));
+    const results = (tenant: string) => readdir(join(root, tenant, ".jobyard/results"));
+    await storage.removeResults([
+      { tenant: "acme", id: 7 },
+      { tenant: "acme", id: 12_345 },
+    ]);
+    expect((await results("acme")).toSorted()).toEqual(["8", "9", "notes"]);
+    const asked: string[] = [];
+    await storage.prune({
+      now: Date.now(),
+      recordsMs: 1,
+      present: async (tenant, ids) => {
+        asked.push(tenant);
+        return ids.map((id) => tenant === "acme" && id === 9);
+      },
+    });
+    expect((await results("acme")).toSorted()).toEqual(["9", "notes"]);
+    expect(await results("zeta")).toEqual([]);
+    expect(asked.toSorted()).toEqual(["acme", "zeta"]);
+  });
+
   it("keeps datasets for 30 days after their last use", async () => {
     expect(await files.useDataset(DATASET)).toBeNull();
     await files.writeDataset(DATASET.toUpperCase(), text("data"));
@@ -308,9 +334,9 @@ describe("results, datasets and records", () => {
     const day = 86_400_000;
     const used = new Date(now - 29 * day);
     await utimes(path, used, used);
-    await storage.prune({ now, recordsMs: day });
+    await storage.prune({ now, recordsMs: day, present });
     expect(await readFile(path, "utf8")).toBe("data");
-    await storage.prune({ now: now + 2 * day, recordsMs: day });
+    await storage.prune({ now: now + 2 * day, recordsMs: day, present });
     expect(await files.useDataset(DATASET)).toBeNull();
     expect(() => files.datasetPath("../x")).toThrow("no dataset's id");
   });
@@ -336,7 +362,7 @@ describe("results, datasets and records", () => {
     };
     expect(await ids()).toEqual(["other", "../Part 1"]);
     expect(await ids(now - day)).toEqual(["../Part 1"]);
-    await storage.prune({ now, recordsMs: 2 * day });
+    await storage.prune({ now, recordsMs: 2 * day, present });
     expect(await ids()).toEqual(["../Part 1"]);
   });
 });

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Queue } from "bullmq";
 import type { Clock } from "../../clock.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
-import type { ClaimedJob, Job, JobFailure, JobState, PayloadFile } from "../../job.ts";
+import type { ClaimedJob, Job, JobFailure, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
   type BulkAction,
@@ -22,6 +22,7 @@ import {
   type QueueAdapter,
   type QueueInfo,
   type QueueSettings,
+  type RemovedJob,
   type Report,
   type RunRef,
   type ScheduleRecord,
@@ -522,13 +523,13 @@ export class BullmqAdapter implements QueueAdapter {
   async remove(params: {
     tenant: TenantScope;
     ids: readonly number[];
-  }): Promise<readonly Outcome<readonly PayloadFile[]>[]> {
+  }): Promise<readonly Outcome<RemovedJob>[]> {
     const answers = await this.#administer(params.tenant, "remove", params.ids);
-    return answers.map((answer, i) => {
-      if (Array.isArray(answer)) return filesOf(answer);
-      const outcome = adminOutcome(params.ids[i] ?? 0, answer, "is being run");
-      return outcome === true ? [] : outcome;
-    });
+    return answers.map((answer, i) =>
+      Array.isArray(answer)
+        ? removedJob(answer)
+        : (adminOutcome(params.ids[i] ?? 0, answer, "is being run") as QueueError),
+    );
   }
 
   async #administer(
@@ -557,19 +558,15 @@ export class BullmqAdapter implements QueueAdapter {
     reason: string;
     limit: number;
     after?: number;
-  }): Promise<{ applied: number; refused: number; next: number | null; files: PayloadFile[] }> {
+  }): Promise<{ applied: number; refused: number; next: number | null; removed: RemovedJob[] }> {
     const { filter, action, reason, limit, after } = params;
     const page: Page = { limit, order: "asc", ...(after === undefined ? {} : { after }) };
     const { ids } = await this.#open.listing.find(filter, page);
     const answers = await this.#administer(filter.tenant, action, ids, true, reason);
-    const files: PayloadFile[] = [];
-    let applied = 0;
-    for (const answer of answers) {
-      if (Array.isArray(answer)) files.push(...filesOf(answer));
-      if (Array.isArray(answer) || answer === "ok") applied++;
-    }
+    const removed = answers.filter((answer) => Array.isArray(answer)).map(removedJob);
+    const applied = removed.length + answers.filter((answer) => answer === "ok").length;
     const next = ids.length < limit ? null : (ids.at(-1) ?? null);
-    return { applied, refused: ids.length - applied, next, files };
+    return { applied, refused: ids.length - applied, next, removed };
   }
 
   // ---- read
@@ -765,7 +762,7 @@ export class BullmqAdapter implements QueueAdapter {
     await this.#open.upkeep.run();
   }
 
-  async prune(params: PruneParams): Promise<{ removed: number; files: PayloadFile[] }> {
+  async prune(params: PruneParams): Promise<readonly RemovedJob[]> {
     await this.#fold();
     const { completedBefore, failedBefore, limit } = params;
     const answer = await this.#open.connection.script(
@@ -774,8 +771,13 @@ export class BullmqAdapter implements QueueAdapter {
       failedBefore,
       limit,
     );
-    const [removed, ...files] = answer as readonly Reply[];
-    return { removed: Number(removed), files: files.flatMap((each) => filesOf(each)) };
+    return (answer as readonly (readonly Reply[])[]).map(removedJob);
+  }
+
+  async filesInUse(files: readonly string[]): Promise<readonly string[]> {
+    if (files.length === 0) return [];
+    const known = await this.#open.connection.command("SMISMEMBER", "files", ...files);
+    return files.filter((_, i) => (known as readonly number[])[i] === 1);
   }
 
   /** Folds old roll-ups, once an hour however often pruning is called. */
@@ -822,10 +824,13 @@ function adminOutcome(id: number, answer: Reply, refusal: string): Outcome<true>
   return invalidState(id, text.slice("is ".length) as JobState, refusal);
 }
 
-/** Of a removed job: where its data and its result lay, or "". */
-function filesOf(answer: Reply): PayloadFile[] {
-  if (!Array.isArray(answer)) return [];
-  return (answer as readonly string[]).filter((text) => text !== "").map(decodeFile);
+/** As the scripts tell of it: its lane, its id, and where its data and result lay. */
+function removedJob([lane, id, ...files]: readonly Reply[]): RemovedJob {
+  return {
+    ...parseLane(String(lane)),
+    id: Number(id),
+    files: files.map((text) => decodeFile(String(text))),
+  };
 }
 
 function warningsOf(info: string): string[] {

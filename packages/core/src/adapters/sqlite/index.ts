@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type Clock, systemClock } from "../../clock.ts";
 import { QueueError } from "../../errors.ts";
-import type { ClaimedJob, Job, JobState, PayloadFile } from "../../job.ts";
+import type { ClaimedJob, Job, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
   type BulkAction,
@@ -21,6 +21,7 @@ import {
   type QueueAdapter,
   type QueueInfo,
   type QueueSettings,
+  type RemovedJob,
   type Report,
   type RunRef,
   type ScheduleRecord,
@@ -277,7 +278,7 @@ export class SqliteAdapter implements QueueAdapter {
   remove(params: {
     tenant: TenantScope;
     ids: readonly number[];
-  }): Promise<readonly Outcome<readonly PayloadFile[]>[]> {
+  }): Promise<readonly Outcome<RemovedJob>[]> {
     return this.#each(params.ids, (tx, store, id) => store.remove(tx, params.tenant, id));
   }
 
@@ -287,16 +288,16 @@ export class SqliteAdapter implements QueueAdapter {
     reason: string;
     limit: number;
     after?: number;
-  }): Promise<{ applied: number; refused: number; next: number | null; files: PayloadFile[] }> {
+  }): Promise<{ applied: number; refused: number; next: number | null; removed: RemovedJob[] }> {
     const { filter, action, reason, limit, after } = params;
     return this.#write((tx, { store, listing }) => {
       const page: Page = { limit, order: "asc", ...(after === undefined ? {} : { after }) };
       const ids = listing.ids(filter, page, this.#lanes(filter), store.activeIds());
-      const files: PayloadFile[] = [];
+      const removed: RemovedJob[] = [];
       let applied = 0;
-      for (const id of ids) if (store.act(tx, action, id, reason, files)) applied++;
+      for (const id of ids) if (store.act(tx, action, id, reason, removed)) applied++;
       const next = ids.length < limit ? null : (ids.at(-1) ?? null);
-      return { applied, refused: ids.length - applied, next, files };
+      return { applied, refused: ids.length - applied, next, removed };
     });
   }
 
@@ -479,11 +480,15 @@ export class SqliteAdapter implements QueueAdapter {
     }
   }
 
-  prune(params: PruneParams): Promise<{ removed: number; files: PayloadFile[] }> {
+  prune(params: PruneParams): Promise<readonly RemovedJob[]> {
     return this.#write((tx, { store }) => {
       store.rollups.fold(tx.now);
       return store.prune(params);
     });
+  }
+
+  filesInUse(files: readonly string[]): Promise<readonly string[]> {
+    return this.#read(({ store }) => store.filesInUse(files));
   }
 
   // ---- how calls reach the store

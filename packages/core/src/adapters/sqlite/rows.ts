@@ -131,10 +131,15 @@ function decodePayload(text: string): Payload {
   return text.startsWith("@") ? (JSON.parse(text.slice(1)) as PayloadFile) : text;
 }
 
+/** Whether a stored payload lies in a file. */
+export function isFile(text: string | null): text is string {
+  return text?.startsWith("@") === true;
+}
+
 export function payloadFiles(...texts: readonly (string | null)[]): PayloadFile[] {
   const files: PayloadFile[] = [];
   for (const text of texts) {
-    if (text?.startsWith("@")) files.push(decodePayload(text) as PayloadFile);
+    if (isFile(text)) files.push(decodePayload(text) as PayloadFile);
   }
   return files;
 }

@@ -162,6 +162,11 @@ export function prepareStatements(db: DatabaseSync) {
     lastLine: one("SELECT max(n) n FROM log_line WHERE id = ?"),
     insertLog: one("INSERT INTO log_line VALUES (?, ?, ?, ?)"),
     trimLogs: one("DELETE FROM log_line WHERE id = ? AND n <= ?"),
+    insertFile: one("INSERT OR IGNORE INTO payload_file VALUES (?)"),
+    deleteFile: one("DELETE FROM payload_file WHERE file = ?"),
+    filesInUse: arrays(
+      "SELECT file FROM payload_file WHERE file IN (SELECT value FROM json_each(?))",
+    ),
     deleteLogs: one("DELETE FROM log_line WHERE id = ?"),
   };
 }

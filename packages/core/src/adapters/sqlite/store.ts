@@ -3,7 +3,7 @@ import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { Clock } from "../../clock.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
 import { jobTypeOf } from "../../job-types/index.ts";
-import type { ClaimedJob, Job, JobFailure, JobState, PayloadFile } from "../../job.ts";
+import type { ClaimedJob, Job, JobFailure, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
   type BulkAction,
@@ -14,6 +14,7 @@ import {
   type Outcome,
   type PruneParams,
   type QueueSettings,
+  type RemovedJob,
   type Report,
   type RunRef,
   type StatsParams,
@@ -38,6 +39,7 @@ import {
   encodeReport,
   type FinishedPhase,
   type FinishedRow,
+  isFile,
   leaseOf,
   type OpenRow,
   optionsOf,
@@ -491,6 +493,7 @@ export class Store {
     for (const [kind, value] of labels(options)) {
       this.#sql.insertLabel.run(lane.tenant, kind, value, id);
     }
+    this.#keepFile(row.data);
     this.#touch(lane);
     lane.counts[stateOf(row.phase)]++;
     this.rollups.add(lane, row.priority, options.project, "added");
@@ -502,6 +505,16 @@ export class Store {
       lane.ready.push(row.priority, row.ord, id);
       if (!lane.claimable) this.#refresh(lane, tx.now);
     }
+  }
+
+  #keepFile(payload: string | null): void {
+    if (!isFile(payload)) return;
+    for (const { file } of payloadFiles(payload)) this.#sql.insertFile.run(file);
+  }
+
+  filesInUse(files: readonly string[]): string[] {
+    const rows = this.#sql.filesInUse.all(JSON.stringify(files)) as unknown as [string][];
+    return rows.map(([file]) => file);
   }
 
   #dependOn(tx: Transaction, parent: number, child: number, done: 0 | 1): void {
@@ -994,6 +1007,7 @@ export class Store {
         finished.error,
         finished.report,
       );
+      this.#keepFile(finished.result);
       this.#uncache(id);
       this.#touch(lane);
       lane.counts[stateOf(finished.phase)]++;
@@ -1226,7 +1240,7 @@ export class Store {
     return true;
   }
 
-  remove(tx: Transaction, tenant: TenantScope, id: number): readonly PayloadFile[] {
+  remove(tx: Transaction, tenant: TenantScope, id: number): RemovedJob {
     const found = this.#sql.getJob.get(id) as unknown as JobTuple | undefined;
     const lane = found === undefined ? undefined : this.lanes.get(found[1]);
     if (found === undefined || lane === undefined || !sees(tenant, lane)) throw jobNotFound(id);
@@ -1251,19 +1265,22 @@ export class Store {
       // A child that waits for a job it will never see complete fails; one that has all it needs goes on.
       if (finished?.phase !== Phase.completed) this.#failDependents(tx, id, "removed");
     }
-    this.#erase(lane, found);
-    return payloadFiles(found[5], finished?.result ?? null);
+    return this.#erase(lane, found);
   }
 
   /** The job's last traces, once it is neither open nor finished. */
-  #erase(lane: Lane, [id, , priority, , text]: JobTuple): void {
+  #erase(lane: Lane, found: JobTuple): RemovedJob {
+    const [id, , priority, , text, data] = found;
     const options = decodeOptions(text);
+    const files = payloadFiles(data, finishedRow(found)?.result ?? null);
+    for (const { file } of files) this.#sql.deleteFile.run(file);
     this.#sql.deleteJob.run(id);
     this.#sql.deleteLogs.run(id);
     for (const [kind, value] of labels(options)) {
       this.#sql.deleteLabel.run(lane.tenant, kind, value, id);
     }
     this.rollups.add(lane, priority, options.project, "removed");
+    return { tenant: lane.tenant, queue: lane.queue, id, files };
   }
 
   /** Does one thing to one job; false when its state forbids it. */
@@ -1272,7 +1289,7 @@ export class Store {
     action: BulkAction,
     id: number,
     reason: string,
-    files: PayloadFile[],
+    removed: RemovedJob[],
   ): boolean {
     const done = attempt(() => {
       switch (action) {
@@ -1283,7 +1300,7 @@ export class Store {
         case "promote":
           return this.promote(tx, ALL_TENANTS, id);
         case "remove":
-          files.push(...this.remove(tx, ALL_TENANTS, id));
+          removed.push(this.remove(tx, ALL_TENANTS, id));
           return true;
       }
     });
@@ -1393,24 +1410,22 @@ export class Store {
     this.#drop(tx, row, Phase.failed, { code: "expired", message: "expired" });
   }
 
-  prune(params: PruneParams): { removed: number; files: PayloadFile[] } {
-    const files: PayloadFile[] = [];
-    let removed = 0;
+  prune(params: PruneParams): RemovedJob[] {
+    const removed: RemovedJob[] = [];
     const ages = [
       [Phase.completed, params.completedBefore],
       [Phase.failed, params.failedBefore],
       [Phase.cancelled, params.failedBefore],
     ] as const;
     for (const [phase, before] of ages) {
-      while (removed < params.limit) {
+      while (removed.length < params.limit) {
         const entry = this.#sql.oldestFinished.get(phase, before);
         if (entry === undefined) break;
         const lane = this.lanes.get(Number(entry["lane"]));
         const ids = JSON.parse(String(entry["ids"])) as number[];
-        const now = ids.splice(0, params.limit - removed);
-        for (const id of now) {
-          if (lane === undefined) continue;
-          removed += this.#prune(lane, phase, id, before, files) ? 1 : 0;
+        for (const id of ids.splice(0, params.limit - removed.length)) {
+          const gone = lane === undefined ? undefined : this.#prune(lane, phase, id, before);
+          if (gone !== undefined) removed.push(gone);
         }
         const no = Number(entry["no"]);
         if (ids.length === 0) this.#sql.deleteFinishLog.run(no);
@@ -1418,31 +1433,23 @@ export class Store {
         if (ids.length > 0) break;
       }
     }
-    return { removed, files };
+    return removed;
   }
 
-  #prune(
-    lane: Lane,
-    phase: FinishedPhase,
-    id: number,
-    before: number,
-    files: PayloadFile[],
-  ): boolean {
+  #prune(lane: Lane, phase: FinishedPhase, id: number, before: number): RemovedJob | undefined {
     const found = this.#sql.getJob.get(id) as unknown as JobTuple | undefined;
     const finished = found === undefined ? undefined : finishedRow(found);
     // Retried since; if it finished again, a later entry names it.
     if (found === undefined || finished?.phase !== phase || finished.finishedAt >= before)
-      return false;
+      return undefined;
     if (this.#dependencies > 0 && this.#sql.hasDependents.get(id) !== undefined) {
       this.#logFinished(lane, phase, id);
-      return false;
+      return undefined;
     }
     this.#touch(lane);
     lane.counts[stateOf(phase)]--;
     this.#sql.deleteFinished.run(lane.no, phase, id);
-    this.#erase(lane, found);
-    files.push(...payloadFiles(found[5], finished.result));
-    return true;
+    return this.#erase(lane, found);
   }
 
   /** The process is about to end: what it runs goes back, uncounted. */

@@ -29,7 +29,9 @@ export function describeBulk(factory: EngineFactory): void {
         expect(step.applied + step.refused).toBeLessThanOrEqual(limit);
         sum.applied += step.applied;
         sum.refused += step.refused;
-        sum.files.push(...step.files);
+        sum.files.push(...step.removed.flatMap((job) => job.files));
+        if (action === "remove") expect(step.removed).toHaveLength(step.applied);
+        else expect(step.removed).toEqual([]);
         sum.steps++;
         after = step.next;
         if (sum.steps > 100) throw new Error("it does not end");

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect } from "vitest";
 import type { ErrorCode, ErrorDetails } from "../../errors.ts";
 import { QueueError } from "../../errors.ts";
 import type { EventType, JobEvent } from "../../events.ts";
-import type { ClaimedJob, Job, JobFailure, JobState, PayloadFile } from "../../job.ts";
+import type { ClaimedJob, Job, JobFailure, JobState } from "../../job.ts";
 import { attemptsStarted, jobStates } from "../../job.ts";
 import type {
   ClaimParams,
@@ -14,6 +14,7 @@ import type {
   Outcome,
   QueueAdapter,
   QueueSettings,
+  RemovedJob,
   Report,
   RunRef,
   StateCounts,
@@ -179,7 +180,7 @@ export class Driver {
     return only(await this.adapter.promote({ tenant: "default", ids: [id] }));
   }
 
-  async remove(id: number): Promise<Outcome<readonly PayloadFile[]>> {
+  async remove(id: number): Promise<Outcome<RemovedJob>> {
     return only(await this.adapter.remove({ tenant: "default", ids: [id] }));
   }
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import type { PayloadFile } from "../../job.ts";
-import { jsonText } from "../job-factory.ts";
+import { jobSpec, jsonText } from "../job-factory.ts";
 import { expectRefused, only, useDriver } from "./driver.ts";
 import type { EngineFactory } from "./engine.ts";
 import { holds, PROPERTY_TIMEOUT_MS } from "./property.ts";
@@ -78,15 +78,35 @@ export function describeResults(factory: EngineFactory): void {
       const id = await d.add({ data: file("data-1") });
       await d.complete(await d.take(), { result: file("result-1") });
       const plain = await d.add();
-      const [files, none, unknown, twice] = await d.adapter.remove({
+      const [gone, bare, unknown, twice] = await d.adapter.remove({
         tenant: "default",
         ids: [id, plain, 999_999_999, id],
       });
-      expect(files).toEqual(expect.arrayContaining([file("data-1"), file("result-1")]));
-      expect(files).toHaveLength(2);
-      expect(none).toEqual([]);
+      const at = { tenant: "default", queue: "work" };
+      expect(gone).toEqual({ ...at, id, files: [file("data-1"), file("result-1")] });
+      expect(bare).toEqual({ ...at, id: plain, files: [] });
       expectRefused(unknown, "JOB_NOT_FOUND");
       expectRefused(twice, "JOB_NOT_FOUND");
+    });
+
+    it("know which files belong to a job", async () => {
+      const kept = await d.add({ data: file("data-1") });
+      await d.complete(await d.take(), { result: file("result-1") });
+      const gone = await d.add({ data: file("data-2") });
+      await d.complete(await d.take(), { result: file("result-2") });
+      await d.add({ data: '{"file":"data-3","bytes":1}' });
+      await d.offer([jobSpec({ data: file("data-4"), dependsOn: [999_999_999] })]);
+      const asked = ["data-1", "result-1", "data-2", "result-2", "data-3", "data-4", "none"];
+      const inUse = async (): Promise<string[]> =>
+        [...(await d.adapter.filesInUse(asked))].toSorted();
+      expect(await inUse()).toEqual(["data-1", "data-2", "result-1", "result-2"]);
+      await d.remove(gone);
+      expect(await inUse()).toEqual(["data-1", "result-1"]);
+      await d.advance(1000);
+      await d.adapter.prune({ completedBefore: d.now(), failedBefore: d.now(), limit: 10 });
+      expect(await d.find(kept)).toBeNull();
+      expect(await inUse()).toEqual([]);
+      expect(await d.adapter.filesInUse([])).toEqual([]);
     });
 
     it("stay when removal is refused", async () => {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 
 import type { PayloadFile } from "../../job.ts";
+import type { RemovedJob } from "../../queue-adapter.ts";
 import { jobSpecs } from "../job-factory.ts";
-import { at, counts, useDriver } from "./driver.ts";
+import { at, counts, ids, useDriver } from "./driver.ts";
 import type { EngineFactory } from "./engine.ts";
 
 export function describeRetention(factory: EngineFactory): void {
@@ -22,7 +23,7 @@ export function describeRetention(factory: EngineFactory): void {
       const prune = (completedBefore: number, failedBefore: number): Promise<number> =>
         d.adapter
           .prune({ completedBefore, failedBefore, limit: 100 })
-          .then(({ removed }) => removed);
+          .then((removed) => removed.length);
 
       expect(await prune(before, before)).toBe(0);
       expect(await prune(d.now() - 1000, d.now() - 1000)).toBe(0);
@@ -40,7 +41,7 @@ export function describeRetention(factory: EngineFactory): void {
       await d.advance(100_000);
       await d.complete(run);
       const limits = { completedBefore: d.now() - 1000, failedBefore: d.now(), limit: 10 };
-      expect((await d.adapter.prune(limits)).removed).toBe(0);
+      expect(await d.adapter.prune(limits)).toEqual([]);
       expect(await d.state(id)).toBe("completed");
     });
 
@@ -53,9 +54,9 @@ export function describeRetention(factory: EngineFactory): void {
       expect(await d.state(id)).toBe("waiting");
     });
 
-    it("deletes so many in a call, over all tenants, and names the files", async () => {
+    it("deletes so many in a call, over all tenants, and names the jobs and their files", async () => {
       const file = (index: number): PayloadFile => ({ file: `f${index}`, bytes: index });
-      await d.addAll(
+      const given = await d.addAll(
         jobSpecs(25, (index) => ({
           tenant: index % 2 === 0 ? "default" : "acme",
           data: index < 5 ? file(index) : "{}",
@@ -66,14 +67,17 @@ export function describeRetention(factory: EngineFactory): void {
       }
       await d.advance(1000);
       const limits = { completedBefore: d.now(), failedBefore: d.now(), limit: 10 };
-      const removed: number[] = [];
-      const files: PayloadFile[] = [];
-      for (let call = 0; call < 4; call++) {
+      const removed: RemovedJob[] = [];
+      for (const expected of [10, 10, 5, 0]) {
         const pruned = await d.adapter.prune(limits);
-        removed.push(pruned.removed);
-        files.push(...pruned.files);
+        expect(pruned).toHaveLength(expected);
+        removed.push(...pruned);
       }
-      expect(removed).toEqual([10, 10, 5, 0]);
+      expect(ids(removed).toSorted((a, b) => a - b)).toEqual(given);
+      for (const { tenant, queue, id } of removed) {
+        expect([tenant, queue]).toEqual([given.indexOf(id) % 2 === 0 ? "default" : "acme", "work"]);
+      }
+      const files = removed.flatMap((job) => job.files);
       expect(new Set(files.map((each) => each.file)).size).toBe(30);
       expect(files).toHaveLength(30);
       expect(await d.count({ tenant: "*" })).toEqual(counts({}));

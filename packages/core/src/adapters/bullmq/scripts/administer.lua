@@ -3,8 +3,8 @@
   ARGV[2]  tenant or "*"; ARGV[3] "cancel", "retry", "promote" or "remove"
   ARGV[4]  cancel: "1" if running jobs may be; ARGV[5] its reason; ARGV[6] the failure to keep (JSON)
   ARGV[7.] ids
-  Result   for each "ok", "unknown", "is <state>" of a state that forbids it, "duplicate <id>"; of a removed job with
-           files a list: data if it lies in a file or "", result likewise
+  Result   for each "ok", "unknown", "is <state>" of a state that forbids it, "duplicate <id>"; of a removed job what
+           `erase` tells
 ]]
 --- @include "transitions"
 --- @include "erase"

@@ -28,7 +28,10 @@ for i = 3, #ARGV, 5 do
     local kind = ARGV[i + 2]
     if kind == "" then finish(job, "c", "atm", attempts)
     elseif kind == "j" then finish(job, "c", "atm", attempts, "returnvalue", ARGV[i + 3])
-    else finish(job, "c", "atm", attempts, "returnvalue", ARGV[i + 3], "rf", "1") end
+    else
+      rcall("SADD", p .. "files", cjson.decode(ARGV[i + 3]).file)
+      finish(job, "c", "atm", attempts, "returnvalue", ARGV[i + 3], "rf", "1")
+    end
   end
 end
 settle()

@@ -207,6 +207,8 @@ local function add(i)
   for f = from + 12, from + 11 + extra, 2 do
     if ARGV[f] == "pj" then
       job.project = ARGV[f + 1]
+    elseif ARGV[f] == "df" then
+      rcall("SADD", p .. "files", cjson.decode(ARGV[from + 6]).file)
     elseif ARGV[f] == "lb" then
       for _, label in ipairs(cjson.decode(ARGV[f + 1])) do
         rcall("ZADD", p .. "label:" .. lane.tenant .. ":" .. label, id, id)

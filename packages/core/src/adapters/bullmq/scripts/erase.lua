@@ -1,4 +1,4 @@
---[[ Deletes a job's last traces, once it lies nowhere; answers "ok", or the files it leaves behind. ]]
+--[[ Deletes a job's last traces, once it lies nowhere; answers its lane's name, its id, and the files it leaves behind. ]]
 local function forgetId(id)
   local bucket = p .. "ids:" .. math.floor(id / BUCKET)
   rcall("SETRANGE", bucket, (id % BUCKET) * 4, "\0\0\0\0")
@@ -16,6 +16,12 @@ local function erase(job)
   end
   rcall("DEL", job.key, job.key .. ":logs", job.key .. ":dependencies")
   forgetId(job.id)
-  if not f[1] and not f[2] then return "ok" end
-  return { f[1] and f[4] or "", f[2] and f[5] or "" }
+  local gone = { job.lane.name, job.id }
+  for _, file in ipairs({ f[1] and f[4] or "", f[2] and f[5] or "" }) do
+    if file ~= "" then
+      gone[#gone + 1] = file
+      rcall("SREM", p .. "files", cjson.decode(file).file)
+    end
+  end
+  return gone
 end

@@ -1,15 +1,14 @@
 --[[
   Deletes jobs that finished before given times, except those that others wait for.
   ARGV[2]  completed before this; ARGV[3] failed or cancelled before this; ARGV[4] jobs at most
-  Result   how many were removed, then for each with files: data if it lies in a file or "", result likewise
+  Result   for each removed one what `erase` tells
 ]]
 --- @include "transitions"
 --- @include "erase"
 
 local before = { c = tonumber(ARGV[2]), f = tonumber(ARGV[3]), x = tonumber(ARGV[3]) }
 local left = tonumber(ARGV[4])
-local removed = 0
-local files = {}
+local removed = {}
 
 local function pruneLane(lane, st)
   local key = lane.key .. FINISHED[st]
@@ -24,9 +23,7 @@ local function pruneLane(lane, st)
       else
         rcall("ZREM", key, member)
         if job then
-          local gone = erase(job)
-          if gone ~= "ok" then files[#files + 1] = gone end
-          removed = removed + 1
+          removed[#removed + 1] = erase(job)
           left = left - 1
         end
       end
@@ -46,4 +43,4 @@ for st in pairs(FINISHED) do
   end
 end
 settle()
-return { removed, unpack(files) }
+return removed
