@@ -71,6 +71,7 @@ export {
   type QueueOptions,
   TenantQueue,
 } from "./queue.ts";
+export type { RateLimit, RateLimiter, RateTaken } from "./rate-limiter.ts";
 export type { ScheduleInput } from "./scheduler.ts";
 export { nextRun, parseSchedule, previewRuns } from "./schedules.ts";
 export { STOP_GRACE_MS, Worker, type WorkerOptions } from "./worker.ts";

@@ -23,6 +23,7 @@ import type {
   ProcessingStats,
 } from "./job.ts";
 import type { PriorityLevel } from "./priority.ts";
+import type { RateLimit, RateLimiter } from "./rate-limiter.ts";
 
 /** A tenant's name, or `"*"`: all of them. */
 export type TenantScope = string;
@@ -463,6 +464,10 @@ export interface QueueAdapter {
   subscribe(subscription: EventSubscription): Promise<() => void>;
   /** Cursor of the newest event. */
   cursor(): Promise<string>;
+
+  // Limits
+  /** To be made once a process. Windows are of real time. */
+  rateLimiter(limit: RateLimit): RateLimiter;
 
   // Upkeep
   /**

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Queue } from "bullmq";
+import { RateLimiterRedis } from "rate-limiter-flexible";
 import type { Clock } from "../../clock.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
 import type { ClaimedJob, Job, JobFailure, JobState } from "../../job.ts";
@@ -34,6 +35,12 @@ import {
   type WebhookRecord,
   type WorkerRecord,
 } from "../../queue-adapter.ts";
+import {
+  memoryLimiter,
+  type RateLimit,
+  type RateLimiter,
+  rateLimiterOf,
+} from "../../rate-limiter.ts";
 import { Connection, type Reply } from "./connection.ts";
 import { crashArguments } from "./crash.ts";
 import { EventReader } from "./event-reader.ts";
@@ -754,6 +761,25 @@ export class BullmqAdapter implements QueueAdapter {
 
   async cursor(): Promise<string> {
     return String(await this.#open.connection.script("cursor"));
+  }
+
+  // ---- limits
+
+  rateLimiter(limit: RateLimit): RateLimiter {
+    const { connection } = this.#open;
+    return rateLimiterOf(
+      new RateLimiterRedis({
+        storeClient: connection.redis,
+        keyPrefix: `${connection.tag}:limit:${limit.name}`,
+        points: limit.points,
+        duration: limit.seconds,
+        // Whoever is over the limit is refused without asking Redis again.
+        inMemoryBlockOnConsumed: limit.points + 1,
+        rejectIfRedisNotReady: true,
+        // While Redis is away, each process counts for itself.
+        insuranceLimiter: memoryLimiter(limit),
+      }),
+    );
   }
 
   // ---- upkeep

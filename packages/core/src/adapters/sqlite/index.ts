@@ -33,6 +33,12 @@ import {
   type WebhookRecord,
   type WorkerRecord,
 } from "../../queue-adapter.ts";
+import {
+  memoryLimiter,
+  type RateLimit,
+  type RateLimiter,
+  rateLimiterOf,
+} from "../../rate-limiter.ts";
 import { Committer, type Transaction } from "./committer.ts";
 import { openDatabase, storeError } from "./database.ts";
 import type { Lane } from "./lanes.ts";
@@ -458,6 +464,12 @@ export class SqliteAdapter implements QueueAdapter {
 
   async cursor(): Promise<string> {
     return this.#open.store.events.cursor;
+  }
+
+  // ---- limits
+
+  rateLimiter(limit: RateLimit): RateLimiter {
+    return rateLimiterOf(memoryLimiter(limit));
   }
 
   // ---- upkeep

@@ -19,6 +19,7 @@ import { describeModel } from "./model.ts";
 import { describeOrder } from "./order.ts";
 import { describeProgress } from "./progress.ts";
 import { describeQueues } from "./queues.ts";
+import { describeRateLimits } from "./rate-limits.ts";
 import { describeResults } from "./results.ts";
 import { describeRetention } from "./retention.ts";
 import { describeSchedules } from "./schedules.ts";
@@ -52,6 +53,7 @@ export function describeAdapter(name: string, factory: EngineFactory): void {
     describeEvents(factory);
     describeBulk(factory);
     describeRetention(factory);
+    describeRateLimits(factory);
     describeModel(factory);
     // What is kept over a restart is a promise of engines that keep something.
     if (factory.durable) describeDurability(factory);
