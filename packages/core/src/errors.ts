@@ -23,7 +23,7 @@ export const errorCodes = [
   "RATE_LIMITED",
   /** A wait ran out; the job goes on. */
   "WAIT_TIMEOUT",
-  /** The store cannot take it now; nothing was kept; try again. */
+  /** The store cannot take it now; nothing was kept, unless `details.uncertain`; try again. */
   "UNAVAILABLE",
   /** Our own bug. */
   "INTERNAL",
@@ -45,7 +45,15 @@ export interface ErrorDetails {
   /** Position in the batch of the job that was at fault. */
   readonly index?: number;
   readonly retryAfterMs?: number;
+  /** The answer alone was lost: it may have been done all the same. */
+  readonly uncertain?: boolean;
   readonly [key: string]: unknown;
+}
+
+export interface ErrorRecord {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details: ErrorDetails;
 }
 
 /** The only error that core, its adapters and its worker throw at callers. */
@@ -58,6 +66,16 @@ export class QueueError extends Error {
     this.name = "QueueError";
     this.code = code;
     this.details = details;
+  }
+
+  /** What of it can be kept as JSON; its cause cannot. */
+  toJSON(): ErrorRecord {
+    const { code, message, details } = this;
+    return { code, message, details };
+  }
+
+  static from({ code, message, details }: ErrorRecord): QueueError {
+    return new QueueError(code, message, details);
   }
 }
 

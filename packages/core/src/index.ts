@@ -62,6 +62,7 @@ export {
 } from "./queue-adapter.ts";
 export {
   type Ack,
+  type AddOptions,
   DEFAULT_TENANT,
   type Fail,
   JobQueue,

@@ -99,6 +99,14 @@ export function checkSignal(value: unknown, errors: FieldError[]): void {
   errors.push({ field: "signal", message: "Must be an AbortSignal" });
 }
 
+/** What may stand in a header's value, without spaces. */
+const IDEMPOTENCY_KEY = /^[!-~]{1,255}$/;
+
+export function checkIdempotencyKey(value: unknown, errors: FieldError[]): void {
+  if (typeof value === "string" && IDEMPOTENCY_KEY.test(value)) return;
+  errors.push({ field: "idempotencyKey", message: "Must be 1 to 255 visible ASCII characters" });
+}
+
 export function checkLease(value: unknown, errors: FieldError[]): void {
   if (value !== undefined) checkText(value, "lease", 1, MAX_LABEL, errors);
 }

@@ -4,7 +4,7 @@
  *
  * Rules that every method keeps:
  * - parameters come validated by core; a broken promise of the store is `QueueError("UNAVAILABLE")`, and then nothing
- *   of that call was kept;
+ *   of that call was kept, unless `details.uncertain` says that only the answer was lost;
  * - a method that resolves has made its change durable as far as the engine can;
  * - batches answer in the order asked, one outcome each: the value, or the `QueueError` that refused that one;
  * - `tenant` bounds what a call can see and touch; `"*"` is every tenant; what lies outside does not exist;
@@ -31,6 +31,19 @@ export const ALL_TENANTS = "*";
 
 /** One outcome of a batch: the value, or why this one was refused. */
 export type Outcome<T> = T | QueueError;
+
+/** How long an answer is kept for calls with the same idempotency key, ms. */
+export const ANSWERS_KEPT_MS = 86_400_000;
+
+/** What a call of `enqueueOnce` is answered. */
+export interface Answer {
+  /** As `enqueue` would answer; the refusal of an atomic call as a value. */
+  readonly outcome: Outcome<readonly Outcome<number>[]>;
+  /** Of the first call. */
+  readonly note: string;
+  /** This call was not the first with its key, and has added nothing. */
+  readonly repeated: boolean;
+}
 
 /** A job to be stored, complete: core has applied every default. */
 export interface JobSpec {
@@ -312,6 +325,22 @@ export interface QueueAdapter {
     readonly jobs: readonly JobSpec[];
     readonly atomic: boolean;
   }): Promise<readonly Outcome<number>[]>;
+  /**
+   * As `enqueue`, but one call alone of a tenant's with the same key adds; for 24 h the others are answered as it was.
+   * The answer becomes durable together with the jobs. That of a call which added nothing and met a limit is not kept:
+   * there may be room for the next one.
+   */
+  enqueueOnce(params: {
+    readonly jobs: readonly JobSpec[];
+    readonly atomic: boolean;
+    readonly tenant: string;
+    /** 1 to 255 visible ASCII characters. */
+    readonly key: string;
+    /** Kept with the answer: text of core's own, without line breaks. */
+    readonly note: string;
+  }): Promise<Answer>;
+  /** The answer to earlier calls with that key; null where there was none within 24 h. */
+  recall(params: { readonly tenant: string; readonly key: string }): Promise<Answer | null>;
 
   // Work
   claim(params: ClaimParams): Promise<readonly ClaimedJob[]>;

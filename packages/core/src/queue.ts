@@ -1,10 +1,17 @@
 import { type Clock, systemClock } from "./clock.ts";
-import { jobNotFound, QueueError, validationError, type FieldError } from "./errors.ts";
+import {
+  type ErrorRecord,
+  type FieldError,
+  jobNotFound,
+  QueueError,
+  validationError,
+} from "./errors.ts";
 import { eventTypes } from "./events.ts";
 import { isJobId } from "./ids.ts";
 import {
   checkBoolean,
   checkFilter,
+  checkIdempotencyKey,
   checkInteger,
   checkLease,
   checkList,
@@ -27,6 +34,7 @@ import { isShort, PayloadFiles } from "./payload-files.ts";
 import { checkedPriority, MAX_PRIORITY, priorityLevels } from "./priority.ts";
 import {
   ALL_TENANTS,
+  type Answer,
   type BulkAction,
   type Completion,
   type EngineHealth,
@@ -105,6 +113,16 @@ export interface NewJob {
   readonly project?: string | null;
   readonly batch?: string | null;
   readonly origin?: JobOrigin | null;
+}
+
+export interface AddOptions {
+  /** All or none: the first refused job is thrown with its `index`. */
+  readonly atomic: boolean;
+  /**
+   * 1 to 255 visible ASCII characters: of the calls of a tenant with the same key within 24 h the first one adds, and
+   * the others are answered as it was.
+   */
+  readonly idempotencyKey?: string;
 }
 
 export interface PullParams {
@@ -290,23 +308,28 @@ export class TenantQueue {
   // ---- submit
 
   /** @returns the job's id. @throws QueueError */
-  async add(job: NewJob): Promise<number> {
-    const [outcome] = await this.addMany([job], { atomic: false });
+  async add(job: NewJob, options: Pick<AddOptions, "idempotencyKey"> = {}): Promise<number> {
+    const errors: FieldError[] = [];
+    const fields = checkObject(options, "options", errors);
+    refuseIfAny(errors);
+    const [outcome] = await this.addMany([job], { ...fields, atomic: false });
     return unwrap(outcome);
   }
 
-  /**
-   * Up to 1,000 jobs, one outcome each; `atomic`: all or none, the first refused one is thrown with its `index`.
-   */
-  async addMany(
-    jobs: readonly NewJob[],
-    options: { readonly atomic: boolean },
-  ): Promise<readonly Outcome<number>[]> {
-    checkBatch(jobs, "jobs");
+  /** Up to 1,000 jobs, one outcome each. */
+  async addMany(jobs: readonly NewJob[], options: AddOptions): Promise<readonly Outcome<number>[]> {
     const errors: FieldError[] = [];
-    const { atomic } = checkObject(options, "options", errors);
+    const { atomic, idempotencyKey: key } = checkObject(options, "options", errors);
     checkBoolean(atomic, "atomic", errors);
+    if (key !== undefined) checkIdempotencyKey(key, errors);
     refuseIfAny(errors);
+    if (options.idempotencyKey !== undefined) {
+      // Before anything is judged: what the first call was told holds, whatever comes with its key now.
+      const call = { tenant: this.home, key: options.idempotencyKey };
+      const earlier = await this.#adapter.recall(call);
+      if (earlier !== null) return repeatedOutcomes(earlier);
+    }
+    checkBatch(jobs, "jobs");
     const needs = siblingsOf(jobs);
     const cycle = siblingCycle(needs);
     const outcomes = jobs.map((): Outcome<number> | undefined => undefined);
@@ -333,17 +356,16 @@ export class TenantQueue {
       await this.#discard([specs.get(orphan) as JobSpec]);
       specs.delete(orphan);
     }
-    await this.#enqueue(specs, options.atomic, outcomes);
-    return outcomes as Outcome<number>[];
+    return this.#enqueue(specs, options, outcomes);
   }
 
-  /** Hands the sound jobs of a call to the engine, by their positions in the call. */
+  /** Hands the sound jobs of a call to the engine, by their positions in the call; the others have their outcomes. */
   async #enqueue(
     specs: ReadonlyMap<number, JobSpec>,
-    atomic: boolean,
+    options: AddOptions,
     outcomes: (Outcome<number> | undefined)[],
-  ): Promise<void> {
-    if (specs.size === 0) return;
+  ): Promise<readonly Outcome<number>[]> {
+    if (specs.size === 0) return outcomes as Outcome<number>[];
     // Refused jobs leave gaps: the engine counts siblings without them.
     const places = new Map([...specs.keys()].map((i, place) => [i, place]));
     const whole = specs.size === outcomes.length;
@@ -357,9 +379,21 @@ export class TenantQueue {
     );
     let added: readonly Outcome<number>[];
     try {
-      added = await this.#adapter.enqueue({ jobs, atomic });
+      const { atomic, idempotencyKey: key } = options;
+      if (key === undefined) {
+        added = await this.#adapter.enqueue({ jobs, atomic });
+      } else {
+        const call = { tenant: this.home, key, note: noteOf(outcomes) };
+        const answer = await this.#adapter.enqueueOnce({ jobs, atomic, ...call });
+        if (answer.repeated) {
+          await this.#discard(jobs);
+          return repeatedOutcomes(answer);
+        }
+        if (answer.outcome instanceof QueueError) throw answer.outcome;
+        added = answer.outcome;
+      }
     } catch (error) {
-      await this.#discard(jobs);
+      if (!isUncertain(error)) await this.#discard(jobs);
       throw error;
     }
     const refused: JobSpec[] = [];
@@ -369,6 +403,7 @@ export class TenantQueue {
       if (outcome instanceof QueueError) refused.push(spec);
     }
     await this.#discard(refused);
+    return outcomes as Outcome<number>[];
   }
 
   /** Deletes the files of jobs that were not taken. */
@@ -414,7 +449,7 @@ export class TenantQueue {
       return result == null ? null : encodeJson(result, "result");
     });
     const runs: Completion[] = [];
-    let outcomes: readonly Outcome<true>[] = [];
+    let outcomes: readonly Outcome<true>[];
     try {
       for (const [i, { id, lease }] of acks.entries()) {
         const text = texts[i] ?? null;
@@ -423,11 +458,17 @@ export class TenantQueue {
         runs.push({ ...refTo(id, lease), result });
       }
       outcomes = await this.#adapter.complete({ tenant: this.tenant, runs });
-      return outcomes;
-    } finally {
-      for (const [i, { result }] of runs.entries()) {
-        if (outcomes[i] !== true && result !== null) await this.#queue.payloads.discard(result);
-      }
+    } catch (error) {
+      if (!isUncertain(error)) await this.#discardResults(runs);
+      throw error;
+    }
+    await this.#discardResults(runs.filter((_, i) => outcomes[i] !== true));
+    return outcomes;
+  }
+
+  async #discardResults(runs: readonly Completion[]): Promise<void> {
+    for (const { result } of runs) {
+      if (result !== null) await this.#queue.payloads.discard(result);
     }
   }
 
@@ -839,10 +880,33 @@ export class TenantQueue {
   }
 }
 
+/** Files of what may have been kept have to stay. */
+function isUncertain(error: unknown): boolean {
+  return error instanceof QueueError && error.details.uncertain === true;
+}
+
 function unwrap<T>(outcome: Outcome<T> | undefined): T {
   if (outcome instanceof QueueError) throw outcome;
   if (outcome === undefined) throw new QueueError("INTERNAL", "The engine gave no answer");
   return outcome;
+}
+
+/** What the engine keeps with an answer: the jobs of the call that never reached it, by their positions. */
+type Note = readonly (readonly [index: number, error: ErrorRecord])[];
+
+function noteOf(outcomes: readonly (Outcome<number> | undefined)[]): string {
+  const refused = [...outcomes.entries()].filter(([, outcome]) => outcome !== undefined);
+  return refused.length === 0 ? "" : JSON.stringify(refused);
+}
+
+/** What the first call was told. */
+function repeatedOutcomes({ outcome, note }: Answer): readonly Outcome<number>[] {
+  if (outcome instanceof QueueError) throw outcome;
+  const outcomes = [...outcome];
+  for (const [i, error] of note === "" ? [] : (JSON.parse(note) as Note)) {
+    outcomes.splice(i, 0, QueueError.from(error));
+  }
+  return outcomes.map((each, i) => (each instanceof QueueError ? indexed(each, i) : each));
 }
 
 function indexed(error: unknown, index: number): QueueError {

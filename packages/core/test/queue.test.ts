@@ -506,10 +506,10 @@ type Args = readonly fc.Arbitrary<unknown>[];
 
 /** How each method is called; those that only read or write nothing when refused are all of them. */
 const methods: Record<string, Args> = {
-  add: [newJob],
+  add: [newJob, partly({ idempotencyKey: fc.uuid() })],
   addMany: [
     fc.oneof(fc.array(newJob, { maxLength: 4 }), anything),
-    partly({ atomic: fc.boolean() }),
+    partly({ atomic: fc.boolean(), idempotencyKey: fc.uuid() }),
   ],
   pull: [
     partly({
@@ -1130,6 +1130,28 @@ describe("large payloads", () => {
     const result = "r".repeat(1_000_001);
     expect(await refusal(desk.ours.ack([{ id, lease: run!.lease, result }]))).toBe(unavailable);
     expect(await desk.files()).toEqual([]);
+  });
+
+  test("stay where the store may have kept their job or result, though it did not say so", async () => {
+    const uncertain = new QueueError("UNAVAILABLE", "cut off", { uncertain: true });
+    const { adapter, ours } = desk;
+    const enqueue = adapter.enqueue.bind(adapter);
+    vi.spyOn(adapter, "enqueue").mockImplementationOnce(async (params) => {
+      await enqueue(params);
+      throw uncertain;
+    });
+    expect(await refusal(ours.add(largeJob()))).toBe(uncertain);
+    const [run] = await ours.pull({ queue: "sentiment_analysis_batch", limit: 1 });
+    const complete = adapter.complete.bind(adapter);
+    vi.spyOn(adapter, "complete").mockImplementationOnce(async (params) => {
+      await complete(params);
+      throw uncertain;
+    });
+    const { id, lease } = run!;
+    const result = "r".repeat(1_000_001);
+    expect(await refusal(ours.ack([{ id, lease, result }]))).toBe(uncertain);
+    const { data, result: kept } = await ours.load(await ours.get(id));
+    expect([data, kept]).toEqual([JSON.stringify(large()), JSON.stringify(result)]);
   });
 
   test("are not left behind by results that come too late, nor by a wrong one among them", async () => {

@@ -212,6 +212,7 @@ describe("a failing commit", () => {
           jobs: [jobSpec({ tenant: "new", queue: "data_export", typed: true })],
           atomic: true,
         }),
+        adapter.enqueueOnce({ jobs: jobSpecs(2), atomic: false, tenant, key: "once", note: "" }),
         adapter.claim(claimOf("work")),
         adapter.complete({ tenant, runs: [{ id: first.id, lease: first.lease, result: "1" }] }),
         adapter.cancel({ tenant, ids: [second.id, d], running: true, reason: "no" }),

@@ -5,7 +5,7 @@ import { QueueError } from "../../src/errors.ts";
 import type { BulkAction, JobSpec, QueueAdapter, RunRef } from "../../src/queue-adapter.ts";
 import { jobSpec } from "../../src/testing/index.ts";
 import { FailingDisk, type Fault } from "./failing-disk.ts";
-import { runOrder, StoreOnDisk, visible } from "./store-on-disk.ts";
+import { idempotencyKeys, runOrder, StoreOnDisk, visible } from "./store-on-disk.ts";
 
 /**
  * What a call changes in memory is taken back when its group does not reach the disk. Whatever the calls and wherever
@@ -16,7 +16,12 @@ const long = process.env["JOBYARD_LONG"] === "1";
 const runs = long ? 3000 : 80;
 
 type Op =
-  | { readonly op: "add"; readonly specs: readonly Wish[]; readonly atomic: boolean }
+  | {
+      readonly op: "add";
+      readonly specs: readonly Wish[];
+      readonly atomic: boolean;
+      readonly key: string | null;
+    }
   | { readonly op: "claim"; readonly lane: number; readonly limit: number; readonly wait: boolean }
   | {
       readonly op: "complete" | "release" | "crash" | "progress" | "renew" | "log";
@@ -79,6 +84,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
       op: fc.constant("add"),
       specs: fc.array(wish, { minLength: 1, maxLength: 3 }),
       atomic: fc.boolean(),
+      key: fc.constantFrom(null, null, ...idempotencyKeys),
     }),
   },
   {
@@ -191,8 +197,14 @@ class Actor {
     switch (op.op) {
       case "add": {
         const jobs = op.specs.map((wish, i) => this.spec(wish, i));
-        const added = await adapter.enqueue({ jobs, atomic: op.atomic });
-        for (const id of added) if (typeof id === "number") this.ids.push(id);
+        const { atomic, key } = op;
+        const call = { tenant: "default", note: "" };
+        const added =
+          key === null
+            ? await adapter.enqueue({ jobs, atomic })
+            : (await adapter.enqueueOnce({ jobs, atomic, key, ...call })).outcome;
+        for (const id of added instanceof QueueError ? [] : added)
+          if (typeof id === "number") this.ids.push(id);
         return;
       }
       case "claim":

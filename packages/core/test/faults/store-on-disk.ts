@@ -49,6 +49,9 @@ export class StoreOnDisk {
   }
 }
 
+/** Those whose answers are looked at. */
+export const idempotencyKeys = ["first", "second"] as const;
+
 /** Everything that the port shows of a store. */
 export async function visible(adapter: QueueAdapter): Promise<unknown> {
   const tenant = "*";
@@ -74,6 +77,9 @@ export async function visible(adapter: QueueAdapter): Promise<unknown> {
     queues: await adapter.listQueues({ tenant }),
     stats: await adapter.stats({ tenant, groupBy: "queue" }),
     projects: await adapter.stats({ tenant, groupBy: "project" }),
+    answers: await Promise.all(
+      idempotencyKeys.map((key) => adapter.recall({ tenant: "default", key })),
+    ),
     schedules: await adapter.listSchedules({ tenant }),
     webhooks: await adapter.listWebhooks({ tenant }),
   };

@@ -1,4 +1,4 @@
-import { Cluster, Redis } from "ioredis";
+import { Cluster, Redis, ReplyError } from "ioredis";
 import { QueueError } from "../../errors.ts";
 import { loadScripts } from "./scripts.ts";
 
@@ -123,11 +123,13 @@ export class Connection {
       await this.#ready();
       const rest = [1, this.#tag, now, ...args] as const;
       try {
-        return (await this.#redis.evalsha(script.sha, ...rest)) as Reply;
+        return (await this.#redis.evalsha(script.sha, ...rest).catch((error: unknown) => {
+          // A server that does not know it yet has done nothing.
+          if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
+          return this.#redis.eval(script.lua, ...rest);
+        })) as Reply;
       } catch (error) {
-        // A server that does not know it yet has done nothing.
-        if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
-        return (await this.#redis.eval(script.lua, ...rest)) as Reply;
+        throw unavailable(error, !(error instanceof ReplyError));
       }
     });
   }
@@ -190,8 +192,11 @@ function reconnectAfter(tries: number): number {
   return Math.min(LONGEST_RECONNECT_MS, 20 * 2 ** Math.min(tries, 10));
 }
 
-/** A failure of Redis, or of the way to it, as callers should hear it. */
-function unavailable(error: unknown): QueueError {
+/**
+ * A failure of Redis, or of the way to it, as callers should hear it. `uncertain`: what was sent may have been done, as
+ * there was no answer to it.
+ */
+function unavailable(error: unknown, uncertain = false): QueueError {
   if (error instanceof QueueError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   // A script that breaks is our own bug, not a store that is down.
@@ -201,7 +206,7 @@ function unavailable(error: unknown): QueueError {
   return new QueueError(
     "UNAVAILABLE",
     `Redis cannot be used: ${reason.slice(0, 300)}`,
-    { retryAfterMs: 1000 },
+    { retryAfterMs: 1000, ...(uncertain ? { uncertain } : {}) },
     error,
   );
 }

@@ -6,6 +6,8 @@ import { jobNotFound, QueueError } from "../../errors.ts";
 import type { ClaimedJob, Job, JobFailure, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
+  type Answer,
+  ANSWERS_KEPT_MS,
   type BulkAction,
   type ClaimParams,
   type Completion,
@@ -310,30 +312,48 @@ export class BullmqAdapter implements QueueAdapter {
     jobs: readonly JobSpec[];
     atomic: boolean;
   }): Promise<readonly Outcome<number>[]> {
-    const outcomes = await this.#enqueue(params.jobs, params.atomic, ["", "", ""]);
-    return outcomes ?? [];
+    const { jobs, atomic } = params;
+    if (jobs.length === 0) return [];
+    const answer = await this.#enqueue(jobs, atomic, noSchedule, noKey);
+    const outcome = addOutcome(answer as readonly Reply[], jobs.length, atomic);
+    if (outcome instanceof QueueError) throw outcome;
+    return outcome;
   }
 
-  /** `guard`: the schedule that fires, its due time and its next one; null when it had moved. */
-  async #enqueue(
+  async enqueueOnce(params: {
+    jobs: readonly JobSpec[];
+    atomic: boolean;
+    tenant: string;
+    key: string;
+    note: string;
+  }): Promise<Answer> {
+    const { jobs, atomic, tenant, key, note } = params;
+    const call = [`${tenant}:${key}`, note, ANSWERS_KEPT_MS] as const;
+    const answer = (await this.#enqueue(jobs, atomic, noSchedule, call)) as readonly Reply[];
+    if (answer[0] === "repeated") return keptAnswer(String(answer[1]));
+    return { outcome: addOutcome(answer, jobs.length, atomic), note, repeated: false };
+  }
+
+  async recall(params: { tenant: string; key: string }): Promise<Answer | null> {
+    const { connection } = this.#open;
+    const kept = await connection.script("recall", `${params.tenant}:${params.key}`);
+    return kept === null ? null : keptAnswer(String(kept));
+  }
+
+  /**
+   * `guard`: the schedule that fires, its due time and its next one; answered with "missed" when it had moved.
+   * `once`: the idempotency key, its note, and how long its answer is kept.
+   */
+  #enqueue(
     jobs: readonly JobSpec[],
     atomic: boolean,
     guard: readonly [string, string | number, string | number],
-  ): Promise<Outcome<number>[] | null> {
-    if (jobs.length === 0) return [];
-    const args: (string | number)[] = [atomic ? 1 : 0, QUEUES_PER_TENANT, ...guard, jobs.length];
+    once: readonly [string, string, string | number],
+  ): Promise<Reply> {
+    const args: (string | number)[] = [atomic ? 1 : 0, QUEUES_PER_TENANT, ...guard, ...once];
+    args.push(jobs.length);
     for (const job of jobs) encodeSpec(job, args);
-    const answer = await this.#open.connection.script("enqueue", ...args);
-    if (answer === "missed") return null;
-    const [firstId, ...refusals] = answer as readonly Reply[];
-    const outcomes: Outcome<number>[] = jobs.map((_, i) => Number(firstId) + i);
-    for (let i = 0; i < refusals.length; i += 2) {
-      const place = Number(refusals[i]);
-      const refusal = addRefusal(place, String(refusals[i + 1]), QUEUES_PER_TENANT);
-      if (atomic) throw refusal;
-      outcomes[place] = refusal;
-    }
-    return outcomes;
+    return this.#open.connection.script("enqueue", ...args);
   }
 
   // ---- work
@@ -701,8 +721,10 @@ export class BullmqAdapter implements QueueAdapter {
   }): Promise<Outcome<number> | null> {
     const { tenant, name, due, nextRun, job } = params;
     const guard = [scheduleKey(tenant, name), due, nextRun ?? ""] as const;
-    const outcomes = await this.#enqueue([job], false, guard);
-    return outcomes?.[0] ?? null;
+    const answer = await this.#enqueue([job], false, guard, noKey);
+    if (answer === "missed") return null;
+    const outcome = addOutcome(answer as readonly Reply[], 1, false);
+    return outcome instanceof QueueError ? outcome : (outcome[0] ?? null);
   }
 
   async putWebhook(
@@ -839,6 +861,31 @@ async function refuseOldServers(connection: Connection): Promise<void> {
     connection.kill();
     throw new QueueError("UNAVAILABLE", `Redis 7 or newer is needed; this one is ${version}`);
   }
+}
+
+const noSchedule = ["", "", ""] as const;
+const noKey = ["", "", ""] as const;
+
+/** What the script `enqueue` says: the first id, then places of refused jobs and why. */
+function addOutcome(
+  [firstId, ...refusals]: readonly Reply[],
+  count: number,
+  atomic: boolean,
+): Outcome<readonly Outcome<number>[]> {
+  const outcomes = Array.from({ length: count }, (_, i): Outcome<number> => Number(firstId) + i);
+  for (let i = 0; i < refusals.length; i += 2) {
+    const place = Number(refusals[i]);
+    const refusal = addRefusal(place, String(refusals[i + 1]), QUEUES_PER_TENANT);
+    if (atomic) return refusal;
+    outcomes[place] = refusal;
+  }
+  return outcomes;
+}
+
+/** From its lines in Redis. */
+function keptAnswer(text: string): Answer {
+  const [, count, atomic, note = "", ...answer] = text.split("\n");
+  return { outcome: addOutcome(answer, Number(count), atomic === "1"), note, repeated: true };
 }
 
 /** What the script `administer` says of one job. */

@@ -10,7 +10,16 @@ const folder = new URL("./scripts/", import.meta.url);
 const INCLUDE = /^--- @include "(.+)"$/gm;
 
 /** Parts of scripts, which are no steps of their own. */
-const parts = new Set(["base", "transitions", "lane", "erase", "wanted", "tallies", "leadership"]);
+const parts = new Set([
+  "answers",
+  "base",
+  "erase",
+  "lane",
+  "leadership",
+  "tallies",
+  "transitions",
+  "wanted",
+]);
 
 /** Steps that lead to less being kept: taken even when Redis is at its memory limit, or it could never get below. */
 const relieving = new Set([

@@ -10,6 +10,8 @@ export const Due = {
   lane: 2,
   /** A slot of run deadlines ends. */
   deadlines: 3,
+  /** Kept answers are old enough to be forgotten. */
+  answers: 4,
 } as const;
 
 /**

@@ -4,6 +4,7 @@ import { QueueError } from "../../errors.ts";
 import type { ClaimedJob, Job, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
+  type Answer,
   type BulkAction,
   type ClaimParams,
   type Completion,
@@ -152,6 +153,22 @@ export class SqliteAdapter implements QueueAdapter {
     atomic: boolean;
   }): Promise<readonly Outcome<number>[]> {
     return this.#write((tx, { store }) => store.enqueue(tx, params.jobs, params.atomic));
+  }
+
+  enqueueOnce(params: {
+    jobs: readonly JobSpec[];
+    atomic: boolean;
+    tenant: string;
+    key: string;
+    note: string;
+  }): Promise<Answer> {
+    const { jobs, atomic, ...call } = params;
+    return this.#write((tx, { store }) => store.enqueueOnce(tx, jobs, atomic, call));
+  }
+
+  recall(params: { tenant: string; key: string }): Promise<Answer | null> {
+    const { tenant, key } = params;
+    return this.#read(({ store }) => store.answers.find(tenant, key, this.#clock.now()));
   }
 
   // ---- work

@@ -6,6 +6,7 @@ import { jobTypeOf } from "../../job-types/index.ts";
 import type { ClaimedJob, Job, JobFailure, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
+  type Answer,
   type BulkAction,
   type ClaimParams,
   type Completion,
@@ -24,6 +25,7 @@ import {
 } from "../../queue-adapter.ts";
 import { afterCrash, CRASH_LIMIT, decideRetry } from "../../retry-policy.ts";
 import { Agenda, Due, due } from "./agenda.ts";
+import { Answers } from "./answers.ts";
 import { BulkInsert } from "./bulk-statement.ts";
 import type { Transaction } from "./committer.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -87,6 +89,7 @@ export class Store {
   readonly events: EventLog;
   readonly rollups: Rollups;
   readonly agenda: Agenda;
+  readonly answers: Answers;
   readonly #db: DatabaseSync;
   readonly #active = new Map<number, Run>();
   readonly #deadlines: Deadlines;
@@ -118,6 +121,7 @@ export class Store {
     this.rollups = new Rollups(db);
     this.agenda = new Agenda(clock, onDue);
     this.#deadlines = new Deadlines(this.agenda);
+    this.answers = new Answers(db, this.agenda);
     this.#insertJob = new BulkInsert(db, "job", [
       "id",
       "lane",
@@ -199,6 +203,7 @@ export class Store {
     }
     for (const row of this.#sql.allClaims.all()) this.#reviveClaim(tx, row);
     for (const lane of this.lanes.all()) this.#refresh(lane, tx.now);
+    this.answers.planOldest();
   }
 
   #reviveClaim(tx: Transaction, row: Record<string, unknown>): void {
@@ -420,6 +425,22 @@ export class Store {
     this.#insertOpen.run(open);
     for (const row of added) this.#added(tx, row);
     return outcomes as Outcome<number>[];
+  }
+
+  enqueueOnce(
+    tx: Transaction,
+    specs: readonly JobSpec[],
+    atomic: boolean,
+    { tenant, key, note }: { readonly tenant: string; readonly key: string; readonly note: string },
+  ): Answer {
+    const known = this.answers.find(tenant, key, tx.now);
+    if (known !== null) return known;
+    const outcome = attempt(() => this.enqueue(tx, specs, atomic));
+    const told = outcome instanceof QueueError ? [outcome] : outcome;
+    const lasting =
+      told.some((each) => typeof each === "number") || !told.some((each) => isForWantOfRoom(each));
+    if (lasting) this.answers.keep(tenant, key, tx.now, { outcome, note });
+    return { outcome, note, repeated: false };
   }
 
   /** Checks a new job against the store without writing anything. */
@@ -1368,6 +1389,8 @@ export class Store {
       } else if (kind === Due.lane) {
         const lane = this.lanes.get(key);
         if (lane !== undefined) this.#refresh(lane, now);
+      } else if (kind === Due.answers) {
+        steps += this.answers.forget(tx, at);
       }
     }
     return steps >= DUE_STEP;
@@ -1519,6 +1542,11 @@ function withoutOwnIds(error: QueueError, ids: readonly number[]): QueueError {
   const { existingId, ...details } = error.details;
   if (existingId === undefined || !ids.includes(existingId)) return error;
   return new QueueError(error.code, error.message, details);
+}
+
+/** What is refused now may be taken when others have left. */
+function isForWantOfRoom(outcome: Outcome<number>): boolean {
+  return outcome instanceof QueueError && outcome.code === "LIMIT_REACHED";
 }
 
 function staleLease(id: number): QueueError {

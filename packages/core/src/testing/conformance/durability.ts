@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { Job } from "../../job.ts";
+import type { Answer } from "../../queue-adapter.ts";
 import { jobSpecs } from "../job-factory.ts";
 import {
   at,
@@ -325,6 +326,32 @@ export function describeDurability(factory: EngineFactory): void {
       expect(before.length).toBeGreaterThan(0);
       const drained = await d.drain();
       expect(new Set(drained).size).toBe(drained.length);
+    });
+
+    it("keeps the answers to calls with an idempotency key with their jobs, or neither", async () => {
+      const call = (i: number): Promise<Answer> =>
+        d.adapter.enqueueOnce({
+          jobs: jobSpecs(1),
+          atomic: false,
+          tenant: "default",
+          key: `k${i}`,
+          note: "n",
+        });
+      const calls = Array.from({ length: 40 }, (_, i) => call(i));
+      for (const one of calls) one.catch(() => {});
+      const answered = await Promise.any(calls);
+      await d.engine.crash();
+      const kept = await Promise.all(
+        calls.map((_, i) => d.adapter.recall({ tenant: "default", key: `k${i}` })),
+      );
+      const given = kept.flatMap((answer) => (answer?.outcome ?? []) as number[]);
+      expect(given).toContain(only(answered.outcome as number[]));
+      expect((await d.drain()).toSorted((a, b) => a - b)).toEqual(given.toSorted((a, b) => a - b));
+      for (const [i, answer] of kept.entries()) {
+        const again = await call(i);
+        expect(again.repeated).toBe(answer !== null);
+        expect(again).toEqual(answer ?? again);
+      }
     });
 
     it("leaves a run that was completed completed", async () => {

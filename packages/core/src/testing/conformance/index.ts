@@ -14,6 +14,7 @@ import { describeDurability } from "./durability.ts";
 import type { EngineFactory } from "./engine.ts";
 import { describeEvents } from "./events.ts";
 import { describeFilters } from "./filters.ts";
+import { describeIdempotency } from "./idempotency.ts";
 import { describeLeases } from "./leases.ts";
 import { describeModel } from "./model.ts";
 import { describeOrder } from "./order.ts";
@@ -40,6 +41,7 @@ export function describeAdapter(name: string, factory: EngineFactory): void {
     describeLeases(factory);
     describeCancel(factory);
     describeUniqueKeys(factory);
+    describeIdempotency(factory);
     describeDependencies(factory);
     describeQueues(factory);
     describeTenants(factory);

@@ -3,15 +3,23 @@
   ARGV[2]  "1": one refused job refuses all
   ARGV[3]  queues a tenant can have
   ARGV[4]  "" or the schedule that fires, `tenant name`; ARGV[5] its due time; ARGV[6] its next one or ""
-  ARGV[7]  count of jobs, then for each
+  ARGV[7]  "" or the idempotency key, `tenant:key`; ARGV[8] its note; ARGV[9] how long its answer is kept, ms
+  ARGV[10] count of jobs, then for each
            tenant.queue, "1" if typed, priority, "1" if lifo, delay ms, ttl ms or "", data, name, opts (JSON),
            unique key or "", dependencies: ids and, as `s<n>`, places in this batch, joined by ","; count of further
            fields of its hash, and those
   Result   "missed" where the schedule had moved; else the first id, then for each refused job its place (from 0) and
            why: "duplicate <id>", "queues", "sibling <n>", "dependencies <ids>". Ids rise with the places.
+           Where the key is known: "repeated" and its answer as `recall` tells it.
   Invariant: as an atomic batch either all jobs are added or none; a schedule moves exactly when its job is tried.
 ]]
 --- @include "transitions"
+--- @include "answers"
+
+if ARGV[7] ~= "" then
+  local kept = keptAnswer(ARGV[7])
+  if kept then return { "repeated", kept } end
+end
 
 local atomic = ARGV[2] == "1"
 local schedule = ARGV[4]
@@ -22,9 +30,9 @@ if schedule ~= "" then
   rcall("HSET", p .. "scheduleLast", schedule, ARGV[5])
 end
 
-local count = tonumber(ARGV[7])
+local count = tonumber(ARGV[10])
 local jobs = {}
-local at = 8
+local at = 11
 for i = 0, count - 1 do
   local extra = tonumber(ARGV[at + 11])
   jobs[i] = at
@@ -38,6 +46,9 @@ local held = {}
 local parentsOf = {}
 -- Jobs depended upon, looked up once.
 local known = {}
+
+-- Refused for want of room: there may be some next time.
+local crowded = false
 
 local function refuse(i, why)
   refused[i] = why
@@ -96,6 +107,7 @@ for i = 0, count - 1 do
   end
   if news[name] == "full" then
     checked[i] = true
+    crowded = true
     refuse(i, "queues")
   end
 end
@@ -110,7 +122,11 @@ for i = 0, count - 1 do
     answer[#answer + 1] = string.gsub(refused[i], "#(%d+)", function(n) return tostring(firstId + tonumber(n)) end)
   end
 end
-if refusals == count or (atomic and refusals > 0) then return answer end
+local nothing = refusals == count or (atomic and refusals > 0)
+if ARGV[7] ~= "" and not (nothing and crowded) then
+  keepAnswer(ARGV[7], ARGV[9], count, ARGV[2], ARGV[8], answer)
+end
+if nothing then return answer end
 rcall("INCRBY", p .. "id", count)
 
 --- @include "lane"
