@@ -5,6 +5,8 @@ export type RequestFault =
   /** The caller's role may not, or the request comes from a page of another origin. */
   | "FORBIDDEN"
   | "ROUTE_NOT_FOUND"
+  /** There is such a route, and such a job where one is named, but no file of that name. */
+  | "FILE_NOT_FOUND"
   | "METHOD_NOT_ALLOWED";
 
 export class RequestError extends Error {

@@ -86,11 +86,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     );
   } catch (error) {
     await queue.close();
+    await storage.close();
     throw error;
   }
 
-  const handlers = ownHandlers(config, queue, storage);
-  const worker = workerOf(config, queue, options.handlers ?? handlers, onError);
+  const handlers = options.handlers ?? ownHandlers(config, queue, storage);
+  const worker = workerOf(config, queue, handlers, onError);
   worker?.start();
 
   const prune = (): void => {

@@ -13,12 +13,14 @@ test("the document that is served is the one that is generated", async () => {
 test("the examples are what their schemas say", () => {
   let checked = 0;
   const contents: Content[] = Object.values(operations).flatMap((operation) =>
-    Object.values<{ readonly content: Content }>(operation.responses).map(({ content }) => content),
+    Object.values<{ readonly description: string; readonly content?: Content }>(
+      operation.responses,
+    ).map(({ content = {} }) => content),
   );
   contents.push(operations.create.request.body.content, operations.wait.request.body.content);
   for (const content of contents) {
     for (const { schema, example } of Object.values(content)) {
-      if (example === undefined) continue;
+      if (example === undefined || !("safeParse" in schema)) continue;
       expect(schema.safeParse(example)).toMatchObject({ success: true });
       checked++;
     }
@@ -26,9 +28,12 @@ test("the examples are what their schemas say", () => {
   expect(checked).toBeGreaterThan(30);
 });
 
-interface Content {
-  readonly "application/json": {
-    readonly schema: { safeParse(value: unknown): { readonly success: boolean } };
-    readonly example?: unknown;
-  };
-}
+type Content = Readonly<
+  Record<
+    string,
+    {
+      readonly schema: object | { safeParse(value: unknown): { readonly success: boolean } };
+      readonly example?: unknown;
+    }
+  >
+>;

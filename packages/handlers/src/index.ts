@@ -1,3 +1,11 @@
+export type { FollowUp, HandlerDeps } from "./handler-deps.ts";
 export { createHandlers } from "./registry.ts";
 export { closeSharedThreads as closeThreads } from "./sentiment-analysis-batch/batch.ts";
-export { type FollowUp, type HandlerDeps, Storage, type StorageOptions } from "./storage.ts";
+export {
+  type FileInfo,
+  type FolderEntry,
+  type OpenFile,
+  Storage,
+  type StorageOptions,
+  type TenantFiles,
+} from "./storage.ts";

@@ -13,7 +13,7 @@ import { quoteCalculationHandler } from "./quote-calculation/handler.ts";
 import { reportGenerationHandler } from "./report-generation/handler.ts";
 import { securityScanHandler } from "./security-scan/handler.ts";
 import { sentimentAnalysisBatchHandler } from "./sentiment-analysis-batch/handler.ts";
-import type { HandlerDeps } from "./storage.ts";
+import type { HandlerDeps } from "./handler-deps.ts";
 
 /** What runs the jobs of the typed queues. */
 export function createHandlers(deps: HandlerDeps): readonly Handler[] {

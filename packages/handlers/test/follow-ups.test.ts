@@ -8,7 +8,8 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { dataValidationHandler } from "../src/data-validation/handler.ts";
 import { emailNotificationsHandler } from "../src/email-notifications/handler.ts";
 import { reportGenerationHandler } from "../src/report-generation/handler.ts";
-import type { HandlerDeps, Storage } from "../src/storage.ts";
+import type { HandlerDeps } from "../src/handler-deps.ts";
+import type { Storage } from "../src/storage.ts";
 import { newStorage, TENANT } from "./run-handler.ts";
 
 let files: Storage;

@@ -133,6 +133,52 @@ describe("a tenant's own files", () => {
     expect(await files.remove("new/deep/b.csv")).toBe(false);
   });
 
+  it("opens files to be read, in whole or in part", async () => {
+    const read = async (path: string, range?: { start: number; end?: number }) => {
+      const file = await files.open(path);
+      return Buffer.concat(await file.read(range).toArray()).toString();
+    };
+    expect(await read("in/a.csv")).toBe("x\n1\n");
+    expect(await read("in/a.csv", { start: 2, end: 3 })).toBe("1");
+    expect(await read("in/a.csv", { start: 4 })).toBe("");
+    const file = await files.open("in/a.csv");
+    expect(file).toMatchObject({
+      name: "a.csv",
+      size: 4,
+      contentType: expect.stringContaining("csv"),
+    });
+    await files.put("in/a.csv", Readable.from([Buffer.from("new")]), small);
+    expect(Buffer.concat(await file.read().toArray()).toString()).toBe("x\n1\n");
+    expect(await files.stat("in/a.csv")).toMatchObject({ name: "a.csv", size: 3 });
+    for (const call of [files.open("in/none.csv"), files.stat("in/none.csv")]) {
+      await expect(call).rejects.toMatchObject({ code: "FILE_NOT_FOUND" });
+    }
+    for (const call of [files.open("../other/secret.csv"), files.stat("in"), files.open("in")]) {
+      await expect(call).rejects.toMatchObject({ code: "FILE_REFUSED" });
+    }
+  });
+
+  it("lists folders, without what it keeps itself or a link", async () => {
+    await mkdir(join(root, "acme/in/deep"));
+    await symlink(join(root, "other"), join(root, "acme/in/elsewhere"));
+    await files.putRecord("geometry", "x", 1);
+    const listed = async (folder?: string) =>
+      (await files.list(folder)).sort((a, b) => a.name.localeCompare(b.name));
+    expect(await listed()).toEqual([{ name: "in", kind: "folder" }]);
+    expect(await listed("/")).toEqual([{ name: "in", kind: "folder" }]);
+    for (const folder of ["in", "/in/"]) {
+      expect(await listed(folder)).toEqual([
+        { name: "a.csv", kind: "file" },
+        { name: "deep", kind: "folder" },
+      ]);
+    }
+    expect(await listed("none")).toEqual([]);
+    expect(await storage.of("nobody").list()).toEqual([]);
+    for (const folder of ["in/elsewhere", "..", "in/../..", ".jobyard", "in/a.csv"]) {
+      await expect(files.list(folder)).rejects.toMatchObject({ code: "FILE_REFUSED" });
+    }
+  });
+
   it("writes nothing through a link", async () => {
     await symlink(join(root, "other"), join(root, "acme/elsewhere"));
     const put = files.put("elsewhere/b.csv", Readable.from([Buffer.from("x")]), small);
@@ -282,13 +328,29 @@ describe("results, datasets and records", () => {
   const text = (content: string) => (path: string) => writeFile(path, content);
 
   it("replaces an earlier attempt's result", async () => {
-    await files.writeResult(7, "out.csv", "text/csv", text("first"));
-    const result = await files.writeResult(7, "out.csv", "text/csv", text("second!"));
-    expect(result).toEqual({ name: "out.csv", size: 7, contentType: "text/csv" });
+    await files.writeResult(7, "out.csv", text("first"));
+    const result = await files.writeResult(7, "out.csv", text("second!"));
+    expect(result).toEqual({
+      name: "out.csv",
+      size: 7,
+      contentType: "text/csv; charset=utf-8; header=present",
+    });
     expect(await readFile(files.resultPath(7, "out.csv"), "utf8")).toBe("second!");
     expect(await readdir(join(files.resultPath(7, "out.csv"), ".."))).toEqual(["out.csv"]);
     await files.removeResults(7);
     await expect(readFile(files.resultPath(7, "out.csv"))).rejects.toThrow("ENOENT");
+  });
+
+  it("opens results, and knows those it does not have", async () => {
+    await files.writeResult(7, "out.json", text("[1]"));
+    const file = await files.openResult(7, "out.json");
+    expect(file).toMatchObject({ name: "out.json", size: 3, contentType: "application/json" });
+    expect(Buffer.concat(await file!.read().toArray()).toString()).toBe("[1]");
+    for (const name of ["none.json", "../7/out.json", "..", ""]) {
+      expect(await files.openResult(7, name)).toBeNull();
+    }
+    expect(await files.openResult(8, "out.json")).toBeNull();
+    expect(await storage.of("other").openResult(7, "out.json")).toBeNull();
   });
 
   it("leaves nothing of a result that failed", async () => {
@@ -296,7 +358,7 @@ describe("results, datasets and records", () => {
       await writeFile(path, "half");
       throw new Error("no more");
     };
-    await expect(files.writeResult(7, "out.csv", "text/csv", write)).rejects.toThrow("no more");
+    await expect(files.writeResult(7, "out.csv", write)).rejects.toThrow("no more");
     expect(await readdir(join(root, "acme/.jobyard/tmp"))).toEqual([]);
     expect(() => files.resultPath(7, "../x")).toThrow("no result's name");
   });

@@ -1,15 +1,10 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { defineHandler, type Handler, HandlerError, jobTypes, parseJobId } from "@jobyard/core";
-import type { HandlerDeps, TenantFiles } from "../storage.ts";
+import type { HandlerDeps } from "../handler-deps.ts";
+import type { TenantFiles } from "../storage.ts";
 import { DEFAULT_MEMORY_MB, databaseMemoryMb, runInEngine } from "../tabular/engine.ts";
 import type { ExportedFile, ExportTask } from "./export.ts";
-
-const contentTypes = {
-  csv: "text/csv; charset=utf-8; header=present",
-  json: "application/json",
-  xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-} as const;
 
 /** `data_export`: a dataset, or a sentiment job's results, as a file. */
 export function dataExportHandler(deps: HandlerDeps): Handler {
@@ -23,32 +18,27 @@ export function dataExportHandler(deps: HandlerDeps): Handler {
       return tenant.withScratch(async (scratch) => {
         const source = await sourceOf(deps, tenant, job.tenant, datasetId, scratch);
         let exported: ExportedFile | undefined;
-        const file = await tenant.writeResult(
-          job.id,
-          `export.${format}`,
-          contentTypes[format],
-          async (out) => {
-            exported = await runInEngine<ExportedFile>(
-              {
-                kind: "export",
-                datasetId,
-                source,
-                format,
-                filters,
-                metadata: includeMetadata,
-                scratch,
-                out,
-                memoryMb: databaseMemoryMb(fileMemoryMb),
-                now: Date.now(),
-              },
-              {
-                signal,
-                memoryMb: fileMemoryMb,
-                onProgress: (percent, message) => context.progress({ progress: percent, message }),
-              },
-            );
-          },
-        );
+        const file = await tenant.writeResult(job.id, `export.${format}`, async (out) => {
+          exported = await runInEngine<ExportedFile>(
+            {
+              kind: "export",
+              datasetId,
+              source,
+              format,
+              filters,
+              metadata: includeMetadata,
+              scratch,
+              out,
+              memoryMb: databaseMemoryMb(fileMemoryMb),
+              now: Date.now(),
+            },
+            {
+              signal,
+              memoryMb: fileMemoryMb,
+              onProgress: (percent, message) => context.progress({ progress: percent, message }),
+            },
+          );
+        });
         if (exported === undefined) throw new TypeError("The engine answered nothing");
         const { rowsWritten, metadata } = exported;
         return { file: { ...file }, rowsWritten, ...(metadata && { metadata: { ...metadata } }) };

@@ -1,5 +1,6 @@
 import { defineHandler, type Handler, jobTypes } from "@jobyard/core";
-import type { HandlerDeps, TenantFiles } from "../storage.ts";
+import type { HandlerDeps } from "../handler-deps.ts";
+import type { TenantFiles } from "../storage.ts";
 import { derive, type Finding, type HistoryRow, validate, type ValidationData } from "./rules.ts";
 
 /** Records of validated rows, for reports: the job's id is the record's. */

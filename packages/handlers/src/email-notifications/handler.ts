@@ -1,7 +1,8 @@
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { defineHandler, type Handler, HandlerError, type JobData, jobTypes } from "@jobyard/core";
-import type { HandlerDeps, LocalFile, TenantFiles } from "../storage.ts";
+import type { HandlerDeps } from "../handler-deps.ts";
+import type { LocalFile, TenantFiles } from "../storage.ts";
 import {
   type Attachment,
   type MailerOptions,
@@ -40,7 +41,7 @@ export function emailNotificationsHandler(deps: HandlerDeps, options: MailerOpti
         messageId: messageIdOf(job.id, job.tenant, senderOf(smtp)),
       };
       if (smtp === null) {
-        const file = await files.writeResult(job.id, "message.eml", "message/rfc822", (path) =>
+        const file = await files.writeResult(job.id, "message.eml", (path) =>
           writeMessage(message, path),
         );
         const note =

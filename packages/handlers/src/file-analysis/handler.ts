@@ -10,7 +10,8 @@ import {
 } from "@jobyard/core";
 import type { z } from "zod";
 import { keepGeometry } from "../geometry-record.ts";
-import type { HandlerDeps, TenantFiles } from "../storage.ts";
+import type { HandlerDeps } from "../handler-deps.ts";
+import type { TenantFiles } from "../storage.ts";
 import { ThreadDied, Threads } from "../threads.ts";
 import type { AnalysisAnswer, AnalysisTask } from "./analysis.thread.ts";
 import type { Analysis } from "./analyse.ts";

@@ -1,6 +1,6 @@
 import { copyFile } from "node:fs/promises";
 import { defineHandler, type Handler, jobTypes } from "@jobyard/core";
-import type { HandlerDeps } from "../storage.ts";
+import type { HandlerDeps } from "../handler-deps.ts";
 import { DEFAULT_MEMORY_MB, databaseMemoryMb, runInEngine } from "../tabular/engine.ts";
 import { limits } from "../tabular/limits.ts";
 import type { ParsedFile } from "./parse.ts";
@@ -49,7 +49,7 @@ export function fileProcessingHandler({ files, fileMemoryMb }: HandlerDeps): Han
           const rejectedFile =
             rejectedRows <= rejected.length
               ? undefined
-              : await tenant.writeResult(job.id, REJECTS_FILE, "application/x-ndjson", (path) =>
+              : await tenant.writeResult(job.id, REJECTS_FILE, (path) =>
                   copyFile(rejectsPath, path),
                 );
           return {

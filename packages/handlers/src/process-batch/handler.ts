@@ -7,7 +7,8 @@ import {
   type JobData,
   jobTypes,
 } from "@jobyard/core";
-import type { HandlerDeps, TenantFiles } from "../storage.ts";
+import type { HandlerDeps } from "../handler-deps.ts";
+import type { TenantFiles } from "../storage.ts";
 import { batchImages, type Image, imageById, imageBytes, readImage } from "./images.ts";
 import { askModel, type ExtractedRow, type ModelClient, modelName } from "./model.ts";
 import { OCR_MODEL, readByOcr } from "./ocr.ts";

@@ -31,7 +31,7 @@ export async function batchImages(
   files: TenantFiles,
 ): Promise<string[]> {
   const folder = `projects/${projectId}/batches/${batchId}`;
-  const names = (await files.list(folder)).filter(isImageName);
+  const names = await imagesIn(folder, files);
   if (names.length === 0) throw fault("NO_IMAGES", `${folder}: holds no images`);
   if (names.length > MOST_IMAGES) {
     throw fault(
@@ -52,7 +52,7 @@ export async function imageById(
   files: TenantFiles,
 ): Promise<string> {
   const folder = `projects/${projectId}/images`;
-  const names = (await files.list(folder)).filter(isImageName).sort(byName.compare);
+  const names = (await imagesIn(folder, files)).sort(byName.compare);
   const name = names.find((name) => name === imageId || parse(name).name === imageId);
   if (name === undefined) throw fault("IMAGE_NOT_FOUND", `${folder}: there is no image ${imageId}`);
   return `${folder}/${name}`;
@@ -67,8 +67,11 @@ export async function imageBytes(
   return (await files.local({ filePath }, { signal, maxBytes: MOST_IMAGE_BYTES })).size;
 }
 
-function isImageName(name: string): boolean {
-  return extensions.has(extname(name).toLowerCase());
+async function imagesIn(folder: string, files: TenantFiles): Promise<string[]> {
+  const entries = await files.list(folder);
+  return entries
+    .filter(({ name, kind }) => kind === "file" && extensions.has(extname(name).toLowerCase()))
+    .map(({ name }) => name);
 }
 
 /** @throws HandlerError `INVALID_IMAGE`, a fault of the data, or as the tenant's files do */

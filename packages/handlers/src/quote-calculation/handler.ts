@@ -1,7 +1,7 @@
 import { defineHandler, type Handler, jobTypes } from "@jobyard/core";
 import { type GeometryRecord, knownGeometry } from "../geometry-record.ts";
 import { keepQuote } from "../quote-record.ts";
-import type { HandlerDeps } from "../storage.ts";
+import type { HandlerDeps } from "../handler-deps.ts";
 import { catalogueOf } from "./catalogue.ts";
 import { quoteOf, unknownFile } from "./quote.ts";
 

@@ -1,6 +1,7 @@
 import { extname } from "node:path";
 import { defineHandler, type Handler, HandlerCrash, HandlerError, jobTypes } from "@jobyard/core";
-import type { HandlerDeps, TenantFiles } from "../storage.ts";
+import type { HandlerDeps } from "../handler-deps.ts";
+import type { TenantFiles } from "../storage.ts";
 import { DEFAULT_MEMORY_MB } from "../tabular/engine.ts";
 import { ThreadDied, Threads } from "../threads.ts";
 import { reportOnRecords, REPORTS } from "./build.ts";
@@ -9,13 +10,12 @@ import type { ReportData } from "./kinds.ts";
 import type { Rendered, RenderTask } from "./render.thread.ts";
 
 const formats = {
-  pdf: { extension: "pdf", contentType: "application/pdf", mostRows: 50_000 },
+  pdf: { extension: "pdf", mostRows: 50_000 },
   excel: {
     extension: "xlsx",
-    contentType: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     mostRows: 200_000,
   },
-  csv: { extension: "csv", contentType: "text/csv; charset=utf-8", mostRows: 200_000 },
+  csv: { extension: "csv", mostRows: 200_000 },
 } as const;
 
 /** A thread's heap: 200,000 rows of a workbook need most of it. */
@@ -31,7 +31,7 @@ export function reportGenerationHandler(deps: HandlerDeps): Handler {
   return defineHandler(jobTypes["report-generation"], async (context) => {
     const { data, job, signal } = context;
     const files = deps.files.of(job.tenant);
-    const { extension, contentType, mostRows } = formats[data.format];
+    const { extension, mostRows } = formats[data.format];
     const reportId = `report-${job.id}`;
     const name = `${data.reportType}.${extension}`;
     context.progress({ progress: 5, message: "Gathering" });
@@ -40,7 +40,7 @@ export function reportGenerationHandler(deps: HandlerDeps): Handler {
       const source = await sourceOf(data, files, mostRows, reportId, run);
       context.progress({ progress: 30, message: "Writing" });
       let answer: Written | undefined;
-      const file = await files.writeResult(job.id, name, contentType, async (path) => {
+      const file = await files.writeResult(job.id, name, async (path) => {
         answer = await render({ source, format: data.format, path, mostRows }, signal);
       });
       if (answer === undefined) throw new TypeError("The report was not written");
@@ -66,7 +66,12 @@ export function reportGenerationHandler(deps: HandlerDeps): Handler {
               templateData: Object.fromEntries(
                 written.facts.map(({ label, value }) => [label, value]),
               ),
-              attachments: [{ filename: name, contentType, resultOf: { jobId: job.id, name } }],
+              attachments: [
+                {
+                  filename: name,
+                  resultOf: { jobId: job.id, name },
+                },
+              ],
             },
           });
     if (recipients.length > 0 && emailJobId === undefined) {

@@ -1,6 +1,6 @@
 import { copyFile } from "node:fs/promises";
 import { defineHandler, type Handler, jobTypes } from "@jobyard/core";
-import type { HandlerDeps } from "../storage.ts";
+import type { HandlerDeps } from "../handler-deps.ts";
 import { DEFAULT_MEMORY_MB, databaseMemoryMb, runInEngine } from "../tabular/engine.ts";
 import { limits } from "../tabular/limits.ts";
 import { frameworks } from "./frameworks.ts";
@@ -39,7 +39,7 @@ export function securityScanHandler({ files, fileMemoryMb }: HandlerDeps): Handl
           const findingsFile =
             told.findingCount <= findings.length
               ? undefined
-              : await tenant.writeResult(job.id, FINDINGS_FILE, "application/x-ndjson", (path) =>
+              : await tenant.writeResult(job.id, FINDINGS_FILE, (path) =>
                   copyFile(findingsPath, path),
                 );
           return {

@@ -16,7 +16,8 @@ import {
   type ValidationData,
 } from "../../src/data-validation/rules.ts";
 import { thresholds } from "../../src/data-validation/thresholds.ts";
-import type { FollowUp, Storage } from "../../src/storage.ts";
+import type { FollowUp } from "../../src/handler-deps.ts";
+import type { Storage } from "../../src/storage.ts";
 import { newStorage, runHandler, TENANT } from "../run-handler.ts";
 
 const NOW = Date.parse("2026-03-01T00:00:00Z");

@@ -5,7 +5,8 @@ import PostalMime, { type Email } from "postal-mime";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { emailNotificationsHandler } from "../../src/email-notifications/handler.ts";
-import type { HandlerDeps, Storage } from "../../src/storage.ts";
+import type { HandlerDeps } from "../../src/handler-deps.ts";
+import type { Storage } from "../../src/storage.ts";
 import { expectFailure, newStorage, runHandler, TENANT } from "../run-handler.ts";
 
 interface Received {
@@ -201,7 +202,7 @@ describe("attachments", () => {
     const tenant = files.of(TENANT);
     await tenant.put("docs/a.pdf", Readable.from([Buffer.from("%PDF-")]), { maxBytes: 100 });
     const { writeFile } = await import("node:fs/promises");
-    await tenant.writeResult(77, "report.csv", "text/csv", (path) => writeFile(path, "a,b\r\n"));
+    await tenant.writeResult(77, "report.csv", (path) => writeFile(path, "a,b\r\n"));
     const handler = emailNotificationsHandler({ files, smtp: await mailServer() });
     await runHandler(handler, {
       ...quoteReady,

@@ -18,7 +18,8 @@ import type { Column } from "../../src/process-batch/project.ts";
 import { RateLimit } from "../../src/process-batch/rate-limit.ts";
 import { checkValue } from "../../src/process-batch/values.ts";
 import { fontFiles } from "../../src/report-generation/fonts.ts";
-import type { HandlerDeps, Storage } from "../../src/storage.ts";
+import type { HandlerDeps } from "../../src/handler-deps.ts";
+import type { Storage } from "../../src/storage.ts";
 import { expectFailure, newStorage, type RunOptions, runHandler, TENANT } from "../run-handler.ts";
 
 interface ModelRequest {

@@ -9,7 +9,8 @@ import { neutral } from "../../src/report-generation/csv.ts";
 import { reportGenerationHandler } from "../../src/report-generation/handler.ts";
 import { reportKinds } from "../../src/report-generation/kinds.ts";
 import { chartOf, tabulate, withTotals } from "../../src/report-generation/tabulate.ts";
-import type { FollowUp, Storage } from "../../src/storage.ts";
+import type { FollowUp } from "../../src/handler-deps.ts";
+import type { Storage } from "../../src/storage.ts";
 import { expectFailure, newStorage, type Run, runHandler, TENANT } from "../run-handler.ts";
 
 let files: Storage;

@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Handler, type HandlerContext, validationIssues } from "@jobyard/core";
-import { type HandlerDeps, Storage } from "../../src/storage.ts";
+import type { HandlerDeps } from "../../src/handler-deps.ts";
+import { Storage } from "../../src/storage.ts";
 
 export const DATASET = "6f1c2a34-5b6d-4e7f-8a9b-0c1d2e3f4a5b";
 

@@ -34,6 +34,7 @@ const texts: Readonly<Record<ErrorCode | RequestFault, string | undefined>> = {
   INTERNAL: undefined,
   UNAUTHENTICATED: "Authentication required",
   FORBIDDEN: undefined,
+  FILE_NOT_FOUND: undefined,
   ROUTE_NOT_FOUND: undefined,
   METHOD_NOT_ALLOWED: undefined,
 };

@@ -91,6 +91,7 @@ const answers: Readonly<Record<ErrorCode | RequestFault, Answer>> = {
   },
   UNAUTHENTICATED: { status: 401, code: "AUTHENTICATION_ERROR" },
   FORBIDDEN: { status: 403, code: "AUTHORIZATION_ERROR" },
+  FILE_NOT_FOUND: { status: 404, code: "FILE_NOT_FOUND" },
   ROUTE_NOT_FOUND: { status: 404, code: "NOT_FOUND" },
   METHOD_NOT_ALLOWED: { status: 405, code: "METHOD_NOT_ALLOWED" },
 };

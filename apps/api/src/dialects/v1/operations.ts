@@ -6,6 +6,7 @@ import {
   cancelledJob,
   createdJob,
   documentedCreateJob,
+  fileParams,
   idParams,
   jobDetail,
   jobPage,
@@ -32,6 +33,11 @@ function answer(description: string, data: z.ZodType, example: unknown) {
 
 function problem(description: string, error: string, details: Record<string, unknown>) {
   return json(description, refusal, { success: false, error, details, timestamp: at });
+}
+
+function bytes(description: string) {
+  const schema = { type: "string", format: "binary" } as const;
+  return { description, content: { "application/octet-stream": { schema } } };
 }
 
 /** What any call may be answered. */
@@ -187,6 +193,24 @@ export const operations = {
     summary: "A job's status, progress and result",
     request: { params: idParams },
     responses: { 200: answer("The job", jobDetail, completed), 404: unknown, ...always },
+  }),
+  file: operation("read", {
+    method: "get",
+    path: `${BASE}/{id}/files/{name}`,
+    operationId: "getJobFile",
+    summary: "A file that the job has made",
+    description: "Takes `Range` with one range, `If-Range` and `If-None-Match`.",
+    request: { params: fileParams },
+    responses: {
+      200: bytes("The file"),
+      206: bytes("The range of it that was asked for"),
+      304: { description: "It is the one that `If-None-Match` names" },
+      404: problem("No such job, or no such file of it", "The job has no such file", {
+        code: "FILE_NOT_FOUND",
+      }),
+      416: { description: "It has no such range; `Content-Range` tells its size" },
+      ...always,
+    },
   }),
   cancel: operation("operate", {
     method: "delete",

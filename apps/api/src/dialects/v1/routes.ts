@@ -9,8 +9,10 @@ import {
 } from "@jobyard/core";
 import type { ApiContext, Dialect, DialectDeps } from "../../dialect.ts";
 import { success } from "../../envelope.ts";
+import { answerWithFile } from "../../file-answer.ts";
 import { readJson } from "../../json-body.ts";
 import { type Handle, jobIdIn, mount, parseInput } from "../../operations.ts";
+import { RequestError } from "../../request-error.ts";
 import { refuse } from "./errors.ts";
 import {
   detailOf,
@@ -44,7 +46,11 @@ export function v1Dialect(deps: DialectDeps): Dialect {
   return { prefix: "/api/v1", app: mount(operations, handlersOf(deps), deps.log), refuse };
 }
 
-function handlersOf({ queue, ending }: DialectDeps): Record<keyof typeof operations, Handle> {
+function handlersOf({
+  queue,
+  storage,
+  ending,
+}: DialectDeps): Record<keyof typeof operations, Handle> {
   const tenantOf = (c: ApiContext): TenantQueue => queue.of(c.get("caller").tenant);
 
   /** A result can be 100 MB of JSON: the text goes through as it is. */
@@ -115,6 +121,14 @@ function handlersOf({ queue, ending }: DialectDeps): Record<keyof typeof operati
       const jobs = tenantOf(c);
       const job = await jobs.get(jobIdIn(c));
       return withResult(c, job, detailOf(job));
+    },
+
+    async file(c) {
+      const job = await tenantOf(c).get(jobIdIn(c));
+      const name = c.req.param("name") ?? "";
+      const file = await storage.of(job.tenant).openResult(job.id, name);
+      if (file === null) throw new RequestError("FILE_NOT_FOUND", "The job has no such file");
+      return answerWithFile(c, file);
     },
 
     async cancel(c) {

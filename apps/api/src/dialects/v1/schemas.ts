@@ -18,6 +18,10 @@ const jobId = z.string().openapi({
 
 export const idParams = z.object({ id: jobId });
 
+export const fileParams = idParams.extend({
+  name: z.string().openapi({ description: "As the job's result tells it", example: "export.csv" }),
+});
+
 const oncePriority = {
   message: "Must not be given together with priority",
   path: ["options", "priority"],
