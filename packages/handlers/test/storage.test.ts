@@ -365,8 +365,8 @@ describe("results, datasets and records", () => {
 
   it("removes the results of jobs that are gone, whoever left them", async () => {
     const theirs = storage.of("zeta");
-    for (const id of [7, 8, 9]) await files.writeResult(id, "out.csv", "text/csv", text("a,b"));
-    await theirs.writeResult(8, "out.csv", "text/csv", text("c"));
+    for (const id of [7, 8, 9]) await files.writeResult(id, "out.csv", text("a,b"));
+    await theirs.writeResult(8, "out.csv", text("c"));
     await mkdir(join(root, "acme/.jobyard/results/notes"));
     const results = (tenant: string) => readdir(join(root, tenant, ".jobyard/results"));
     await storage.removeResults([
