@@ -1,13 +1,13 @@
 import { QueueError } from "@jobyard/core";
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
-import type { Authenticate } from "./auth/authenticate.ts";
+import { type Authenticate, tokenMissing } from "./auth/authenticate.ts";
 import { refuseForeign } from "./auth/open-mode.ts";
-import type { ApiContext, ApiEnv, Dialect, DialectDeps } from "./dialect.ts";
+import type { ApiContext, ApiEnv, DialectDeps } from "./dialect.ts";
+import { dialects } from "./dialects/index.ts";
 import { refuse as refuseAsV1 } from "./dialects/v1/errors.ts";
-import { v1Document } from "./dialects/v1/operations.ts";
-import { v1Dialect } from "./dialects/v1/routes.ts";
+import { documentRoutes } from "./openapi/routes.ts";
 import { RequestError } from "./request-error.ts";
 
 export interface AppOptions extends DialectDeps {
@@ -16,11 +16,13 @@ export interface AppOptions extends DialectDeps {
   readonly stopping: AbortSignal;
 }
 
+/** For answers that are data; a page brings a policy of its own. */
+const NOTHING_MAY_LOAD = "default-src 'none'; frame-ancestors 'none'";
+
 /** Everything that HTTP answers, whatever the dialect. */
 export function createApp(options: AppOptions): Hono<ApiEnv> {
   const { config, queue, authenticate, nodeId, log, stopping } = options;
   const app = new Hono<ApiEnv>();
-  const dialects: readonly Dialect[] = [v1Dialect(options)];
 
   const answer = (error: QueueError | RequestError, c: ApiContext): Response => {
     const { path } = c.req;
@@ -41,6 +43,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     const request = { requestId: c.get("requestId"), method, path };
     log.trace(request, "request begins");
     c.header("Cache-Control", "no-store");
+    c.header("Content-Security-Policy", NOTHING_MAY_LOAD);
     await next();
     const ms = Math.round((performance.now() - began) * 10) / 10;
     log.debug({ ...request, status: c.res.status, ms }, "request");
@@ -79,15 +82,18 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     await next();
   });
 
-  let document: string | undefined;
-  app.get("/openapi.json", (c) => {
-    document ??= JSON.stringify(v1Document());
-    return c.body(document, 200, { "Content-Type": "application/json" });
-  });
-
-  for (const dialect of dialects) app.route("/", dialect.app);
+  app.route("/", documentRoutes(dialects));
+  for (const { prefix, asksForToken, routes } of dialects) {
+    if (asksForToken === "always") app.use(`${prefix}/*`, refuseWithoutToken);
+    app.route("/", routes(options));
+  }
   return app;
 }
+
+const refuseWithoutToken: MiddlewareHandler<ApiEnv> = async (c, next) => {
+  if (c.req.header("authorization") === undefined) throw tokenMissing();
+  await next();
+};
 
 /** What a caller is told; of what was not foreseen, only where the log has more. */
 function known(

@@ -4,6 +4,7 @@ import type { Storage } from "@jobyard/handlers";
 import type { Context, Hono } from "hono";
 import type { Caller } from "./auth/caller.ts";
 import type { Logger } from "./log.ts";
+import type { Operation } from "./operations.ts";
 import type { RequestError } from "./request-error.ts";
 
 export interface ApiEnv {
@@ -34,8 +35,17 @@ export interface DialectDeps {
 
 /** One of the HTTP interfaces: a translator, mounted under its prefix. */
 export interface Dialect {
+  /** Of its document, `openapi/{name}.json`. */
+  readonly name: string;
+  /** For people. */
+  readonly title: string;
+  readonly summary: string;
   readonly prefix: string;
-  /** With full paths. Its errors and unknown routes are answered by `refuse`. */
-  readonly app: Hono<ApiEnv>;
+  /** All that can be called, under the names that `routes` has handlers for. */
+  readonly operations: Readonly<Record<string, Operation>>;
+  /** Whether even an open server wants a token here. */
+  readonly asksForToken: "always" | "unless open";
+  /** With full paths. Errors and unknown routes are answered by `refuse`. */
+  readonly routes: (deps: DialectDeps) => Hono<ApiEnv>;
   readonly refuse: (error: QueueError | RequestError, c: ApiContext) => Response;
 }

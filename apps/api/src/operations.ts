@@ -10,6 +10,7 @@ import { RequestError } from "./request-error.ts";
 
 /** One call of an HTTP dialect: its address, who may make it and, for the document, what goes in and out. */
 export interface Operation extends RouteConfig {
+  readonly method: "get" | "post" | "put" | "patch" | "delete";
   readonly operationId: string;
   readonly "x-access": Access;
   getRoutingPath(): string;

@@ -16,6 +16,7 @@ import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import type { CreatedJob, JobDetail, JobPage, QueueSummary } from "../src/dialects/v1/schemas.ts";
 import { createLogger, type Logger } from "../src/log.ts";
+import { assertDocumented } from "./documented.ts";
 import { type RunningServer, startServer } from "../src/server.ts";
 
 /** Whatever an answer can hold; which of it, the test knows. */
@@ -92,12 +93,10 @@ function apiOf(url: string, server: RunningServer): Api {
     if (body !== undefined) init.body = raw ? body : JSON.stringify(body);
     if (body instanceof ReadableStream) init.duplex = "half";
     const response = await fetch(`${url}${path}`, init);
-    const text = await response.text();
-    return {
-      status: response.status,
-      headers: response.headers,
-      body: JSON.parse(text) as Body,
-    };
+    const { status } = response;
+    const answered: unknown = JSON.parse(await response.text());
+    assertDocumented({ method, path, sent: raw ? undefined : body, status, answered });
+    return { status, headers: response.headers, body: answered as Body };
   };
   return {
     url,

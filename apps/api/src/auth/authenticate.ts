@@ -61,7 +61,7 @@ export function authenticator(
   return async (authorization) => {
     if (authorization === undefined) {
       if (open) return { tenant: DEFAULT_TENANT, roles: ["ADMIN"], system: true, subject: null };
-      throw unauthenticated("A token is needed: Authorization: Bearer <token>");
+      throw tokenMissing();
     }
     const token = BEARER.exec(authorization)?.[1];
     if (token === undefined) {
@@ -115,6 +115,10 @@ function refusalOf(error: unknown): Error {
     return new QueueError("UNAVAILABLE", message, { retryAfterMs: 5000 }, error);
   }
   return unauthenticated("The token is not valid");
+}
+
+export function tokenMissing(): RequestError {
+  return unauthenticated("A token is needed: Authorization: Bearer <token>");
 }
 
 function unauthenticated(message: string): RequestError {

@@ -1,5 +1,11 @@
-import { writeFileSync } from "node:fs";
-import { v1Document } from "../dialects/v1/operations.ts";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dialects } from "../dialects/index.ts";
+import { documentOf } from "./documents.ts";
 
-const file = new URL("../../openapi/v1.json", import.meta.url);
-writeFileSync(file, `${JSON.stringify(v1Document(), null, 2)}\n`);
+const folder = new URL("../../openapi/", import.meta.url);
+rmSync(folder, { recursive: true, force: true });
+mkdirSync(folder);
+for (const dialect of dialects) {
+  const text = JSON.stringify(documentOf(dialect), null, 2);
+  writeFileSync(new URL(`${dialect.name}.json`, folder), `${text}\n`);
+}

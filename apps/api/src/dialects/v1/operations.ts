@@ -1,5 +1,4 @@
-import { OpenAPIHono, type z } from "@hono/zod-openapi";
-import about from "../../../package.json" with { type: "json" };
+import type { z } from "@hono/zod-openapi";
 import { successSchema } from "../../envelope.ts";
 import { operation } from "../../operations.ts";
 import {
@@ -259,21 +258,3 @@ export const operations = {
     },
   }),
 };
-
-/** OpenAPI 3.1 of the operations. */
-export function v1Document() {
-  const registrar = new OpenAPIHono();
-  const { openAPIRegistry } = registrar;
-  openAPIRegistry.registerComponent("securitySchemes", "bearer", {
-    type: "http",
-    scheme: "bearer",
-    description: "A JWT or an API token. A server without configured tokens needs none.",
-  });
-  for (const route of Object.values(operations)) openAPIRegistry.registerPath(route);
-  return registrar.getOpenAPI31Document({
-    openapi: "3.1.0",
-    info: { title: "Jobyard v1", version: about.version, license: { name: about.license } },
-    servers: [{ url: "http://localhost:3001" }],
-    security: [{ bearer: [] }, {}],
-  });
-}

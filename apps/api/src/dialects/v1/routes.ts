@@ -42,9 +42,16 @@ const MAX_CREATE_BYTES = jobTypes.sentiment_analysis_batch.maxDataBytes + 1_000_
 const MAX_CREATE_VALUES = 50_000;
 const MAX_WAIT_BYTES = 100_000;
 
-export function v1Dialect(deps: DialectDeps): Dialect {
-  return { prefix: "/api/v1", app: mount(operations, handlersOf(deps), deps.log), refuse };
-}
+export const v1: Dialect = {
+  name: "v1",
+  title: "v1",
+  summary: "Jobs of eight types for applications, with status, progress, results and waiting",
+  prefix: "/api/v1",
+  operations,
+  asksForToken: "unless open",
+  routes: (deps) => mount(operations, handlersOf(deps), deps.log),
+  refuse,
+};
 
 function handlersOf({
   queue,

@@ -1,0 +1,5 @@
+import type { Dialect } from "../dialect.ts";
+import { v1 } from "./v1/routes.ts";
+
+/** Every HTTP interface: what is in this list is served, documented and tested against hostile input. */
+export const dialects: readonly Dialect[] = [v1];
