@@ -35,6 +35,7 @@ export {
   type Job,
   type JobFailure,
   type JobOrigin,
+  type JobOutline,
   type JobState,
   jobStates,
   type Payload,

@@ -128,6 +128,9 @@ export interface Job {
   readonly worker: string | null;
 }
 
+/** A job without its payloads, which may be long: what lists show. */
+export type JobOutline = Omit<Job, "data" | "result">;
+
 /** A job and the right to run it. */
 export interface ClaimedJob extends Job {
   readonly lease: string;

@@ -17,6 +17,7 @@ import type {
   Job,
   JobFailure,
   JobOrigin,
+  JobOutline,
   JobState,
   Payload,
   PayloadFile,
@@ -150,8 +151,8 @@ export interface Page {
   readonly order: "asc" | "desc";
 }
 
-export interface JobList {
-  readonly jobs: readonly Job[];
+export interface JobList<J extends JobOutline = Job> {
+  readonly jobs: readonly J[];
   /** How many match, exactly, whatever the page. */
   readonly total: number;
 }
@@ -422,7 +423,8 @@ export interface QueueAdapter {
     readonly tenant: TenantScope;
     readonly ids: readonly number[];
   }): Promise<readonly (Job | null)[]>;
-  list(params: { readonly filter: JobFilter; readonly page: Page }): Promise<JobList>;
+  /** Whoever wants the payloads reads the jobs by their ids. */
+  list(params: { readonly filter: JobFilter; readonly page: Page }): Promise<JobList<JobOutline>>;
   count(filter: JobFilter): Promise<StateCounts>;
   stats(params: StatsParams): Promise<readonly StatsRow[]>;
   logs(params: {

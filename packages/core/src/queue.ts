@@ -26,7 +26,14 @@ import {
   MAX_LABEL,
   refuseIfAny,
 } from "./input-checks.ts";
-import { isFinished, type ClaimedJob, type Job, type JobOrigin, type JobState } from "./job.ts";
+import {
+  isFinished,
+  type ClaimedJob,
+  type Job,
+  type JobOrigin,
+  type JobOutline,
+  type JobState,
+} from "./job.ts";
 import { jobTypeOf } from "./job-types/index.ts";
 import { validationIssues } from "./job-types/job-type.ts";
 import { encodeJson } from "./json.ts";
@@ -676,12 +683,34 @@ export class TenantQueue {
     };
   }
 
-  async list(filter: Omit<JobFilter, "tenant">, page: Page): Promise<JobList> {
+  /** `payloads: false` leaves out data and results, which cost more to read than all the rest. */
+  async list(
+    filter: Omit<JobFilter, "tenant">,
+    page: Page & { readonly payloads: false },
+  ): Promise<JobList<JobOutline>>;
+  async list(
+    filter: Omit<JobFilter, "tenant">,
+    page: Page & { readonly payloads?: boolean },
+  ): Promise<JobList>;
+  async list(
+    filter: Omit<JobFilter, "tenant">,
+    page: Page & { readonly payloads?: boolean },
+  ): Promise<JobList<JobOutline>> {
     const errors: FieldError[] = [];
     checkFilter(filter, errors);
     checkPage(page, MAX_PAGE, errors);
+    if (page?.payloads !== undefined) checkBoolean(page.payloads, "payloads", errors);
     refuseIfAny(errors);
-    return this.#adapter.list({ filter: { ...filter, tenant: this.tenant }, page });
+    const { payloads = true, ...place } = page;
+    const { tenant } = this;
+    const { jobs, total } = await this.#adapter.list({
+      filter: { ...filter, tenant },
+      page: place,
+    });
+    if (!payloads) return { jobs, total };
+    // One that was removed meanwhile is left out.
+    const whole = await this.#adapter.get({ tenant, ids: jobs.map(({ id }) => id) });
+    return { jobs: whole.filter((job) => job !== null), total };
   }
 
   async count(filter: Omit<JobFilter, "tenant"> = {}): Promise<StateCounts> {

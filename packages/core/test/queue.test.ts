@@ -1278,6 +1278,21 @@ describe("pulled jobs", () => {
   });
 });
 
+describe("lists", () => {
+  test("come with payloads, or without", async () => {
+    const id = await desk.ours.add(job({ data: { rows: [1, 2] }, tags: ["t"] }));
+    const page = { limit: 10, order: "asc" } as const;
+    const whole = await desk.ours.get(id);
+    expect(await desk.ours.list({ tag: "t" }, page)).toEqual({ jobs: [whole], total: 1 });
+    const { data, result, ...outline } = whole;
+    expect([data, result]).toEqual(['{"rows":[1,2]}', null]);
+    const bare = await desk.ours.list({ tag: "t" }, { ...page, payloads: false });
+    expect(bare).toEqual({ jobs: [outline], total: 1 });
+    const odd = { ...page, payloads: "no" } as unknown as { limit: 1; order: "asc" };
+    expect((await refusal(desk.ours.list({}, odd))).code).toBe("VALIDATION");
+  });
+});
+
 describe("files of jobs that are gone", () => {
   test("are told of, job by job, however the job is removed", async () => {
     const told: RemovedJob[] = [];

@@ -67,7 +67,7 @@ export async function visible(adapter: QueueAdapter): Promise<unknown> {
     all.jobs.map(({ id }) => adapter.logs({ tenant, id, offset: 0, limit: 1000 })),
   );
   return {
-    jobs: all.jobs,
+    jobs: await adapter.get({ tenant, ids: all.jobs.map(({ id }) => id) }),
     total: all.total,
     byState,
     logs,

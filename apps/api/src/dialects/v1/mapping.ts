@@ -1,8 +1,8 @@
 import {
   formatUuid,
   fromOneBased,
-  type Job,
   type JobFilter,
+  type JobOutline,
   type JobState,
   type JobTypeName,
   levelToPriority,
@@ -107,7 +107,7 @@ export function jobFilter(wanted: {
 }
 
 /** As lists show it. */
-export function summaryOf(job: Job): JobSummary {
+export function summaryOf(job: JobOutline): JobSummary {
   const status = statusOf(job.state);
   // A job that waits for another attempt has been started, but is not any more.
   const started = status === "pending" ? null : job.startedAt;
@@ -125,13 +125,13 @@ export function summaryOf(job: Job): JobSummary {
 }
 
 /** A priority that was sent as a number is shown as that number too. */
-function optionsOf({ origin }: Job): Pick<JobSummary, "options"> {
+function optionsOf({ origin }: JobOutline): Pick<JobSummary, "options"> {
   const sent = origin?.via === "v1" ? origin.priority : undefined;
   return typeof sent === "number" ? { options: { priority: sent } } : {};
 }
 
 /** The job in full but for its result, which is spliced in as the text it is. */
-export function detailOf(job: Job): Omit<JobDetail, "result"> {
+export function detailOf(job: JobOutline): Omit<JobDetail, "result"> {
   return {
     ...summaryOf(job),
     ...(job.state === "active" ? runningOf(job) : {}),
@@ -140,7 +140,7 @@ export function detailOf(job: Job): Omit<JobDetail, "result"> {
 }
 
 /** What the answer to a wait tells, again without the result. */
-export function waitedOf(job: Job): Omit<WaitedJob, "result"> {
+export function waitedOf(job: JobOutline): Omit<WaitedJob, "result"> {
   const { id, type, status, progress, completedAt } = summaryOf(job);
   return {
     id,
@@ -152,7 +152,9 @@ export function waitedOf(job: Job): Omit<WaitedJob, "result"> {
   };
 }
 
-function runningOf({ stats }: Job): Pick<JobDetail, "estimatedCompletion" | "processingStats"> {
+function runningOf({
+  stats,
+}: JobOutline): Pick<JobDetail, "estimatedCompletion" | "processingStats"> {
   if (stats === null) return {};
   const { estimatedEnd } = stats;
   return {
@@ -167,7 +169,7 @@ function runningOf({ stats }: Job): Pick<JobDetail, "estimatedCompletion" | "pro
   };
 }
 
-function failureOf({ id, state, error }: Job): Pick<JobDetail, "error" | "details"> {
+function failureOf({ id, state, error }: JobOutline): Pick<JobDetail, "error" | "details"> {
   if (state !== "failed") return {};
   const message = error?.message ?? "Job processing failed";
   return {

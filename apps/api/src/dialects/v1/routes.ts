@@ -99,6 +99,7 @@ function handlersOf({
         limit,
         offset: (page - 1) * limit,
         order: "desc",
+        payloads: false,
       });
       const answer: JobPage = { jobs: found.jobs.map(summaryOf), total: found.total };
       return c.json(success(answer));

@@ -3,7 +3,7 @@ import { Queue } from "bullmq";
 import { RateLimiterRedis } from "rate-limiter-flexible";
 import type { Clock } from "../../clock.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
-import type { ClaimedJob, Job, JobFailure, JobState } from "../../job.ts";
+import type { ClaimedJob, Job, JobFailure, JobOutline, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
   type Answer,
@@ -51,9 +51,11 @@ import {
   decodeClaimed,
   decodeFile,
   decodeJob,
+  decodeOutlines,
   encodePayload,
   encodeSpec,
   laneName,
+  outlineFields,
   parseLane,
 } from "./job-hash.ts";
 import { Listing } from "./listing.ts";
@@ -621,11 +623,12 @@ export class BullmqAdapter implements QueueAdapter {
     });
   }
 
-  async list(params: { filter: JobFilter; page: Page }): Promise<JobList> {
+  async list(params: { filter: JobFilter; page: Page }): Promise<JobList<JobOutline>> {
     const { filter, page } = params;
-    const { ids, total } = await this.#open.listing.find(filter, page);
-    const jobs = await this.get({ tenant: filter.tenant, ids });
-    return { jobs: jobs.filter((job) => job !== null), total };
+    const { connection, listing } = this.#open;
+    const { ids, total } = await listing.find(filter, page);
+    const answer = await connection.script("outlines", filter.tenant, ...outlineFields, "", ...ids);
+    return { jobs: decodeOutlines(ids, answer as readonly (readonly Reply[])[]), total };
   }
 
   count(filter: JobFilter): Promise<StateCounts> {

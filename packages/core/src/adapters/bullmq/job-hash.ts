@@ -3,6 +3,7 @@ import type {
   Job,
   JobFailure,
   JobOrigin,
+  JobOutline,
   JobState,
   Payload,
   PayloadFile,
@@ -132,16 +133,48 @@ function decodeOptions(text: string): BullOptions {
 
 const none: readonly never[] = [];
 
+type Fields = Record<string, string | undefined>;
+
 /** A job as the port shows it, from the fields and values of its hash. */
 export function decodeJob(id: number, lane: string, hash: readonly Reply[]): Job {
-  const f: Record<string, string | undefined> = {};
+  const f: Fields = {};
   for (let i = 0; i < hash.length; i += 2) f[hash[i] as string] = hash[i + 1] as string;
+  const data = f["data"] ?? "null";
+  const result = f["returnvalue"];
+  return {
+    ...decodeOutline(id, lane, f),
+    data: f["df"] === undefined ? data : decodeFile(data),
+    result: result === undefined ? null : f["rf"] === undefined ? result : decodeFile(result),
+  };
+}
+
+/** The fields that outlines are made of. */
+export const outlineFields =
+  "st opts jy lb name nm timestamp ra processedOn finishedOn atm to uk dp pj progress pm ps er cr pb".split(
+    " ",
+  );
+
+/** Of the rows that the script `outlines` answers for some ids. */
+export function decodeOutlines(
+  ids: readonly number[],
+  rows: readonly (readonly Reply[])[],
+): JobOutline[] {
+  return rows.flatMap(([lane, ...values], i) => {
+    if (lane === undefined) return [];
+    const f: Fields = {};
+    for (const [place, field] of outlineFields.entries()) {
+      const value = values[place];
+      if (value != null) f[field] = String(value);
+    }
+    return [decodeOutline(ids[i] as number, String(lane), f)];
+  });
+}
+
+function decodeOutline(id: number, lane: string, f: Fields): JobOutline {
   const options = decodeOptions(f["opts"] ?? "{}");
   const more = f["jy"] === undefined ? {} : (JSON.parse(f["jy"]) as MoreOptions);
   const labels = f["lb"] === undefined ? none : (JSON.parse(f["lb"]) as string[]);
   const state = stateOfLetter[f["st"] ?? ""] ?? "waiting";
-  const data = f["data"] ?? "null";
-  const result = f["returnvalue"];
   const worker = f["pb"];
   const createdAt = Number(f["timestamp"]);
   const { tenant, queue } = parseLane(lane);
@@ -151,8 +184,6 @@ export function decodeJob(id: number, lane: string, hash: readonly Reply[]): Job
     queue,
     name: f["nm"] === undefined ? null : (f["name"] ?? null),
     state,
-    data: f["df"] === undefined ? data : decodeFile(data),
-    result: result === undefined ? null : f["rf"] === undefined ? result : decodeFile(result),
     priority: options.priority ?? 0,
     lifo: options.lifo ?? false,
     delayMs: options.delay ?? 0,

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type Clock, systemClock } from "../../clock.ts";
 import { QueueError } from "../../errors.ts";
-import type { ClaimedJob, Job, JobState } from "../../job.ts";
+import type { ClaimedJob, Job, JobOutline, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
   type Answer,
@@ -330,14 +330,14 @@ export class SqliteAdapter implements QueueAdapter {
     return this.#read(({ store }) => params.ids.map((id) => store.read(params.tenant, id) ?? null));
   }
 
-  list(params: { filter: JobFilter; page: Page }): Promise<JobList> {
+  list(params: { filter: JobFilter; page: Page }): Promise<JobList<JobOutline>> {
     const { filter, page } = params;
     return this.#read(({ store, listing }) => {
       const lanes = this.#lanes(filter);
       const ids = listing.ids(filter, page, lanes, store.activeIds());
       const counts = listing.counts(filter, lanes, store.activeIds());
       const jobs = ids
-        .map((id) => store.read(filter.tenant, id))
+        .map((id) => store.outline(filter.tenant, id))
         .filter((job) => job !== undefined);
       return { jobs, total: Object.values(counts).reduce((sum, n) => sum + n, 0) };
     });

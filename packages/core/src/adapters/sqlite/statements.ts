@@ -87,12 +87,15 @@ export type Statements = ReturnType<typeof prepareStatements>;
 
 /** Every statement that the store runs, prepared once. */
 export function prepareStatements(db: DatabaseSync) {
-  const jobColumns = "j.id, j.lane, j.priority, j.created_at, j.options, j.data";
+  const factColumns = "j.id, j.lane, j.priority, j.created_at, j.options";
+  const jobColumns = `${factColumns}, j.data`;
   const openColumns =
     "o.phase, o.ord, o.run_at, o.expire_at, o.attempts, o.crashes, o.error, o.over, o.stop, o.report";
-  const finishedColumns =
-    "f.phase, f.run_at, f.started_at, f.finished_at, f.attempts, f.crashes, f.worker, f.result, f.error, f.report";
+  const finishedColumns = (result: string): string =>
+    `f.phase, f.run_at, f.started_at, f.finished_at, f.attempts, f.crashes, f.worker, ${result}, f.error, f.report`;
   const ofFinished = "f.lane = j.lane AND f.phase IN (3, 4, 5) AND f.id = j.id";
+  const wholeJob = `job j LEFT JOIN open_job o ON o.lane = j.lane AND o.id = j.id
+    LEFT JOIN finished_job f ON ${ofFinished}`;
   const arrays = (sql: string): StatementSync => {
     const statement = db.prepare(sql);
     statement.setReturnArrays(true);
@@ -117,9 +120,11 @@ export function prepareStatements(db: DatabaseSync) {
        WHERE j.id = ?`,
     ),
     getJob: arrays(
-      `SELECT ${jobColumns}, ${openColumns}, ${finishedColumns} FROM job j
-       LEFT JOIN open_job o ON o.lane = j.lane AND o.id = j.id LEFT JOIN finished_job f ON ${ofFinished}
-       WHERE j.id = ?`,
+      `SELECT ${jobColumns}, ${openColumns}, ${finishedColumns("f.result")} FROM ${wholeJob} WHERE j.id = ?`,
+    ),
+    /** Without its payloads. */
+    getOutline: arrays(
+      `SELECT ${factColumns}, 'null', ${openColumns}, ${finishedColumns("NULL")} FROM ${wholeJob} WHERE j.id = ?`,
     ),
     findState: one(
       `SELECT j.lane, f.phase finished FROM job j LEFT JOIN finished_job f ON ${ofFinished} WHERE j.id = ?`,

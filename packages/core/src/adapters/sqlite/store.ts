@@ -3,7 +3,7 @@ import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { Clock } from "../../clock.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
 import { jobTypeOf } from "../../job-types/index.ts";
-import type { ClaimedJob, Job, JobFailure, JobState } from "../../job.ts";
+import type { ClaimedJob, Job, JobFailure, JobOutline, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
   type Answer,
@@ -582,12 +582,23 @@ export class Store {
 
   /** The job as the port shows it; undefined when it is not there for this tenant. */
   read(tenant: TenantScope, id: number): Job | undefined {
-    const found = this.#sql.getJob.get(id) as unknown as JobTuple | undefined;
+    return this.#decode(tenant, this.#sql.getJob.get(id) as unknown as JobTuple | undefined);
+  }
+
+  outline(tenant: TenantScope, id: number): JobOutline | undefined {
+    const found = this.#sql.getOutline.get(id) as unknown as JobTuple | undefined;
+    const job = this.#decode(tenant, found);
+    if (job === undefined) return undefined;
+    const { data: _data, result: _result, ...outline } = job;
+    return outline;
+  }
+
+  #decode(tenant: TenantScope, found: JobTuple | undefined): Job | undefined {
     if (found === undefined) return undefined;
     const lane = this.lanes.get(found[1]);
     if (lane === undefined || !sees(tenant, lane)) return undefined;
     const data = found[5];
-    const run = this.#active.get(id);
+    const run = this.#active.get(found[0]);
     if (run !== undefined) return toJob(run.row, data, run);
     const finished = finishedRow(found);
     return toJob(openRow(found, lane), data, undefined, finished);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import type { Job } from "../../job.ts";
+import type { Job, JobOutline } from "../../job.ts";
 import { jobStates } from "../../job.ts";
 import type { JobFilter, JobList, Page } from "../../queue-adapter.ts";
 import { jobSpec, jobSpecs, spec } from "../job-factory.ts";
@@ -32,11 +32,15 @@ function list(
   d: Driver,
   filter: Partial<JobFilter> = {},
   page: Partial<Page> = {},
-): Promise<JobList> {
+): Promise<JobList<JobOutline>> {
   return d.adapter.list({
     filter: { tenant: "default", ...filter },
     page: { limit: 100, order: "asc", ...page },
   });
+}
+
+function outlineOf({ data: _data, result: _result, ...outline }: Job): JobOutline {
+  return outline;
 }
 
 /** Leaves out what is undefined: optional fields of the port are absent or there. */
@@ -148,12 +152,12 @@ export function describeFilters(factory: EngineFactory): void {
     it("find jobs as they are now", async () => {
       const id = await d.add({ tags: ["t"] });
       const { jobs } = await list(d, { tag: "t" });
-      expect(jobs).toEqual([await d.job(id)]);
+      expect(jobs).toEqual([outlineOf(await d.job(id))]);
       const run = await d.take();
       expect((await list(d, { states: ["waiting"] })).total).toBe(0);
       await d.complete(run, { result: "1" });
       const done = await list(d, { states: ["completed"] });
-      expect(done.jobs).toEqual([await d.job(id)]);
+      expect(done.jobs).toEqual([outlineOf(await d.job(id))]);
     });
 
     it("count large numbers exactly", async () => {
@@ -223,8 +227,8 @@ export function describeFilters(factory: EngineFactory): void {
             for (const job of expected) Object.assign(tally, { [job.state]: tally[job.state] + 1 });
             expect(await driver.count(wanted)).toEqual(tally);
 
-            const byId: Job[] = [];
-            const byOffset: Job[] = [];
+            const byId: JobOutline[] = [];
+            const byOffset: JobOutline[] = [];
             for (;;) {
               const last = byId.at(-1)?.id;
               const cursor = last === undefined ? {} : { after: last };
@@ -235,8 +239,8 @@ export function describeFilters(factory: EngineFactory): void {
               byOffset.push(...offset.jobs);
               if (next.jobs.length < limit) break;
             }
-            expect(byId).toEqual(expected);
-            expect(byOffset).toEqual(expected);
+            expect(byId).toEqual(expected.map(outlineOf));
+            expect(byOffset).toEqual(expected.map(outlineOf));
           }
         });
       },

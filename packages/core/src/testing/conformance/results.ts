@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import type { PayloadFile } from "../../job.ts";
 import { jobSpec, jsonText } from "../job-factory.ts";
-import { expectRefused, only, useDriver } from "./driver.ts";
+import { expectRefused, useDriver } from "./driver.ts";
 import type { EngineFactory } from "./engine.ts";
 import { holds, PROPERTY_TIMEOUT_MS } from "./property.ts";
 
@@ -69,9 +69,6 @@ export function describeResults(factory: EngineFactory): void {
       expect(run.data).toEqual(file("data-1"));
       await d.complete(run, { result: file("result-1") });
       expect(await d.job(id)).toMatchObject({ data: file("data-1"), result: file("result-1") });
-      const page = { limit: 10, order: "asc" } as const;
-      const list = await d.adapter.list({ filter: { tenant: "default" }, page });
-      expect(only(list.jobs)).toMatchObject({ data: file("data-1"), result: file("result-1") });
     });
 
     it("name their files when their job is removed", async () => {
