@@ -53,7 +53,8 @@ const dialects = existsSync(dialectsFolder) ? readdirSync(dialectsFolder) : [];
 
 const importRules = [
   zone(["packages/core/src/**"], sqlite, redis, adapters, otherPackagesFiles, core),
-  zone(["packages/core/src/index.ts"], sqlite, redis, otherPackagesFiles, core),
+  // Where the engine of a process is chosen.
+  zone(["packages/core/src/process/engine.ts"], sqlite, redis, otherPackagesFiles, core),
   ...["sqlite", "bullmq"].map((own) =>
     zone(
       [`packages/core/src/adapters/${own}/**`],

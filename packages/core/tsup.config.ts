@@ -9,6 +9,7 @@ export default packageConfig(
     "src/index.ts",
     "src/adapters/bullmq/index.ts",
     "src/adapters/sqlite/index.ts",
+    "src/process/index.ts",
     "src/testing/index.ts",
   ],
   async () => {

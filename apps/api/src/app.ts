@@ -61,7 +61,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
   }
 
   app.get("/health", async (c) => {
-    const { reachable } = await queue.health();
+    const { reachable, warnings } = await queue.health();
     const status = stopping.aborted ? "stopping" : reachable ? "healthy" : "unhealthy";
     const one = queue.adapter.capabilities.processes === "one";
     const data = {
@@ -70,6 +70,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
       is_leader: one,
       cluster_enabled: !one,
       postgres_connected: reachable,
+      warnings,
     };
     return c.json({ ok: true, data }, status === "healthy" ? 200 : 503);
   });

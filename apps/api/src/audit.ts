@@ -1,5 +1,5 @@
 import type { Caller } from "./auth/caller.ts";
-import type { Logger } from "./log.ts";
+import type { Logger } from "@jobyard/core/process";
 
 /** A call that changes something, without what it carried. */
 export interface AuditedCall {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { styleText } from "node:util";
 import { type JobResult, type jobTypes, parseConfig } from "@jobyard/core";
 import { parse } from "csv-parse/sync";
-import { createLogger } from "./log.ts";
+import { createLogger } from "@jobyard/core/process";
 import { startServer } from "./server.ts";
 
 /*

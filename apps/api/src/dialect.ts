@@ -3,8 +3,8 @@ import type { Config, JobQueue, QueueError } from "@jobyard/core";
 import type { Storage } from "@jobyard/handlers";
 import type { Context, Hono } from "hono";
 import type { Caller } from "./auth/caller.ts";
-import type { Logger } from "./log.ts";
 import type { Operation } from "./operations.ts";
+import type { Logger } from "@jobyard/core/process";
 import type { RequestError } from "./request-error.ts";
 
 export interface ApiEnv {

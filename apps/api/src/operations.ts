@@ -5,7 +5,7 @@ import type { z } from "zod";
 import { audit } from "./audit.ts";
 import { type Access, requireAccess } from "./auth/caller.ts";
 import type { ApiContext, ApiEnv } from "./dialect.ts";
-import type { Logger } from "./log.ts";
+import type { Logger } from "@jobyard/core/process";
 import { RequestError } from "./request-error.ts";
 
 /** One call of an HTTP dialect: its address, who may make it and, for the document, what goes in and out. */

@@ -1,89 +1,16 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { expect, onTestFinished, test } from "vitest";
-import type { Body } from "./running-server.ts";
+import { expect, test, vi } from "vitest";
+import { call, longTexts, run, startApi, testRedis } from "./running-process.ts";
 import { temporaryFolder } from "./running-server.ts";
 
-const source = join(import.meta.dirname, "../src");
-
-interface Run {
-  readonly child: ReturnType<typeof spawn>;
-  readonly lines: string[];
-  /** The first line that matches, once it is there. */
-  line(pattern: RegExp): Promise<string>;
-  /** Exit code and all that was printed. */
-  readonly ended: Promise<{
-    readonly code: number | null;
-    readonly out: string;
-    readonly err: string;
-  }>;
-}
-
-function run(file: string, env: Record<string, string>, args: readonly string[] = []): Run {
-  const child = spawn(
-    process.execPath,
-    ["--conditions=@jobyard/source", join(source, file), ...args],
-    {
-      env: { PATH: process.env["PATH"] ?? "", TMPDIR: env["TMPDIR"] ?? "/tmp", ...env },
-      stdio: "pipe",
-    },
-  );
-  onTestFinished(() => void child.kill("SIGKILL"));
-  const lines: string[] = [];
-  const waiting: { pattern: RegExp; found: (line: string) => void }[] = [];
-  createInterface(child.stdout).on("line", (line) => {
-    lines.push(line);
-    for (const { pattern, found } of waiting) if (pattern.test(line)) found(line);
-  });
-  let err = "";
-  child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()));
-  const ended = once(child, "close").then(([code]) => ({
-    code: code as number | null,
-    out: lines.join("\n"),
-    err,
-  }));
-  return {
-    child,
-    lines,
-    ended,
-    async line(pattern) {
-      const there = lines.find((line) => pattern.test(line));
-      if (there !== undefined) return there;
-      const found = new Promise<string>((resolve) => waiting.push({ pattern, found: resolve }));
-      const over = ended.then(({ code, out }) => {
-        throw new Error(`Ended with ${code} before ${pattern}:\n${out}\n${err}`);
-      });
-      return Promise.race([found, over]);
-    },
-  };
-}
-
-async function start(env: Record<string, string>): Promise<Run & { readonly urls: string[] }> {
-  const main = run("main.ts", { HTTP_PORTS: "0", ...env });
-  const ready = JSON.parse(await main.line(/Jobyard is ready/)) as { readonly urls: string[] };
-  return { ...main, urls: ready.urls };
-}
-
-async function call(url: string, method: string, path: string, body?: unknown) {
-  const response = await fetch(`${url}${path}`, {
-    method,
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const answer = (await response.json()) as Body & { readonly ok?: boolean };
-  return { status: response.status, body: answer };
-}
-
-const longTexts = Array.from({ length: 10_000 }, (_, i) =>
-  `Splendid, though dear, no. ${i}. `.repeat(60),
-);
+// Each starts processes, which takes seconds where others are at work too.
+vi.setConfig({ testTimeout: 60_000 });
 
 test("main: starts on both loopback addresses, stops on SIGTERM and gives back what it runs", async () => {
   const DATA_DIR = join(await temporaryFolder(), "new", "data");
-  const first = await start({ DATA_DIR, SHUTDOWN_GRACE_MS: "0", LOG_LEVEL: "trace" });
+  const first = await startApi({ DATA_DIR, SHUTDOWN_GRACE_MS: "0", LOG_LEVEL: "trace" });
   expect((await stat(DATA_DIR)).mode & 0o777).toBe(0o700);
   const ports = new Set(first.urls.map((one) => new URL(one).port));
   expect(ports.size).toBe(1);
@@ -109,7 +36,7 @@ test("main: starts on both loopback addresses, stops on SIGTERM and gives back w
   expect(waited.body.details).toMatchObject({ code: "JOB_TIMEOUT" });
   expect(await first.ended).toMatchObject({ code: 0, err: "" });
 
-  const second = await start({ DATA_DIR, INLINE_WORKER: "false" });
+  const second = await startApi({ DATA_DIR, INLINE_WORKER: "false" });
   const after = await call(second.urls[0] ?? "", "GET", `/api/v1/jobs/${id}`);
   expect(after.body.data).toMatchObject({ id, status: "pending" });
   second.child.kill("SIGINT");
@@ -117,7 +44,7 @@ test("main: starts on both loopback addresses, stops on SIGTERM and gives back w
 });
 
 test("main: a second signal ends it at once", async () => {
-  const main = await start({ DATA_DIR: await temporaryFolder() });
+  const main = await startApi({ DATA_DIR: await temporaryFolder() });
   const [url = ""] = main.urls;
   await call(url, "POST", "/api/v1/jobs", {
     type: "sentiment_analysis_batch",
@@ -137,8 +64,8 @@ test("main: a second signal ends it at once", async () => {
 
 test("main: a second process on the same folder is refused", async () => {
   const DATA_DIR = await temporaryFolder();
-  const first = await start({ DATA_DIR });
-  const { code, err } = await run("main.ts", { HTTP_PORTS: "0", DATA_DIR }).ended;
+  const first = await startApi({ DATA_DIR });
+  const { code, err } = await run("apps/api/src/main.ts", { HTTP_PORTS: "0", DATA_DIR }).ended;
   expect(code).toBe(1);
   expect(err).toMatch(/^Jobyard cannot start: Another process is using .*jobyard\.db/);
   expect(err).not.toContain("    at ");
@@ -146,28 +73,101 @@ test("main: a second process on the same folder is refused", async () => {
 });
 
 test("main: a port that is taken is told, and nothing is left open", async () => {
-  const first = await start({ DATA_DIR: await temporaryFolder() });
+  const first = await startApi({ DATA_DIR: await temporaryFolder() });
   const { port } = new URL(first.urls[0] ?? "");
   const DATA_DIR = await temporaryFolder();
-  const { code, err } = await run("main.ts", { HTTP_PORTS: port, DATA_DIR }).ended;
+  const { code, err } = await run("apps/api/src/main.ts", { HTTP_PORTS: port, DATA_DIR }).ended;
   expect(code).toBe(1);
   expect(err).toMatch(new RegExp(`^Jobyard cannot start: .*${port}`));
 });
 
-test("main: wrong settings, and an engine that is not there yet", async () => {
-  const wrong = await run("main.ts", { HTTP_PORTS: "http", LEASE_MS: "soon" }).ended;
+test("main: wrong settings stop it before anything is made", async () => {
+  const DATA_DIR = join(await temporaryFolder(), "untouched");
+  const env = { HTTP_PORTS: "http", LEASE_MS: "soon", DATA_DIR };
+  const wrong = await run("apps/api/src/main.ts", env).ended;
   expect(wrong.code).toBe(78);
   expect(wrong.err).toMatch(/HTTP_PORTS: .*\n.*LEASE_MS: /);
-  const DATA_DIR = join(await temporaryFolder(), "untouched");
-  const redis = await run("main.ts", { REDIS_URL: "redis://localhost:6379", DATA_DIR }).ended;
-  expect(redis.code).toBe(78);
-  expect(redis.err).toContain("not part of this version");
   expect(existsSync(DATA_DIR)).toBe(false);
+});
+
+test("main on Redis: API and worker in one process, and in the next one what it left", async () => {
+  const redis = await testRedis();
+  const env = { REDIS_URL: redis.url, DATA_DIR: await temporaryFolder() };
+  const first = await startApi({ ...env, SHUTDOWN_GRACE_MS: "0" });
+  const [url = ""] = first.urls;
+  expect((await call(url, "GET", "/health")).body).toMatchObject({
+    ok: true,
+    data: { status: "healthy", cluster_enabled: true, postgres_connected: true, warnings: [] },
+  });
+  const add = async (texts: readonly string[]) => {
+    const job = { type: "sentiment_analysis_batch", data: { texts } };
+    return (await call(url, "POST", "/api/v1/jobs", job)).body.data.jobId;
+  };
+  const done = await add(["What a day.", "Dreadful, all of it."]);
+  const waited = await call(url, "POST", `/api/v1/jobs/${done}/wait`);
+  expect(waited.body.data).toMatchObject({
+    status: "completed",
+    result: { totalProcessed: 2 },
+  });
+  const cut = await add(longTexts);
+  const job = async () => (await call(url, "GET", `/api/v1/jobs/${cut}`)).body.data;
+  await expect.poll(async () => (await job()).progress, { timeout: 15_000 }).toBeGreaterThan(0);
+  first.child.kill("SIGTERM");
+  expect(await first.ended).toMatchObject({ code: 0, err: "" });
+
+  const second = await startApi({ ...env, INLINE_WORKER: "false" });
+  await second.line(/typed jobs wait for worker processes/);
+  const [next = ""] = second.urls;
+  expect((await call(next, "GET", `/api/v1/jobs/${done}`)).body.data.status).toBe("completed");
+  expect((await call(next, "GET", `/api/v1/jobs/${cut}`)).body.data.status).toBe("pending");
+});
+
+test("main: a Redis that is not there is told within seconds, without its password", async () => {
+  const redis = await testRedis();
+  await redis.stop();
+  const REDIS_URL = `redis://app:hushhush@127.0.0.1:${redis.port}/2`;
+  const env = { REDIS_URL, HTTP_PORTS: "0", DATA_DIR: await temporaryFolder() };
+  const { code, out, err } = await run("apps/api/src/main.ts", env).ended;
+  expect(code).toBe(1);
+  expect(err).toContain(
+    `Jobyard cannot start: Redis cannot be used: connect ECONNREFUSED 127.0.0.1:${redis.port}`,
+  );
+  expect(err).toContain(`REDIS_URL is redis://***@127.0.0.1:${redis.port}/2`);
+  expect(err).toContain("Start Redis there or correct REDIS_URL");
+  expect(out + err).not.toContain("hushhush");
+  expect(err).not.toContain("    at ");
+});
+
+test("main: what is at risk with Redis is told, and refused where the settings say so", async () => {
+  const redis = await testRedis("--appendonly", "no", "--maxmemory-policy", "allkeys-lru");
+  const env = { REDIS_URL: redis.url, DATA_DIR: await temporaryFolder() };
+  const risky = await startApi(env);
+  const told = risky.lines.filter((line) => (JSON.parse(line) as { level: number }).level === 40);
+  expect(told).toEqual([
+    expect.stringMatching(/no append-only file.*appendonly yes/),
+    expect.stringMatching(/allkeys-lru.*noeviction/),
+  ]);
+  const { body } = await call(risky.urls[0] ?? "", "GET", "/health");
+  expect(body.data).toMatchObject({
+    status: "healthy",
+    warnings: [expect.stringContaining("append-only"), expect.stringContaining("allkeys-lru")],
+  });
+  const strict = { HTTP_PORTS: "0", ...env, REDIS_REQUIRE_AOF: "true" };
+  const refused = await run("apps/api/src/main.ts", strict).ended;
+  expect(refused.code).toBe(78);
+  expect(refused.err).toMatch(/REDIS_REQUIRE_AOF: .*append-only.*`appendonly yes`/);
+  await redis.command("CONFIG", "SET", "appendonly", "yes");
+  await startApi({ ...env, REDIS_REQUIRE_AOF: "true" });
+});
+
+test("main: the API alone on the embedded engine says that nobody runs typed jobs", async () => {
+  const main = await startApi({ DATA_DIR: await temporaryFolder(), INLINE_WORKER: "false" });
+  expect(await main.line(/nobody runs/)).toContain("typed jobs, which wait until a worker pulls");
 });
 
 test("the demo runs from reviews to result, and cleans up", async () => {
   const TMPDIR = await temporaryFolder();
-  const { code, out, err } = await run("demo.ts", { TMPDIR, NO_COLOR: "1" }).ended;
+  const { code, out, err } = await run("apps/api/src/demo.ts", { TMPDIR, NO_COLOR: "1" }).ended;
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(out).toMatch(/progress {2}█+ 100 %/);
   expect(out).toMatch(/[\d,]+ texts in [\d.]+ s, [\d,]+ texts\/second/);
@@ -184,7 +184,8 @@ test("the demo runs from reviews to result, and cleans up", async () => {
 
 test("the demo that fails says why and cleans up", async () => {
   const TMPDIR = await temporaryFolder();
-  const { code, err } = await run("demo.ts", { TMPDIR }, ["/nowhere/reviews.csv"]).ended;
+  const { code, err } = await run("apps/api/src/demo.ts", { TMPDIR }, ["/nowhere/reviews.csv"])
+    .ended;
   expect(code).toBe(1);
   expect(err).toMatch(/^\nThe demo failed: .*\/nowhere\/reviews\.csv/);
   expect(await readdir(TMPDIR)).toEqual([]);

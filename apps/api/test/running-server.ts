@@ -15,8 +15,8 @@ import {
 import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import type { CreatedJob, JobDetail, JobPage, QueueSummary } from "../src/dialects/v1/schemas.ts";
-import { createLogger, type Logger } from "../src/log.ts";
 import { assertDocumented } from "./documented.ts";
+import { createLogger, type Logger } from "@jobyard/core/process";
 import { type RunningServer, startServer } from "../src/server.ts";
 
 /** Whatever an answer can hold; which of it, the test knows. */

@@ -41,6 +41,7 @@ test("health tells of nobody's jobs", async () => {
       is_leader: true,
       cluster_enabled: false,
       postgres_connected: true,
+      warnings: [],
     },
   });
 });

@@ -296,6 +296,8 @@ export interface EngineHealth {
   readonly reachable: boolean;
   /** Of one trip to the store, ms. */
   readonly latencyMs: number;
+  /** Whether what it accepted outlives a kill of the store; false as well while that cannot be asked. */
+  readonly durable: boolean;
   /** What is at risk with the store as it is set up; empty when all is well. */
   readonly warnings: readonly string[];
 }

@@ -28,7 +28,9 @@ export const STOP_GRACE_MS = 4500;
 const DRAIN_STOP_MS = 1000;
 /** Reports go out at most so often, ms. */
 const REPORT_MS = 250;
-const HEARTBEAT_MS = 10_000;
+const HEARTBEAT_MS = 5000;
+/** How often the event loop's lag is measured; what is measured includes it, ms. */
+const LAG_RESOLUTION_MS = 20;
 /** Between tries while the store cannot be reached, ms. */
 const STORE_RETRY_MS = 500;
 /** A claim waits so long before it is made anew, ms. */
@@ -101,7 +103,7 @@ export class Worker {
   /** Until when the engine is told of ends at most. */
   #tellUntil = Infinity;
   #processed = 0;
-  readonly #delay = monitorEventLoopDelay({ resolution: 20 });
+  readonly #delay = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -576,7 +578,8 @@ export class Worker {
   }
 
   async #heartbeat(): Promise<void> {
-    const eventLoopLagMs = Number.isNaN(this.#delay.mean) ? 0 : this.#delay.mean / 1e6;
+    const { mean } = this.#delay;
+    const eventLoopLagMs = Number.isNaN(mean) ? 0 : Math.max(0, mean / 1e6 - LAG_RESOLUTION_MS);
     this.#delay.reset();
     await this.#queue.adapter
       .heartbeatWorker({

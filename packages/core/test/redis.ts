@@ -4,12 +4,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Redis } from "ioredis";
 import { ensureSystemTools } from "../../../scripts/system-tools.ts";
 
 /** A redis-server of the tests' own. */
 export interface TestRedis {
   readonly url: string;
   readonly port: number;
+  /** Sends one command, over a connection of its own. */
+  command(name: string, ...args: string[]): Promise<unknown>;
   /** kill -9, as far as Redis is concerned. */
   kill(): Promise<void>;
   /** On the same files and port. */
@@ -52,9 +55,18 @@ export async function startRedis(...settings: string[]): Promise<TestRedis> {
     running.kill(signal);
     await gone;
   };
+  const url = `redis://127.0.0.1:${port}`;
   return {
     port,
-    url: `redis://127.0.0.1:${port}`,
+    url,
+    async command(name, ...args) {
+      const client = new Redis(url);
+      try {
+        return await client.call(name, ...args);
+      } finally {
+        client.disconnect();
+      }
+    },
     kill: () => end("SIGKILL"),
     async restart() {
       await end("SIGKILL");

@@ -1,6 +1,5 @@
 export type { FollowUp, HandlerDeps } from "./handler-deps.ts";
 export { createHandlers } from "./registry.ts";
-export { closeSharedThreads as closeThreads } from "./sentiment-analysis-batch/batch.ts";
 export {
   type FileInfo,
   type FolderEntry,
@@ -9,3 +8,4 @@ export {
   type StorageOptions,
   type TenantFiles,
 } from "./storage.ts";
+export { openWork, type Work } from "./work.ts";

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmod, open, readFile } from "node:fs/promises";
+import { chmod, mkdir, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isLoopbackHost } from "@jobyard/core";
 import { RequestError } from "../request-error.ts";
@@ -10,6 +10,7 @@ const SECRET_BYTES = 32;
 /** Signs development tokens; made with the first start and kept, for its owner alone to read. */
 export async function developmentSecret(dataDir: string): Promise<string> {
   const file = join(dataDir, SECRET_FILE);
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
   try {
     const handle = await open(file, "wx", 0o600);
     const secret = randomBytes(SECRET_BYTES).toString("base64url");

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type ErrorCode, QueueError } from "@jobyard/core";
-import type { Logger } from "../../log.ts";
+import type { Logger } from "@jobyard/core/process";
 import { RequestError, type RequestFault } from "../../request-error.ts";
 
 /** What a caller is told, in every protocol. */

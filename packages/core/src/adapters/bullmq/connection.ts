@@ -83,8 +83,9 @@ export class Connection {
 
   async open(): Promise<void> {
     const { onNews } = this.#options;
-    const quiet = (): void => undefined;
-    // Failures reach those whose calls fail; the connections mend themselves.
+    // Failures reach those whose calls fail; the connections mend themselves. Only here the cause is told by event alone.
+    let cause: unknown;
+    const quiet = (error: unknown): void => void (cause = error);
     this.#redis.on("error", quiet);
     try {
       await this.#redis.connect();
@@ -97,7 +98,7 @@ export class Connection {
       await this.#listener.ssubscribe(`${this.#tag}:news`);
     } catch (error) {
       this.kill();
-      throw unavailable(error);
+      throw unavailable(cause ?? error);
     }
   }
 

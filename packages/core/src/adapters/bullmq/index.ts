@@ -219,14 +219,14 @@ export class BullmqAdapter implements QueueAdapter {
   async health(): Promise<EngineHealth> {
     const began = performance.now();
     try {
-      const [info] = await this.#open.connection.everywhere("INFO");
-      return {
-        reachable: true,
-        latencyMs: performance.now() - began,
-        warnings: warningsOf(String(info)),
-      };
+      const answers = await this.#open.connection.everywhere("INFO");
+      const latencyMs = performance.now() - began;
+      const infos = answers.map(String);
+      const warnings = [...new Set(infos.flatMap(warningsOf))];
+      return { reachable: true, latencyMs, durable: infos.every(keepsAof), warnings };
     } catch {
-      return { reachable: false, latencyMs: performance.now() - began, warnings: [] };
+      const latencyMs = performance.now() - began;
+      return { reachable: false, latencyMs, durable: false, warnings: [] };
     }
   }
 
@@ -909,9 +909,13 @@ function removedJob([lane, id, ...files]: readonly Reply[]): RemovedJob {
   };
 }
 
+function keepsAof(info: string): boolean {
+  return info.includes("aof_enabled:1");
+}
+
 function warningsOf(info: string): string[] {
   const warnings: string[] = [];
-  if (info.includes("aof_enabled:0")) {
+  if (!keepsAof(info)) {
     warnings.push(
       "Redis keeps no append-only file: jobs it accepted are lost when it is killed (set appendonly yes)",
     );

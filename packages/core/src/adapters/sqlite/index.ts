@@ -143,7 +143,8 @@ export class SqliteAdapter implements QueueAdapter {
   async health(): Promise<EngineHealth> {
     const began = performance.now();
     const reachable = this.#state !== undefined && this.#reads(() => this.#open.records.ping());
-    return { reachable, latencyMs: performance.now() - began, warnings: [] };
+    const durable = reachable && this.#path !== ":memory:";
+    return { reachable, latencyMs: performance.now() - began, durable, warnings: [] };
   }
 
   // ---- submit

@@ -117,6 +117,7 @@ export function describeWorkers(factory: EngineFactory): void {
       const health = await d.adapter.health();
       expect(health.reachable).toBe(true);
       expect(health.latencyMs).toBeGreaterThanOrEqual(0);
+      expect(typeof health.durable).toBe("boolean");
       expect(Array.isArray(health.warnings)).toBe(true);
     });
   });

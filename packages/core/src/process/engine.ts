@@ -1,0 +1,84 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Clock, systemClock } from "../clock.ts";
+import { type Config, ConfigError } from "../config.ts";
+import { QueueError } from "../errors.ts";
+import type { QueueAdapter } from "../queue-adapter.ts";
+import { JobQueue, type QueueOptions } from "../queue.ts";
+
+interface EngineOptions extends Pick<QueueOptions, "onRemoved"> {
+  /** Told of failures that no caller waits for. */
+  readonly onError: (error: unknown, doing: string) => void;
+  /** Told at the start of what is at risk with the store as it is set up. */
+  readonly onWarning: (warning: string) => void;
+}
+
+/**
+ * The queue of this process, open, on the engine that the settings ask for.
+ * @throws ConfigError where the store is not what the settings require
+ * @throws QueueError UNAVAILABLE where it cannot be used; it says why, and how to mend it
+ */
+export async function openQueue(config: Config, options: EngineOptions): Promise<JobQueue> {
+  const { engine, files, retention } = config;
+  const { onError, onWarning, onRemoved } = options;
+  const { adapter, clock } = await openAdapter(engine);
+  const queue = new JobQueue({
+    adapter,
+    clock,
+    // No name of a tenant, whose own folders lie beside it. Each engine deletes what its own jobs do not name.
+    payloadFolder: join(files.dir, engine.redisUrl === null ? ".payloads" : ".payloads-redis"),
+    leaseMs: engine.leaseMs,
+    keepCompletedMs: retention.completedMs,
+    keepFailedMs: retention.failedMs,
+    onError,
+    ...(onRemoved && { onRemoved }),
+  });
+  try {
+    const { durable, warnings } = await adapter.health();
+    if (engine.redisRequireAof && engine.redisUrl !== null && !durable) {
+      throw new ConfigError([{ variable: "REDIS_REQUIRE_AOF", message: NO_AOF }]);
+    }
+    for (const warning of warnings) onWarning(warning);
+    await queue.open();
+    return queue;
+  } catch (error) {
+    await queue.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+const NO_AOF =
+  "is true, but this Redis keeps no append-only file and forgets accepted jobs when it is killed; set `appendonly yes` in its configuration, or run `redis-cli CONFIG SET appendonly yes`";
+
+/** Only the engine that is used is loaded. */
+async function openAdapter({
+  redisUrl,
+  dataDir,
+}: Config["engine"]): Promise<{ readonly adapter: QueueAdapter; readonly clock: Clock }> {
+  if (redisUrl === null) {
+    const { SqliteAdapter } = await import("../adapters/sqlite/index.ts");
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    const adapter = new SqliteAdapter({ path: join(dataDir, "jobyard.db") });
+    await adapter.open();
+    return { adapter, clock: systemClock };
+  }
+  const { BullmqAdapter } = await import("../adapters/bullmq/index.ts");
+  const adapter = new BullmqAdapter({ url: redisUrl });
+  try {
+    await adapter.open();
+  } catch (error) {
+    if (!(error instanceof QueueError)) throw error;
+    throw new QueueError(
+      error.code,
+      `${error.message} (REDIS_URL is ${withoutPassword(redisUrl)}). Start Redis there or correct REDIS_URL; without REDIS_URL the embedded engine is used.`,
+      error.details,
+      error,
+    );
+  }
+  return { adapter, clock: adapter.clock };
+}
+
+function withoutPassword(url: string): string {
+  const { protocol, username, password, host, pathname } = new URL(url);
+  return `${protocol}//${username === "" && password === "" ? "" : "***@"}${host}${pathname}`;
+}
