@@ -328,9 +328,12 @@ function infoOf(named: string, { size, mtimeMs }: Stats): FileInfo {
 function openFile(named: string, file: fs.FileHandle, stats: Stats): OpenFile {
   return {
     ...infoOf(named, stats),
-    // An end before the beginning is no range to Node.
-    read: ({ start = 0, end = stats.size } = {}) =>
-      end <= start ? Readable.from([]) : file.createReadStream({ start, end: end - 1 }),
+    read({ start = 0, end = stats.size } = {}) {
+      if (end > start) return file.createReadStream({ start, end: end - 1 });
+      // To Node, an end before the beginning is no range.
+      void file.close();
+      return Readable.from([]);
+    },
     close: () => file.close(),
   };
 }
