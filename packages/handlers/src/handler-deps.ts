@@ -1,4 +1,4 @@
-import type { Config, JobTypeName } from "@jobyard/core";
+import type { Config, JobTypeName, RateLimiter } from "@jobyard/core";
 import type { Storage } from "./storage.ts";
 
 /** What the handlers are given by whoever composes the process. */
@@ -14,8 +14,8 @@ export interface HandlerDeps {
   readonly notifyEmail?: Config["notifyEmail"];
   /** The vision model; absent or null: text is read on this machine. */
   readonly extractor?: Config["extractor"];
-  /** To the vision model, from this process; 0: no limit. Default 30. */
-  readonly modelRequestsPerMinute?: number;
+  /** Asked before each request to the vision model; absent: no limit. */
+  readonly modelRequests?: RateLimiter;
   /** A service that analyses model files; absent or null: they are analysed on this machine. */
   readonly workerServiceUrl?: Config["workerServiceUrl"];
   /** Most memory that one job's file processing may take, in MB; default 384. */

@@ -113,6 +113,7 @@ function workerOf(
 /** The handlers of all job types, with what they need of this process. */
 function ownHandlers(config: Config, queue: JobQueue, files: Storage): readonly Handler[] {
   const { smtp, notifyEmail, extractor, workerServiceUrl, limits } = config;
+  const points = limits.batches.requestsPerMinute;
   return createHandlers({
     files,
     async jobResult(tenant, jobId) {
@@ -129,7 +130,9 @@ function ownHandlers(config: Config, queue: JobQueue, files: Storage): readonly 
     smtp,
     notifyEmail,
     extractor,
-    modelRequestsPerMinute: limits.batches.requestsPerMinute,
+    ...(points === 0
+      ? {}
+      : { modelRequests: queue.adapter.rateLimiter({ name: "model", points, seconds: 60 }) }),
     workerServiceUrl,
   });
 }

@@ -13,7 +13,7 @@ import { batchImages, type Image, imageById, imageBytes, readImage } from "./ima
 import { askModel, type ExtractedRow, type ModelClient, modelName } from "./model.ts";
 import { OCR_MODEL, readByOcr } from "./ocr.ts";
 import { type Column, type Project, readProject } from "./project.ts";
-import { RateLimit } from "./rate-limit.ts";
+import { ModelTurns } from "./model-turns.ts";
 import type { Extraction } from "./values.ts";
 
 /** Records of batches' rows, under `{projectId}/{batchId}`: a redo replaces columns in them. */
@@ -21,7 +21,6 @@ const BATCH_ROWS = "batch-rows";
 /** Records of images that a job has read, so that its next attempt need not pay for them again. */
 const BATCH_PROGRESS = "batch-progress";
 
-const DEFAULT_REQUESTS_PER_MINUTE = 30;
 /** Images of one batch under way at once. */
 const IN_FLIGHT = 4;
 
@@ -51,19 +50,16 @@ export function processRedoHandler(deps: HandlerDeps, options?: ExtractionOption
 }
 
 /** One for all handlers that were given the same dependencies: they ask the same model. */
-const limits = new WeakMap<HandlerDeps, RateLimit>();
+const turnsOf = new WeakMap<HandlerDeps, ModelTurns>();
 
 function clientOf(
   deps: HandlerDeps,
   { backoffMs = 1000 }: ExtractionOptions = {},
 ): ModelClient | null {
   if (deps.extractor == null) return null;
-  let limit = limits.get(deps);
-  if (limit === undefined) {
-    limit = new RateLimit(deps.modelRequestsPerMinute ?? DEFAULT_REQUESTS_PER_MINUTE);
-    limits.set(deps, limit);
-  }
-  return { settings: deps.extractor, limit, backoffMs };
+  const turns = turnsOf.get(deps) ?? new ModelTurns(deps.modelRequests);
+  turnsOf.set(deps, turns);
+  return { settings: deps.extractor, turns, backoffMs };
 }
 
 type BatchContext = HandlerContext<JobData<(typeof jobTypes)["process_batch"]>>;

@@ -3,14 +3,14 @@ import { type Config, HandlerError } from "@jobyard/core";
 import { z } from "zod";
 import type { Image } from "./images.ts";
 import type { Column, Project } from "./project.ts";
-import type { RateLimit } from "./rate-limit.ts";
+import type { ModelTurns } from "./model-turns.ts";
 import { checkValue, type Extraction } from "./values.ts";
 
 export type ExtractorSettings = NonNullable<Config["extractor"]>;
 
 export interface ModelClient {
   readonly settings: ExtractorSettings;
-  readonly limit: RateLimit;
+  readonly turns: ModelTurns;
   /** Before the second request, in ms; it doubles. */
   readonly backoffMs: number;
 }
@@ -155,7 +155,7 @@ const completion = z.looseObject({
 
 /** The answer's text. */
 async function send(
-  { settings, limit, backoffMs }: ModelClient,
+  { settings, turns, backoffMs }: ModelClient,
   model: string,
   messages: readonly Message[],
   run: ModelRun,
@@ -163,7 +163,7 @@ async function send(
   const body = { model, messages, temperature: 0, max_tokens: MOST_TOKENS };
   let plain = false;
   for (let sent = 1; ; sent++) {
-    await limit.turn(run.signal);
+    await turns.turn(run.signal);
     const format = plain ? {} : { response_format: { type: "json_object" } };
     const outcome = await post(settings, { ...body, ...format }, run.signal);
     if ("text" in outcome) {

@@ -4,7 +4,8 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { createCanvas, GlobalFonts } from "@napi-rs/canvas";
-import type { Handler } from "@jobyard/core";
+import type { Handler, RateLimiter } from "@jobyard/core";
+import { SqliteAdapter } from "@jobyard/core/sqlite";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
@@ -15,7 +16,7 @@ import {
 } from "../../src/process-batch/handler.ts";
 import { rowsIn } from "../../src/process-batch/ocr.ts";
 import type { Column } from "../../src/process-batch/project.ts";
-import { RateLimit } from "../../src/process-batch/rate-limit.ts";
+import { ModelTurns } from "../../src/process-batch/model-turns.ts";
 import { checkValue } from "../../src/process-batch/values.ts";
 import { fontFiles } from "../../src/report-generation/fonts.ts";
 import type { HandlerDeps } from "../../src/handler-deps.ts";
@@ -67,7 +68,7 @@ async function model(
   await new Promise<void>((resolve) => server!.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const extractor = { url: `http://127.0.0.1:${port}/v1/`, model: "small-vision", apiKey: "key" };
-  const all = { files, extractor, modelRequestsPerMinute: 0, ...deps };
+  const all = { files, extractor, ...deps };
   return extractionHandlers(all, { backoffMs: 1 });
 }
 
@@ -595,39 +596,69 @@ describe("values", () => {
 });
 
 describe("the rate limit", () => {
-  it("gives so many turns in any minute, in order", async () => {
-    let now = 0;
-    const waits: number[] = [];
-    const limit = new RateLimit(
-      2,
-      () => now,
-      async (ms) => void waits.push(ms),
-    );
+  /** So many turns, then none until the window, which is of some ms, is over. */
+  function limiter(points: number, resetMs: number) {
+    const asked: number[] = [];
+    const start = performance.now();
+    const taken = new Map<number, number>();
+    const take: RateLimiter = async () => {
+      const elapsed = performance.now() - start;
+      asked.push(elapsed);
+      const window = Math.floor(elapsed / resetMs);
+      const used = taken.get(window) ?? 0;
+      const allowed = used < points;
+      if (allowed) taken.set(window, used + 1);
+      return { allowed, remaining: 0, resetMs: (window + 1) * resetMs - elapsed };
+    };
+    return { take, asked };
+  }
+
+  it("gives turns in the order of asking, once the limiter allows them", async () => {
+    const { take, asked } = limiter(2, 50);
+    const turns = new ModelTurns(take);
     const { signal } = new AbortController();
-    for (let i = 0; i < 5; i++) await limit.turn(signal);
-    expect(waits).toEqual([60_000, 60_000, 120_000]);
-    now = 200_000;
-    await limit.turn(signal);
-    expect(waits).toHaveLength(3);
+    const order: number[] = [];
+    await Promise.all(
+      [0, 1, 2, 3, 4].map((i) => turns.turn(signal).then(() => void order.push(i))),
+    );
+    expect(order).toEqual([0, 1, 2, 3, 4]);
+    // Asked again only once the limiter said that it may answer otherwise.
+    expect(asked.length).toBeLessThanOrEqual(8);
   });
 
-  it("gives a cancelled turn to others", async () => {
-    const limit = new RateLimit(1, () => 0);
+  it("gives a cancelled turn to others, and takes none for it", async () => {
+    let open = false;
+    let given = 0;
+    const turns = new ModelTurns(async () => {
+      if (open) given++;
+      return { allowed: open, remaining: 0, resetMs: 5 };
+    });
     const abort = new AbortController();
-    await limit.turn(abort.signal);
-    const waiting = limit.turn(abort.signal);
+    const [first, second] = [turns.turn(abort.signal), turns.turn(abort.signal)];
+    const third = turns.turn(new AbortController().signal);
     abort.abort(new Error("cancelled"));
-    await expect(waiting).rejects.toThrow("cancelled");
+    await expect(first).rejects.toThrow("cancelled");
+    await expect(second).rejects.toThrow("cancelled");
+    open = true;
+    await third;
+    expect(given).toBe(1);
   });
 
-  it("holds for the requests", async () => {
+  it("holds for the requests of all handlers", async () => {
     await project({}, ["1.png", "2.png"]);
     const abort = new AbortController();
-    const handlers = await model(() => says({ rows: [row("n", 1)] }), {
-      modelRequestsPerMinute: 1,
+    const modelRequests = new SqliteAdapter({ path: ":memory:" }).rateLimiter({
+      name: "model",
+      points: 1,
+      seconds: 60,
     });
-    setTimeout(() => abort.abort(new Error("enough")), 300);
-    await expect(run(handlers, batch, { signal: abort.signal })).rejects.toThrow("enough");
+    const handlers = await model(() => says({ rows: [row("n", 1)] }), { modelRequests });
+    const running = [BATCH, REPROCESS].map((which) =>
+      run(handlers, batch, { signal: abort.signal, jobId: which + 1 }, which),
+    );
+    await expect.poll(() => asked.length).toBe(1);
+    abort.abort(new Error("enough"));
+    for (const one of running) await expect(one).rejects.toThrow("enough");
     expect(asked).toHaveLength(1);
   });
 });
