@@ -13,6 +13,8 @@ export interface ApiEnv {
     /** Goes back in `X-Request-Id` and names the request in the log. */
     requestId: string;
     caller: Caller;
+    /** The `operationId` of the call; undefined where nothing is. */
+    operation: string | undefined;
     /** The id in the path, as the caller spelt it. */
     jobId: string | undefined;
   };

@@ -1,7 +1,6 @@
-import { createRoute, type RouteConfig } from "@hono/zod-openapi";
+import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import { parseJobId, QueueError, validationIssues } from "@jobyard/core";
 import { Hono } from "hono";
-import type { z } from "zod";
 import { audit } from "./audit.ts";
 import { type Access, requireAccess } from "./auth/caller.ts";
 import type { ApiContext, ApiEnv } from "./dialect.ts";
@@ -26,6 +25,40 @@ export function operation<const Route extends RouteConfig & { readonly operation
   return createRoute({ ...route, "x-access": access });
 }
 
+/** As the document shows it; `idempotencyKey` reads it. */
+export const idempotencyHeaders = z.object({
+  "Idempotency-Key": z.string().optional().openapi({
+    description:
+      "1 to 255 visible ASCII characters. Within 24 h the call with the same key answers as the first one did, and adds nothing",
+  }),
+});
+
+/** For `add` and `addMany`. */
+export function idempotencyKey(c: ApiContext): { readonly idempotencyKey?: string } {
+  const key = c.req.header("idempotency-key");
+  return key === undefined ? {} : { idempotencyKey: key };
+}
+
+const DIGITS = /^-?\d{1,16}$/;
+
+/** A whole number in a query: decimal digits and nothing else. */
+export function queryInteger(min: number, max: number) {
+  return z
+    .string()
+    .transform((text, context) => {
+      if (DIGITS.test(text)) return Number(text);
+      context.addIssue({ code: "custom", message: "Must be a whole number" });
+      return z.NEVER;
+    })
+    .pipe(z.number().min(min).max(max))
+    .openapi({ type: "integer", minimum: min, maximum: max });
+}
+
+/** As `queryInteger`, and `standard` where the query does not say. */
+export function queryIntegerOr(standard: number, min: number, max: number) {
+  return queryInteger(min, max).default(standard).openapi({ default: standard });
+}
+
 const MAX_ID_SHOWN = 64;
 
 /**
@@ -44,6 +77,7 @@ export function mount<Name extends string>(
     const { method, operationId, "x-access": access } = route;
     const path = route.getRoutingPath();
     app.on(method, path, async (c) => {
+      c.set("operation", operationId);
       const caller = c.get("caller");
       const changes = method !== "get" || access !== "read";
       const tell = (outcome: string): void => {

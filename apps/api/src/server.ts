@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import type { Config, Handler } from "@jobyard/core";
+import { refusal } from "./envelope.ts";
 import { closeAll, listen, type Listener, type Logger } from "@jobyard/core/process";
 import { openWork } from "@jobyard/handlers";
 import { createApp } from "./app.ts";
@@ -87,11 +88,8 @@ function whoRunsJobs({ engine }: Config): string {
 function withoutRoute(error: unknown, log: Logger): Response {
   const malformed = error instanceof RequestError;
   if (!malformed) log.error({ err: error }, "A request could not be answered");
-  const body = {
-    success: false,
-    error: malformed ? error.message : "Something went wrong here",
-    details: { code: malformed ? "BAD_REQUEST" : "SYSTEM_ERROR" },
-    timestamp: new Date().toISOString(),
-  };
+  const body = malformed
+    ? refusal(error.message, { code: "BAD_REQUEST" })
+    : refusal("Something went wrong here", { code: "SYSTEM_ERROR" });
   return Response.json(body, { status: malformed ? 400 : 500 });
 }

@@ -127,6 +127,14 @@ const publicKeyAlgorithms = [
 const jwtAlgorithms = [...secretAlgorithms, ...publicKeyAlgorithms] as const;
 export type JwtAlgorithm = (typeof jwtAlgorithms)[number];
 
+/** What each kind of key is for when nothing else is configured. */
+export function jwtAlgorithmsFor(keys: {
+  readonly secret: boolean;
+  readonly keySet: boolean;
+}): readonly JwtAlgorithm[] {
+  return [...(keys.secret ? ["HS256" as const] : []), ...(keys.keySet ? publicKeyAlgorithms : [])];
+}
+
 const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 

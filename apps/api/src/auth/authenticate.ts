@@ -3,7 +3,7 @@ import {
   ALL_TENANTS,
   type Config,
   DEFAULT_TENANT,
-  type JwtAlgorithm,
+  jwtAlgorithmsFor,
   QueueError,
 } from "@jobyard/core";
 import {
@@ -22,21 +22,6 @@ export type Authenticate = (authorization: string | undefined) => Promise<Caller
 const BEARER = /^Bearer +([^\s]+) *$/i;
 const TENANT = /^[A-Za-z0-9_-]{1,128}$/;
 
-/** What each kind of key is for when nothing else is configured. */
-const secretAlgorithms: readonly JwtAlgorithm[] = ["HS256"];
-const publicKeyAlgorithms: readonly JwtAlgorithm[] = [
-  "RS256",
-  "RS384",
-  "RS512",
-  "PS256",
-  "PS384",
-  "PS512",
-  "ES256",
-  "ES384",
-  "ES512",
-  "EdDSA",
-];
-
 /** `developmentSecret` signs the tokens of an open server, which lets in calls without one as well. */
 export function authenticator(
   config: Config["auth"],
@@ -46,10 +31,9 @@ export function authenticator(
   const secret = config.jwtSecret ?? developmentSecret;
   const secretKey = secret === null ? null : new TextEncoder().encode(secret);
   const keySet = jwksUrl === null ? null : createRemoteJWKSet(new URL(jwksUrl));
-  const algorithms = config.jwtAlgorithms ?? [
-    ...(secretKey === null ? [] : secretAlgorithms),
-    ...(keySet === null ? [] : publicKeyAlgorithms),
-  ];
+  const algorithms =
+    config.jwtAlgorithms ??
+    jwtAlgorithmsFor({ secret: secretKey !== null, keySet: keySet !== null });
   const options = {
     algorithms: [...algorithms],
     requiredClaims: ["exp"],

@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { jobTypes, MAX_PRIORITY, priorityLevels } from "@jobyard/core";
 import { refusalSchema } from "../../envelope.ts";
+import { queryIntegerOr } from "../../operations.ts";
 import { queueOfType, v1Statuses, v1Types, type V1Type } from "./mapping.ts";
 
 /** What clients send, and what they are answered. The document in openapi/v1.json is made of these. */
@@ -63,14 +64,8 @@ export const listQuery = z.object({
   status: status.optional(),
   type: z.enum(v1Types).optional(),
   priority: level.optional(),
-  limit: z.coerce.number<string>().int().min(1).max(100).default(50).openapi({ type: "integer" }),
-  page: z.coerce
-    .number<string>()
-    .int()
-    .min(1)
-    .max(1_000_000)
-    .default(1)
-    .openapi({ type: "integer" }),
+  limit: queryIntegerOr(50, 1, 100),
+  page: queryIntegerOr(1, 1, 1_000_000),
 });
 
 export const waitBody = z
