@@ -36,10 +36,12 @@ export {
   type JobFailure,
   type JobOrigin,
   type JobOutline,
+  type JobRun,
   type JobState,
   jobStates,
   type Payload,
   type ProcessingStats,
+  type RunOutcome,
   transitions,
 } from "./job.ts";
 export * from "./priority.ts";

@@ -131,6 +131,44 @@ export interface Job {
 /** A job without its payloads, which may be long: what lists show. */
 export type JobOutline = Omit<Job, "data" | "result">;
 
+/** How a run ended: `stalled` by its timeout or its lease, `crashed` with its worker. */
+export type RunOutcome = "completed" | "failed" | "stalled" | "released" | "cancelled" | "crashed";
+
+/** One run of a job. */
+export interface JobRun {
+  /** From 1, over all runs, those that were no attempts included. */
+  readonly number: number;
+  /** Times are epoch ms. */
+  readonly startedAt: number;
+  /** null, as `outcome`: it is being run. */
+  readonly endedAt: number | null;
+  readonly outcome: RunOutcome | null;
+  readonly worker: string | null;
+  /** Why it did not complete; null when it was released. */
+  readonly error: string | null;
+  /** When the job was due to be run again; null: with this run it ended. */
+  readonly nextAt: number | null;
+}
+
+/** Runs kept of a job that did not complete; the newest. */
+export const KEPT_RUNS = 50;
+
+/** The runs of a job from those that did not complete, which are all that is stored of them. */
+export function runsOf(job: JobOutline, ended: readonly JobRun[]): readonly JobRun[] {
+  const { state, startedAt, finishedAt, worker } = job;
+  if (startedAt === null || (state !== "active" && state !== "completed")) return ended;
+  const last: JobRun = {
+    number: (ended.at(-1)?.number ?? 0) + 1,
+    startedAt,
+    endedAt: finishedAt,
+    outcome: state === "active" ? null : state,
+    worker,
+    error: null,
+    nextAt: null,
+  };
+  return [...ended, last];
+}
+
 /** A job and the right to run it. */
 export interface ClaimedJob extends Job {
   readonly lease: string;

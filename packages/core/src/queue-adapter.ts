@@ -18,6 +18,7 @@ import type {
   JobFailure,
   JobOrigin,
   JobOutline,
+  JobRun,
   JobState,
   Payload,
   PayloadFile,
@@ -435,6 +436,9 @@ export interface QueueAdapter {
     readonly offset: number;
     readonly limit: number;
   }): Promise<{ readonly lines: readonly LogLine[]; readonly total: number }>;
+
+  /** Oldest first; of those that did not complete the newest 50. None for a job that is not there. */
+  runs(params: { readonly tenant: TenantScope; readonly id: number }): Promise<readonly JobRun[]>;
 
   // Queues
   /** Sorted by queue, then tenant. */

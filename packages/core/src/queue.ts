@@ -32,6 +32,7 @@ import {
   type Job,
   type JobOrigin,
   type JobOutline,
+  type JobRun,
   type JobState,
 } from "./job.ts";
 import { jobTypeOf } from "./job-types/index.ts";
@@ -745,6 +746,12 @@ export class TenantQueue {
     refuseIfAny(errors);
     await this.get(id);
     return this.#adapter.logs({ tenant: this.tenant, id, offset: page.offset, limit: page.limit });
+  }
+
+  /** The job's history, run by run. @throws QueueError JOB_NOT_FOUND */
+  async runs(id: number): Promise<readonly JobRun[]> {
+    await this.get(id);
+    return this.#adapter.runs({ tenant: this.tenant, id });
   }
 
   /**

@@ -567,6 +567,7 @@ const methods: Record<string, Args> = {
     }),
   ],
   logs: [id, partly({ offset: fc.nat(3), limit: fc.nat(3) })],
+  runs: [id],
   wait: [id, partly({ timeoutMs: fc.constant(0) })],
   queues: [fc.oneof(fc.array(fc.constant("work"), { maxLength: 2 }), anything)],
   configure: [
@@ -1276,6 +1277,14 @@ describe("pulled jobs", () => {
     expect((await desk.ours.pull({ queue: "work", limit: 2 })).map(({ id }) => id)).toEqual([a, b]);
     expect(await desk.ours.get(a!)).toMatchObject({ crashes: 0, attemptsMade: 0 });
   });
+});
+
+test("the runs of a job, of the tenant's own alone", async () => {
+  const id = await desk.ours.add(job());
+  const [run] = await desk.ours.pull({ queue: "work", limit: 1, worker: "w" });
+  await desk.ours.fail({ id, lease: run?.lease as string, error: "no" });
+  expect(await desk.ours.runs(id)).toMatchObject([{ number: 1, outcome: "failed", error: "no" }]);
+  expect((await refusal(desk.queue.of("acme").runs(id))).code).toBe("JOB_NOT_FOUND");
 });
 
 describe("lists", () => {

@@ -3,7 +3,15 @@ import { Queue } from "bullmq";
 import { RateLimiterRedis } from "rate-limiter-flexible";
 import type { Clock } from "../../clock.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
-import type { ClaimedJob, Job, JobFailure, JobOutline, JobState } from "../../job.ts";
+import {
+  type ClaimedJob,
+  type Job,
+  type JobFailure,
+  type JobOutline,
+  type JobRun,
+  type JobState,
+  runsOf,
+} from "../../job.ts";
 import {
   ALL_TENANTS,
   type Answer,
@@ -52,6 +60,7 @@ import {
   decodeFile,
   decodeJob,
   decodeOutlines,
+  decodeRun,
   encodePayload,
   encodeSpec,
   laneName,
@@ -659,6 +668,15 @@ export class BullmqAdapter implements QueueAdapter {
         return { at: Number(text.slice(0, space)), line: text.slice(space + 1) };
       }),
     };
+  }
+
+  async runs(params: { tenant: TenantScope; id: number }): Promise<readonly JobRun[]> {
+    const { tenant, id } = params;
+    const { connection } = this.#open;
+    const answer = await connection.script("runs", tenant, id, ...outlineFields);
+    const [outline, ...ended] = answer as readonly [readonly Reply[], ...string[]];
+    const [job] = decodeOutlines([id], [outline]);
+    return job === undefined ? [] : runsOf(job, ended.map(decodeRun));
   }
 
   // ---- queues

@@ -4,6 +4,7 @@ import type {
   JobFailure,
   JobOrigin,
   JobOutline,
+  JobRun,
   JobState,
   Payload,
   PayloadFile,
@@ -210,6 +211,12 @@ function decodeOutline(id: number, lane: string, f: Fields): JobOutline {
     crashes: Number(f["cr"] ?? 0),
     worker: worker === undefined || worker === "" ? null : worker,
   };
+}
+
+/** Of a job's list of runs; what is null there is left out. */
+export function decodeRun(text: string): JobRun {
+  const nothing = { worker: null, error: null, nextAt: null };
+  return { ...nothing, ...(JSON.parse(text) as Omit<JobRun, keyof typeof nothing>) };
 }
 
 function valuesOf(labels: readonly string[], kind: string): string[] {

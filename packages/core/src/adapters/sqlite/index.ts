@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type Clock, systemClock } from "../../clock.ts";
 import { QueueError } from "../../errors.ts";
-import type { ClaimedJob, Job, JobOutline, JobState } from "../../job.ts";
+import type { ClaimedJob, Job, JobOutline, JobRun, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
   type Answer,
@@ -366,6 +366,10 @@ export class SqliteAdapter implements QueueAdapter {
         ? { lines: [], total: 0 }
         : records.logs(id, offset, limit),
     );
+  }
+
+  runs(params: { tenant: TenantScope; id: number }): Promise<readonly JobRun[]> {
+    return this.#read(({ store }) => store.runs(params.tenant, params.id));
   }
 
   // ---- queues

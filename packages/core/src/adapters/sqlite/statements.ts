@@ -164,6 +164,14 @@ export function prepareStatements(db: DatabaseSync) {
     deleteDependencies: one("DELETE FROM dependency WHERE child = ?"),
     insertLabel: one("INSERT OR IGNORE INTO label VALUES (?, ?, ?, ?)"),
     deleteLabel: one("DELETE FROM label WHERE tenant = ? AND kind = ? AND value = ? AND id = ?"),
+    lastRun: one("SELECT max(n) n FROM run WHERE job = ?"),
+    insertRun: one("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+    trimRuns: one("DELETE FROM run WHERE job = ? AND n <= ?"),
+    runs: one(
+      `SELECT n number, started_at startedAt, ended_at endedAt, outcome, worker, error, next_at nextAt
+       FROM run WHERE job = ? ORDER BY n`,
+    ),
+    deleteRuns: one("DELETE FROM run WHERE job = ?"),
     lastLine: one("SELECT max(n) n FROM log_line WHERE id = ?"),
     insertLog: one("INSERT INTO log_line VALUES (?, ?, ?, ?)"),
     trimLogs: one("DELETE FROM log_line WHERE id = ? AND n <= ?"),

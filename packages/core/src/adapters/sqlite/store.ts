@@ -3,7 +3,17 @@ import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { Clock } from "../../clock.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
 import { jobTypeOf } from "../../job-types/index.ts";
-import type { ClaimedJob, Job, JobFailure, JobOutline, JobState } from "../../job.ts";
+import {
+  type ClaimedJob,
+  type Job,
+  type JobFailure,
+  type JobOutline,
+  type JobRun,
+  type JobState,
+  KEPT_RUNS,
+  type RunOutcome,
+  runsOf,
+} from "../../job.ts";
 import {
   ALL_TENANTS,
   type Answer,
@@ -236,7 +246,7 @@ export class Store {
       code: "crashed",
       message: "The process that ran the job died",
     };
-    for (const run of stopped) this.#crashed(tx, run, error);
+    for (const run of stopped) this.#crashed(tx, run, error, "crashed");
   }
 
   // ---- the transaction's frame
@@ -604,6 +614,16 @@ export class Store {
     return toJob(openRow(found, lane), data, undefined, finished);
   }
 
+  runs(tenant: TenantScope, id: number): readonly JobRun[] {
+    const job = this.outline(tenant, id);
+    if (job === undefined) return [];
+    const rows = this.#sql.runs.all(id) as unknown as readonly JobRun[];
+    return runsOf(
+      job,
+      rows.map((row) => ({ ...row })),
+    );
+  }
+
   activeIds(): number[] {
     return [...this.#active.keys()];
   }
@@ -790,6 +810,20 @@ export class Store {
     run.claim.left--;
   }
 
+  /** Keeps what is to be known of a run that did not complete. */
+  #note(
+    tx: Transaction,
+    { row, claim }: Run,
+    outcome: RunOutcome,
+    error: string | null,
+    nextAt: number | null,
+  ): void {
+    const n = Number(this.#sql.lastRun.get(row.id)?.["n"] ?? 0) + 1;
+    const { at, worker } = claim;
+    this.#sql.insertRun.run(row.id, n, at, tx.now, outcome, worker, error, nextAt);
+    if (n > KEPT_RUNS) this.#sql.trimRuns.run(row.id, n - KEPT_RUNS);
+  }
+
   /** Ends a run; what becomes of the job is the caller's. */
   #over(tx: Transaction, run: Run): void {
     const { row, claim } = run;
@@ -898,17 +932,24 @@ export class Store {
       attempt((): JobState => {
         const run = this.#run(tenant, ref, tx.now);
         if (ref.attempt !== run.row.attempts + 1) throw staleLease(ref.id);
-        return this.#failed(tx, run, ref.error, ref.retryAt);
+        return this.#failed(tx, run, ref.error, ref.retryAt, "failed");
       }),
     );
   }
 
   /** A run ended in failure, which counts as an attempt. */
-  #failed(tx: Transaction, run: Run, error: JobFailure, retryAt: number | null): JobState {
+  #failed(
+    tx: Transaction,
+    run: Run,
+    error: JobFailure,
+    retryAt: number | null,
+    outcome: "failed" | "stalled",
+  ): JobState {
     if (run.stop !== null) return this.#cancelRun(tx, run);
     const { row } = run;
     const { lane, id } = row;
     this.#over(tx, run);
+    this.#note(tx, run, outcome, error.message, retryAt && Math.max(retryAt, tx.now));
     row.attempts++;
     row.error = JSON.stringify(error);
     const final = retryAt === null;
@@ -952,7 +993,8 @@ export class Store {
     return runs.map((ref) =>
       attempt((): JobState => {
         const run = this.#run(tenant, ref, tx.now);
-        return crashed === undefined ? this.#released(tx, run) : this.#crashed(tx, run, crashed);
+        if (crashed === undefined) return this.#released(tx, run);
+        return this.#crashed(tx, run, crashed, "crashed");
       }),
     );
   }
@@ -960,12 +1002,13 @@ export class Store {
   #released(tx: Transaction, run: Run): JobState {
     if (run.stop !== null) return this.#cancelRun(tx, run);
     this.#over(tx, run);
+    this.#note(tx, run, "released", null, tx.now);
     this.#place(tx, run.row, Phase.ready, "same place");
     return "waiting";
   }
 
   /** The run's worker is gone. */
-  #crashed(tx: Transaction, run: Run, error: JobFailure): JobState {
+  #crashed(tx: Transaction, run: Run, error: JobFailure, outcome: "crashed" | "stalled"): JobState {
     if (run.stop !== null) return this.#cancelRun(tx, run);
     const { row } = run;
     const { lane, id } = row;
@@ -973,7 +1016,9 @@ export class Store {
     row.crashes++;
     this.rollups.add(lane, row.priority, row.options.project, "stalled");
     this.events.add("job.stalled", lane, id, tx.now, { error: error.message });
-    if (afterCrash(row.crashes) === "requeue") {
+    const again = afterCrash(row.crashes) === "requeue";
+    this.#note(tx, run, outcome, error.message, again ? tx.now : null);
+    if (again) {
       this.#place(tx, row, Phase.ready, "same place");
       return "waiting";
     }
@@ -1155,6 +1200,7 @@ export class Store {
     const { row } = run;
     this.#over(tx, run);
     const message = run.stop ?? "cancelled";
+    this.#note(tx, run, "cancelled", message, null);
     row.error = JSON.stringify({ code: "cancelled", message } satisfies JobFailure);
     this.rollups.add(row.lane, row.priority, row.options.project, "cancelled");
     this.events.add("job.cancelled", row.lane, row.id, tx.now, { error: message });
@@ -1308,6 +1354,7 @@ export class Store {
     for (const { file } of files) this.#sql.deleteFile.run(file);
     this.#sql.deleteJob.run(id);
     this.#sql.deleteLogs.run(id);
+    this.#sql.deleteRuns.run(id);
     for (const [kind, value] of labels(options)) {
       this.#sql.deleteLabel.run(lane.tenant, kind, value, id);
     }
@@ -1411,10 +1458,8 @@ export class Store {
     const { row, claim } = run;
     if (claim.inProcess) this.#askToStop(tx, run, "lost");
     if (tx.now < run.timeoutAt) {
-      this.#crashed(tx, run, {
-        code: "lease_expired",
-        message: `The run showed no sign of life for ${claim.leaseMs} ms`,
-      });
+      const message = `The run showed no sign of life for ${claim.leaseMs} ms`;
+      this.#crashed(tx, run, { code: "lease_expired", message }, "stalled");
       return;
     }
     if (run.stop === null) {
@@ -1434,7 +1479,7 @@ export class Store {
       ...(retryable === undefined ? {} : { retryableErrors: retryable }),
     });
     const message = `timeout: not done within ${row.options.timeoutMs} ms`;
-    this.#failed(tx, run, { code: "timeout", message }, retryAt);
+    this.#failed(tx, run, { code: "timeout", message }, retryAt, "stalled");
   }
 
   #expire(tx: Transaction, id: number): void {

@@ -23,6 +23,7 @@ import { describeQueues } from "./queues.ts";
 import { describeRateLimits } from "./rate-limits.ts";
 import { describeResults } from "./results.ts";
 import { describeRetention } from "./retention.ts";
+import { describeRuns } from "./runs.ts";
 import { describeSchedules } from "./schedules.ts";
 import { describeSubmit } from "./submit.ts";
 import { describeTenants } from "./tenants.ts";
@@ -39,6 +40,7 @@ export function describeAdapter(name: string, factory: EngineFactory): void {
     describeDelayAndTtl(factory);
     describeAttempts(factory);
     describeLeases(factory);
+    describeRuns(factory);
     describeCancel(factory);
     describeUniqueKeys(factory);
     describeIdempotency(factory);

@@ -14,7 +14,7 @@ local function erase(job)
       rcall("ZREM", p .. "label:" .. job.lane.tenant .. ":" .. label, job.id)
     end
   end
-  rcall("DEL", job.key, job.key .. ":logs", job.key .. ":dependencies")
+  rcall("DEL", job.key, job.key .. ":logs", job.key .. ":runs", job.key .. ":dependencies")
   forgetId(job.id)
   local gone = { job.lane.name, job.id }
   for _, file in ipairs({ f[1] and f[4] or "", f[2] and f[5] or "" }) do

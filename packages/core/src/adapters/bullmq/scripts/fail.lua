@@ -28,7 +28,7 @@ for i = 4, #ARGV, 7 do
     end
   end
   answer[#answer + 1] = refusal and "!" .. refusal
-    or failRun(job, ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 3]))
+    or failRun(job, overdue and "stalled" or "failed", ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 3]))
 end
 settle()
 return answer

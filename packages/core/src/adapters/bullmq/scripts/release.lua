@@ -24,7 +24,7 @@ for i = 8, #ARGV, 2 do
   end
   if refusal then answer[#answer + 1] = "!" .. refusal
   elseif ARGV[4] == "" then answer[#answer + 1] = releaseRun(job)
-  else answer[#answer + 1] = crashRun(job, ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]) end
+  else answer[#answer + 1] = crashRun(job, ARGV[3] == "overdue" and "stalled" or "crashed", ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]) end
 end
 settle()
 return answer

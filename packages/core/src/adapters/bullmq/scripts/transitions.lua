@@ -108,6 +108,21 @@ local function endRun(job)
   end
 end
 
+local KEPT_RUNS = 50
+
+-- Keeps what is to be known of a run that did not complete; of one that did, the job tells.
+local function noteRun(job, outcome, message, nextAt)
+  local key = job.key .. ":runs"
+  local last = rcall("LINDEX", key, -1)
+  local worker = rcall("HGET", job.key, "pb")
+  rcall("RPUSH", key, cjson.encode({
+    number = last and cjson.decode(last).number + 1 or 1,
+    startedAt = job.startedAt, endedAt = now, outcome = outcome,
+    worker = worker and worker ~= "" and worker or nil, error = message, nextAt = nextAt,
+  }))
+  rcall("LTRIM", key, -KEPT_RUNS, -1)
+end
+
 -- What the run left in the hash, once the job waits again.
 local function forgetRun(job)
   rcall("HDEL", job.key, "run", "processedOn", "pb", "progress", "pm", "ps", "stop")
@@ -192,6 +207,7 @@ end
 local function cancelRun(job)
   local message = job.stop or "cancelled"
   endRun(job)
+  noteRun(job, "cancelled", message)
   tally(job, CANCELLED)
   tell("job.cancelled", job.lane, job.id, cjson.encode({ error = message }))
   rcall("HDEL", job.key, "returnvalue", "rf")
@@ -202,19 +218,21 @@ end
 local function releaseRun(job)
   if job.stop then return cancelRun(job) end
   endRun(job)
+  noteRun(job, "released", nil, now)
   forgetRun(job)
   makeReady(job, true)
   return "waiting"
 end
 
--- The run's worker is gone. `limit`: so many crashes end the job, with that failure.
-local function crashRun(job, message, limit, lastMessage, lastFailure)
+-- The run's worker is gone, or silent: "crashed" or "stalled". `limit`: so many crashes end the job, with that failure.
+local function crashRun(job, outcome, message, limit, lastMessage, lastFailure)
   if job.stop then return cancelRun(job) end
   endRun(job)
   job.crashes = job.crashes + 1
   tally(job, STALLED)
   tell("job.stalled", job.lane, job.id, cjson.encode({ error = message }))
   rcall("HSET", job.key, "cr", job.crashes)
+  noteRun(job, outcome, message, job.crashes < limit and now or nil)
   if job.crashes < limit then
     forgetRun(job)
     makeReady(job, true)
@@ -226,11 +244,12 @@ local function crashRun(job, message, limit, lastMessage, lastFailure)
   return "failed"
 end
 
--- A run ended in failure, which counts as an attempt.
-local function failRun(job, message, failure, stack, retryAt)
+-- A run ended in failure ("failed"), or out of time ("stalled"), which counts as an attempt.
+local function failRun(job, outcome, message, failure, stack, retryAt)
   if job.stop then return cancelRun(job) end
   endRun(job)
   job.attempts = job.attempts + 1
+  noteRun(job, outcome, message, retryAt and math.max(retryAt, now))
   tell("job.failed", job.lane, job.id, cjson.encode({ error = message, final = retryAt == nil }))
   rcall("HSET", job.key, "atm", job.attempts, "failedReason", message, "er", failure, "stacktrace", stack)
   if retryAt == nil then
