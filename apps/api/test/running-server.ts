@@ -15,6 +15,7 @@ import {
 import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import type { CreatedJob, JobDetail, JobPage, QueueSummary } from "../src/dialects/v1/schemas.ts";
+import { emptyEngine, type EngineName } from "./engines.ts";
 import { assertDocumented } from "./documented.ts";
 import { createLogger, type Logger } from "@jobyard/core/process";
 import { type RunningServer, startServer } from "../src/server.ts";
@@ -37,6 +38,8 @@ export interface Answer {
 export interface Api {
   readonly url: string;
   readonly server: RunningServer;
+  /** For another server on the same store. */
+  readonly env: Readonly<Record<string, string>>;
   readonly call: (
     method: string,
     path: string,
@@ -50,6 +53,8 @@ export interface Api {
 }
 
 export interface Setup {
+  /** Default: the embedded one. */
+  readonly engine?: EngineName;
   readonly env?: Record<string, string>;
   readonly handlers?: readonly Handler[];
   readonly log?: Logger;
@@ -62,24 +67,26 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /** A server of its own on free ports, gone after the test. */
-export async function serve({ env = {}, handlers, log }: Setup = {}): Promise<Api> {
-  const folder = env["DATA_DIR"] ?? (await temporaryFolder());
-  const config = parseConfig({
+export async function serve(setup: Setup = {}): Promise<Api> {
+  const { engine = "embedded", env: given = {}, handlers, log } = setup;
+  const env = {
     HTTP_PORTS: "0",
     SHUTDOWN_GRACE_MS: "0",
-    ...env,
-    DATA_DIR: folder,
-  });
+    ...(given["REDIS_URL"] === undefined ? await emptyEngine(engine) : {}),
+    ...given,
+    DATA_DIR: given["DATA_DIR"] ?? (await temporaryFolder()),
+  };
+  const config = parseConfig(env);
   const server = await startServer({
     config,
     ...(handlers === undefined ? {} : { handlers }),
     log: log ?? createLogger("silent", false),
   });
   onTestFinished(() => server.close());
-  return apiOf(server.urls[0] as string, server);
+  return apiOf(server.urls[0] as string, server, env);
 }
 
-function apiOf(url: string, server: RunningServer): Api {
+function apiOf(url: string, server: RunningServer, env: Record<string, string>): Api {
   const call: Api["call"] = async (method, path, body, headers = {}) => {
     const raw =
       typeof body === "string" || body instanceof Uint8Array || body instanceof ReadableStream;
@@ -101,6 +108,7 @@ function apiOf(url: string, server: RunningServer): Api {
   return {
     url,
     server,
+    env,
     call,
     async add(job) {
       const { status, body } = await call("POST", "/api/v1/jobs", job);
