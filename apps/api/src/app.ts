@@ -1,10 +1,11 @@
 import { QueueError } from "@jobyard/core";
-import { Hono, type MiddlewareHandler } from "hono";
+import { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { type Authenticate, tokenMissing } from "./auth/authenticate.ts";
+import type { Caller } from "./auth/caller.ts";
 import { refuseForeign } from "./auth/open-mode.ts";
-import type { ApiContext, ApiEnv, DialectDeps } from "./dialect.ts";
+import type { Admission, ApiContext, ApiEnv, Dialect, DialectDeps } from "./dialect.ts";
 import { dialects } from "./dialects/index.ts";
 import { refuse as refuseAsV1 } from "./dialects/v1/errors.ts";
 import { documentRoutes } from "./openapi/routes.ts";
@@ -23,12 +24,15 @@ const NOTHING_MAY_LOAD = "default-src 'none'; frame-ancestors 'none'";
 export function createApp(options: AppOptions): Hono<ApiEnv> {
   const { config, queue, authenticate, nodeId, log, stopping } = options;
   const app = new Hono<ApiEnv>();
+  const admissions = new Map<Dialect, Admission>();
+  for (const dialect of dialects) {
+    const admission = dialect.admission?.(options);
+    if (admission !== undefined) admissions.set(dialect, admission);
+  }
 
   const answer = (error: QueueError | RequestError, c: ApiContext): Response => {
-    const { path } = c.req;
-    const own = dialects.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
     // Outside of every dialect, v1's envelope.
-    return (own?.refuse ?? refuseAsV1)(error, c);
+    return (dialectOf(c)?.refuse ?? refuseAsV1)(error, c);
   };
 
   app.onError((error, c) => answer(known(error, c, options), c));
@@ -79,22 +83,25 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     if (stopping.aborted) {
       throw new QueueError("UNAVAILABLE", "The server is stopping", { retryAfterMs: 1000 });
     }
-    c.set("caller", await authenticate(c.req.header("authorization")));
+    const own = dialectOf(c);
+    const identify = async (): Promise<Caller> => {
+      const token = c.req.header("authorization");
+      if (own?.asksForToken === "always" && token === undefined) throw tokenMissing();
+      return authenticate(token);
+    };
+    const admit = own === undefined ? undefined : admissions.get(own);
+    c.set("caller", await (admit === undefined ? identify() : admit(c, identify)));
     await next();
   });
 
   app.route("/", documentRoutes(dialects));
-  for (const { prefix, asksForToken, routes } of dialects) {
-    if (asksForToken === "always") app.use(`${prefix}/*`, refuseWithoutToken);
-    app.route("/", routes(options));
-  }
+  for (const { routes } of dialects) app.route("/", routes(options));
   return app;
 }
 
-const refuseWithoutToken: MiddlewareHandler<ApiEnv> = async (c, next) => {
-  if (c.req.header("authorization") === undefined) throw tokenMissing();
-  await next();
-};
+function dialectOf({ req: { path } }: ApiContext): Dialect | undefined {
+  return dialects.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+}
 
 /** What a caller is told; of what was not foreseen, only where the log has more. */
 function known(

@@ -35,6 +35,9 @@ export interface DialectDeps {
   readonly ending: AbortSignal;
 }
 
+/** Lets a request in on behalf of whom `identify` tells, or refuses it by throwing. */
+export type Admission = (c: ApiContext, identify: () => Promise<Caller>) => Promise<Caller>;
+
 /** One of the HTTP interfaces: a translator, mounted under its prefix. */
 export interface Dialect {
   /** Of its document, `openapi/{name}.json`. */
@@ -47,6 +50,8 @@ export interface Dialect {
   readonly operations: Readonly<Record<string, Operation>>;
   /** Whether even an open server wants a token here. */
   readonly asksForToken: "always" | "unless open";
+  /** Who is let in, where more is asked than who calls. */
+  readonly admission?: (deps: DialectDeps) => Admission;
   /** With full paths. Errors and unknown routes are answered by `refuse`. */
   readonly routes: (deps: DialectDeps) => Hono<ApiEnv>;
   readonly refuse: (error: QueueError | RequestError, c: ApiContext) => Response;

@@ -17,6 +17,7 @@ export {
   type ProgressReport,
 } from "./handler.ts";
 export { formatUuid, type JobId, parseJobId } from "./ids.ts";
+export { isName } from "./input-checks.ts";
 export * from "./job-types/index.ts";
 export {
   defineJobType,
@@ -76,6 +77,7 @@ export {
   TenantQueue,
 } from "./queue.ts";
 export type { RateLimit, RateLimiter, RateTaken } from "./rate-limiter.ts";
+export { CRASH_LIMIT } from "./retry-policy.ts";
 export type { ScheduleInput } from "./scheduler.ts";
 export { nextRun, parseSchedule, previewRuns } from "./schedules.ts";
 export { STOP_GRACE_MS, Worker, type WorkerOptions } from "./worker.ts";

@@ -29,8 +29,13 @@ export function checkObject(
   return {};
 }
 
+/** Of a queue, a schedule, a worker. */
+export function isName(value: unknown): value is string {
+  return typeof value === "string" && NAME.test(value);
+}
+
 export function checkName(value: unknown, field: string, errors: FieldError[]): void {
-  if (typeof value === "string" && NAME.test(value)) return;
+  if (isName(value)) return;
   errors.push({ field, message: "Must be 1 to 256 of A-Z a-z 0-9 _ . -" });
 }
 

@@ -52,7 +52,9 @@ export function authenticator(
       throw unauthenticated("The Authorization header must be: Bearer <token>");
     }
     if (isAmong(known, token)) {
-      return { tenant: DEFAULT_TENANT, roles: ["ADMIN"], system: true, subject: "api-token" };
+      const credential = digest(token).toString("base64url");
+      const subject = "api-token";
+      return { tenant: DEFAULT_TENANT, roles: ["ADMIN"], system: true, subject, credential };
     }
     try {
       const { payload } = await jwtVerify(
@@ -64,14 +66,16 @@ export function authenticator(
         },
         options,
       );
-      return callerOf(payload);
+      // Some signatures can be spelt in several ways; what they sign cannot.
+      const signed = token.slice(0, token.lastIndexOf("."));
+      return callerOf(payload, digest(signed).toString("base64url"));
     } catch (error) {
       throw refusalOf(error);
     }
   };
 }
 
-function callerOf(payload: JWTPayload): Caller {
+function callerOf(payload: JWTPayload, credential: string): Caller {
   const { tenantId = DEFAULT_TENANT, sub } = payload;
   if (typeof tenantId !== "string" || (tenantId !== ALL_TENANTS && !TENANT.test(tenantId))) {
     throw unauthenticated("The token's tenantId is malformed");
@@ -82,7 +86,7 @@ function callerOf(payload: JWTPayload): Caller {
     throw new RequestError("FORBIDDEN", "Only an ADMIN token can be for all tenants");
   }
   const subject = typeof sub === "string" ? sub : null;
-  return { tenant: tenantId, roles: own, system: tenantId === ALL_TENANTS, subject };
+  return { tenant: tenantId, roles: own, system: tenantId === ALL_TENANTS, subject, credential };
 }
 
 function refusalOf(error: unknown): Error {

@@ -13,6 +13,8 @@ export interface Caller {
   readonly system: boolean;
   /** Who it is, for the log; null when the token does not say. */
   readonly subject: string | null;
+  /** Tells its token from others, without being one; absent: it came without a token. */
+  readonly credential?: string;
 }
 
 /** The role matrix. Every operation of every dialect and protocol names one of these kinds of access. */

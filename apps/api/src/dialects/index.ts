@@ -1,5 +1,6 @@
 import type { Dialect } from "../dialect.ts";
+import { wellflow } from "./wellflow/routes.ts";
 import { v1 } from "./v1/routes.ts";
 
 /** Every HTTP interface: what is in this list is served, documented and tested against hostile input. */
-export const dialects: readonly Dialect[] = [v1];
+export const dialects: readonly Dialect[] = [wellflow, v1];
