@@ -71,7 +71,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     const data = {
       status,
       node_id: nodeId,
-      is_leader: one,
+      is_leader: queue.isLeader,
       cluster_enabled: !one,
       postgres_connected: reachable,
       warnings,

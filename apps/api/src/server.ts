@@ -1,12 +1,11 @@
-import { hostname } from "node:os";
 import { getRequestListener, RequestError } from "@hono/node-server";
-import type { Config, Handler } from "@jobyard/core";
-import { refusal } from "./envelope.ts";
-import { closeAll, listen, type Listener, type Logger } from "@jobyard/core/process";
+import { type Config, type Handler, processId } from "@jobyard/core";
+import { closeAll, listen, type Listener, type Logger, nodeAt } from "@jobyard/core/process";
 import { openWork } from "@jobyard/handlers";
 import { createApp } from "./app.ts";
 import { authenticator } from "./auth/authenticate.ts";
 import { developmentSecret } from "./auth/open-mode.ts";
+import { refusal } from "./envelope.ts";
 
 export interface ServerOptions {
   readonly config: Config;
@@ -41,7 +40,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       queue: work.queue,
       storage: work.storage,
       authenticate: authenticator(auth, auth.open ? await developmentSecret(engine.dataDir) : null),
-      nodeId: `${hostname()}-${process.pid}`,
+      nodeId: processId,
       log,
       stopping: stopping.signal,
       ending: ending.signal,
@@ -60,6 +59,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     throw error;
   }
 
+  await work.queue.join(nodeAt(listeners));
   const worker = config.worker.inline ? work.worker : undefined;
   worker?.start();
   if (!config.worker.inline) log.info(whoRunsJobs(config));

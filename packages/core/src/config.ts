@@ -75,6 +75,8 @@ export interface Config {
     /** Jobs at once, by queue. */
     readonly concurrency: Readonly<Record<JobTypeName, number>>;
     readonly shutdownGraceMs: number;
+    /** Health and metrics of a worker process. */
+    readonly port: number;
   };
   readonly webhooks: { readonly allowPrivate: boolean };
   /** Who hears of failed validations; null: nobody. */
@@ -418,6 +420,7 @@ const variables = z.object({
     readConcurrency,
   ).default({ all: undefined, byQueue: new Map() }),
   SHUTDOWN_GRACE_MS: duration(0).default(30_000),
+  WORKER_PORT: port.default(3002),
   WEBHOOK_ALLOW_PRIVATE: flag.default(false),
   NOTIFY_EMAIL: setting("an e-mail address", (address) =>
     emailAddress.safeParse(address).success ? address : undefined,
@@ -601,6 +604,7 @@ function arrange(set: Variables): Config {
         typedQueues.map((queue) => [queue, byQueue.get(queue) ?? all]),
       ) as Record<JobTypeName, number>,
       shutdownGraceMs: set.SHUTDOWN_GRACE_MS,
+      port: set.WORKER_PORT,
     },
     webhooks: { allowPrivate: set.WEBHOOK_ALLOW_PRIVATE },
     notifyEmail: set.NOTIFY_EMAIL ?? null,

@@ -45,6 +45,7 @@ export {
   type RunOutcome,
   transitions,
 } from "./job.ts";
+export { type NodeAddress, processId } from "./node.ts";
 export * from "./priority.ts";
 export {
   ALL_TENANTS,
@@ -80,4 +81,4 @@ export type { RateLimit, RateLimiter, RateTaken } from "./rate-limiter.ts";
 export { CRASH_LIMIT } from "./retry-policy.ts";
 export type { ScheduleInput } from "./scheduler.ts";
 export { nextRun, parseSchedule, previewRuns } from "./schedules.ts";
-export { STOP_GRACE_MS, Worker, type WorkerOptions } from "./worker.ts";
+export { type QueueFigures, STOP_GRACE_MS, Worker, type WorkerOptions } from "./worker.ts";

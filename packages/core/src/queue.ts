@@ -38,6 +38,7 @@ import {
 import { jobTypeOf } from "./job-types/index.ts";
 import { validationIssues } from "./job-types/job-type.ts";
 import { encodeJson } from "./json.ts";
+import { Node, type NodeAddress } from "./node.ts";
 import { isShort, PayloadFiles } from "./payload-files.ts";
 import { checkedPriority, MAX_PRIORITY, priorityLevels } from "./priority.ts";
 import {
@@ -75,8 +76,9 @@ import { Waits } from "./waits.ts";
 /** Who calls with every tenant's rights adds to this one. */
 export const DEFAULT_TENANT = "default";
 export const MAX_BATCH = 1000;
-/** Workers not heard of for so long are gone from lists. */
+/** Workers and nodes not heard of for so long are gone from lists. */
 const WORKER_GONE_MS = 60_000;
+const NODE_GONE_MS = 15_000;
 
 /** The last moment that a date can be, epoch ms. */
 const LAST_MOMENT = 8.64e15;
@@ -191,6 +193,7 @@ export class JobQueue {
   readonly #waits: Waits;
   #stopHousekeeping: () => void = () => undefined;
   #sweptAt = -Infinity;
+  #node: Node | undefined;
   #closed = false;
 
   constructor(options: QueueOptions) {
@@ -217,8 +220,24 @@ export class JobQueue {
     void this.#sweepInTime();
   }
 
+  /**
+   * Makes this process one of the nodes that share the store, at this address, until it closes. One of them leads, and
+   * does alone what need not be done twice.
+   */
+  async join(address: NodeAddress): Promise<void> {
+    const { adapter, clock } = this;
+    const onError = (error: unknown, doing: string): void => this.#failed(error, doing);
+    this.#node = new Node({ adapter, clock, address, onError });
+    await this.#node.start();
+  }
+
+  get isLeader(): boolean {
+    return this.#node?.isLeader ?? false;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
+    this.#node?.stop();
     this.#stopHousekeeping();
     this.scheduler.stop();
     this.#waits.close();
@@ -271,7 +290,8 @@ export class JobQueue {
     if (this.#closed) return;
     this.#stopHousekeeping = this.clock.at(this.clock.now() + HOUSEKEEPING_MS, () => {
       void this.#sweepInTime();
-      this.prune()
+      const others = this.#node !== undefined && !this.isLeader;
+      (others ? Promise.resolve() : this.prune())
         .catch((error: unknown) => this.#failed(error, "prune finished jobs"))
         .finally(() => this.#planHousekeeping());
     });
@@ -890,7 +910,7 @@ export class TenantQueue {
   }
 
   nodes(): Promise<readonly NodeRecord[]> {
-    return this.#adapter.listNodes({ withinMs: WORKER_GONE_MS });
+    return this.#adapter.listNodes({ withinMs: NODE_GONE_MS });
   }
 
   async subscribe(subscription: Omit<EventSubscription, "tenant">): Promise<() => void> {

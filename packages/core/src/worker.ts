@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { QueueError } from "./errors.ts";
 import {
@@ -11,6 +10,7 @@ import {
 import type { ClaimedJob, JobFailure, Payload, PayloadFile, ProcessingStats } from "./job.ts";
 import { validationIssues } from "./job-types/job-type.ts";
 import { encodeJson } from "./json.ts";
+import { processId } from "./node.ts";
 import {
   ALL_TENANTS,
   type Completion,
@@ -47,11 +47,23 @@ export interface WorkerOptions {
   readonly concurrency: number;
   /** Jobs at once by queue, within `concurrency`. */
   readonly perQueue?: Readonly<Record<string, number>>;
-  /** Default: host and process. */
+  /** Default: `processId`. */
   readonly id?: string;
   /** Told of what goes wrong outside of jobs, and of jobs that had to be abandoned. */
   readonly onError?: (error: unknown, doing: string) => void;
 }
+
+/** What a worker has to do with a queue. */
+export interface QueueFigures {
+  /** Jobs that run now. */
+  readonly active: number;
+  /** Runs since the start, by how they ended; those that were called off or handed back are none of these. */
+  readonly completed: number;
+  readonly failed: number;
+  readonly crashed: number;
+}
+
+type Figures = { -readonly [Figure in keyof QueueFigures]: number };
 
 type StopReason = "cancelled" | "lost" | "shutdown";
 
@@ -86,7 +98,7 @@ export class Worker {
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #options: WorkerOptions;
   readonly #running = new Map<string, Running>();
-  readonly #byQueue = new Map<string, number>();
+  readonly #figures: ReadonlyMap<string, Figures>;
   /** Ends not yet told to the engine. */
   #ended: { readonly run: Running; readonly ending: Ending }[] = [];
   readonly #telling = new Set<Promise<unknown>>();
@@ -102,18 +114,28 @@ export class Worker {
   #drained: Promise<void> | undefined;
   /** Until when the engine is told of ends at most. */
   #tellUntil = Infinity;
-  #processed = 0;
   readonly #delay = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
 
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#queue = options.queue;
     this.#handlers = new Map(options.handlers.map((handler) => [handler.type.name, handler]));
-    this.id = options.id ?? `${hostname().replaceAll(/[^A-Za-z0-9_.-]/g, "-")}-${process.pid}`;
+    this.id = options.id ?? processId;
+    this.#figures = new Map(
+      options.handlers.map(({ type: { name } }) => [
+        name,
+        { active: 0, completed: 0, failed: 0, crashed: 0 },
+      ]),
+    );
   }
 
   get active(): number {
     return this.#running.size;
+  }
+
+  /** By queue. */
+  get figures(): ReadonlyMap<string, QueueFigures> {
+    return this.#figures;
   }
 
   start(): void {
@@ -214,7 +236,7 @@ export class Worker {
     const demand: QueueDemand[] = [];
     for (const [queue, handler] of this.#handlers) {
       const most = Math.min(perQueue[queue] ?? concurrency, handler.concurrency ?? concurrency);
-      const limit = Math.min(free, most - (this.#byQueue.get(queue) ?? 0));
+      const limit = Math.min(free, most - this.#of(queue).active);
       if (limit > 0) demand.push({ queue, limit });
     }
     return demand;
@@ -288,7 +310,7 @@ export class Worker {
       over: false,
     };
     this.#running.set(keyOf(job.id, job.lease), run);
-    this.#byQueue.set(job.queue, (this.#byQueue.get(job.queue) ?? 0) + 1);
+    this.#of(job.queue).active++;
     if (run.stopped !== undefined) {
       this.#end(run, { kind: "released" });
       return;
@@ -344,9 +366,10 @@ export class Worker {
     run.callOffAbandon();
     const { job } = run;
     this.#running.delete(keyOf(job.id, job.lease));
-    this.#byQueue.set(job.queue, (this.#byQueue.get(job.queue) ?? 1) - 1);
-    if (settled.kind === "completed" || settled.kind === "failed") this.#processed++;
     const ending = endingAs(settled, run.stopped);
+    const figures = this.#of(job.queue);
+    figures.active--;
+    if (ending !== undefined && ending.kind !== "released") figures[ending.kind]++;
     if (ending !== settled) this.#discard(settled);
     if (ending !== undefined) this.#ended.push({ run, ending });
     this.#told();
@@ -587,12 +610,23 @@ export class Worker {
         tenant: ALL_TENANTS,
         queues: [...this.#handlers.keys()],
         concurrency: this.#options.concurrency,
-        jobsProcessed: this.#processed,
+        jobsProcessed: this.#processed(),
         active: this.#running.size,
         memoryBytes: process.memoryUsage.rss(),
         eventLoopLagMs,
       })
       .catch((error: unknown) => this.#failed(error, "send a heartbeat"));
+  }
+
+  #processed(): number {
+    let sum = 0;
+    for (const { completed, failed } of this.#figures.values()) sum += completed + failed;
+    return sum;
+  }
+
+  /** Of a queue that there is a handler for. */
+  #of(queue: string) {
+    return this.#figures.get(queue) as Figures;
   }
 
   #failed(error: unknown, doing: string): void {

@@ -50,6 +50,7 @@ describe("defaults", () => {
         queues: Object.keys(jobTypes),
         concurrency: Object.fromEntries(Object.keys(jobTypes).map((queue) => [queue, 5])),
         shutdownGraceMs: 30_000,
+        port: 3002,
       },
       webhooks: { allowPrivate: false },
       notifyEmail: null,

@@ -1,5 +1,7 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { hostname } from "node:os";
+import { type NodeAddress, processId } from "../node.ts";
 
 /** One address and port that is listened on. */
 export interface Listener {
@@ -83,6 +85,13 @@ async function listenOn(host: string, port: number, onRequest: RequestListener):
 
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port;
+}
+
+/** This process as a node, at the first of its addresses; one that means all of the machine's is told by its name. */
+export function nodeAt([first]: readonly Listener[]): NodeAddress {
+  const { hostname: host = "", port = "0" } = first === undefined ? {} : new URL(first.url);
+  const all = host === "0.0.0.0" || host === "[::]";
+  return { id: processId, host: all ? hostname() : host, port: Number(port) };
 }
 
 /** Takes no more connections, lets answers under way be sent, then ends what is left. */

@@ -1,3 +1,4 @@
+import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import type { Connection, Reply } from "./connection.ts";
 import { crashArguments } from "./crash.ts";
@@ -20,6 +21,18 @@ export interface SignOfLife {
   readonly known: readonly Known[];
 }
 
+/** Whose process ids mean the same as here: containers often share a host name, and are all process 1. */
+const machine = processIds();
+
+function processIds(): string {
+  try {
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+    return `${boot}/${readlinkSync("/proc/self/ns/pid")}`;
+  } catch {
+    return hostname();
+  }
+}
+
 /** Instances opened in this process and not closed or killed. */
 const living = new Set<string>();
 
@@ -31,7 +44,7 @@ const living = new Set<string>();
 export class Instances {
   readonly id: string;
   readonly #connection: Connection;
-  readonly #place = `${hostname()} ${process.pid}`;
+  readonly #place = `${machine} ${process.pid}`;
 
   constructor(id: string, connection: Connection) {
     this.id = id;
@@ -88,8 +101,8 @@ export class Instances {
   }
 
   #diedHere(id: string, place: string): boolean {
-    const [host, pid] = place.split(" ");
-    if (host !== hostname()) return false;
+    const [where, pid] = place.split(" ");
+    if (where !== machine) return false;
     if (Number(pid) === process.pid) return !living.has(id);
     try {
       process.kill(Number(pid), 0);

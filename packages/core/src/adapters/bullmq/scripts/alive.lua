@@ -1,6 +1,6 @@
 --[[
   A sign of life of an instance (one opened adapter), which also stands for leadership of the upkeep.
-  ARGV[2]  its id; ARGV[3] where it runs, `host pid`; ARGV[4] how long leadership lasts, ms
+  ARGV[2]  its id; ARGV[3] where it runs, `machine pid`; ARGV[4] how long leadership lasts, ms
   Result   the time; "1" if it leads; ms until whoever leads has to show up again; ms until the next due thing or "";
            how many tallies are to be merged; then id, place and silence in ms of each instance known
 ]]
