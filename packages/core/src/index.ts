@@ -65,6 +65,7 @@ export {
   type WebhookRecord,
   type WorkerRecord,
 } from "./queue-adapter.ts";
+export { batchQueues, dataQueues, type QueueGroup, queueGroups } from "./queue-groups.ts";
 export {
   type Ack,
   type AddOptions,

@@ -40,6 +40,7 @@ import {
   type RateLimiter,
   rateLimiterOf,
 } from "../../rate-limiter.ts";
+import type { QueueGroup } from "../../queue-groups.ts";
 import { Committer, type Transaction } from "./committer.ts";
 import { openDatabase, storeError } from "./database.ts";
 import type { Lane } from "./lanes.ts";
@@ -51,6 +52,7 @@ export interface SqliteOptions {
   /** A file, created if need be, or `:memory:`. */
   readonly path: string;
   readonly clock?: Clock;
+  readonly groups?: readonly QueueGroup[];
 }
 
 /** Until what is due is tried again after the store failed, ms. */
@@ -72,6 +74,7 @@ export class SqliteAdapter implements QueueAdapter {
   readonly capabilities = { engine: "sqlite", processes: "one" } as const;
   readonly #path: string;
   readonly #clock: Clock;
+  readonly #groups: readonly QueueGroup[];
   #state: Open | undefined;
   readonly #waiting = new Set<() => void>();
   #upkeepDone: Promise<void> | undefined;
@@ -80,6 +83,7 @@ export class SqliteAdapter implements QueueAdapter {
   constructor(options: SqliteOptions) {
     this.#path = options.path;
     this.#clock = options.clock ?? systemClock;
+    this.#groups = options.groups ?? [];
   }
 
   // ---- lifecycle
@@ -88,7 +92,12 @@ export class SqliteAdapter implements QueueAdapter {
     if (this.#state !== undefined) return;
     const db = openDatabase(this.#path);
     try {
-      const store = new Store(db, this.#clock, () => void this.upkeep().catch(() => undefined));
+      const store = new Store(
+        db,
+        this.#clock,
+        this.#groups,
+        () => void this.upkeep().catch(() => undefined),
+      );
       const committer = new Committer({
         now: () => this.#clock.now(),
         begin: () => store.begin(),
