@@ -65,7 +65,6 @@ export {
   type WebhookRecord,
   type WorkerRecord,
 } from "./queue-adapter.ts";
-export { batchQueues, dataQueues, type QueueGroup, queueGroups } from "./queue-groups.ts";
 export {
   type Ack,
   type AddOptions,

@@ -13,14 +13,14 @@ export interface QueueGroup {
 }
 
 /** Sentiment, file, scan and export jobs. */
-export const dataQueues = [
+const dataQueues = [
   "sentiment_analysis_batch",
   "file_processing",
   "security_scan",
   "data_export",
 ] as const satisfies readonly JobTypeName[];
 
-export const batchQueues = [
+const batchQueues = [
   "process_batch",
   "reprocess_batch",
   "process_redo",

@@ -68,7 +68,7 @@ const jobs = (count: number) =>
 
 test("processes run and keep no more together than one alone, and hand free places on", async () => {
   const all = await Promise.all([open([data]), open([data]), open()]);
-  const [a, b, c] = all as [BullmqAdapter, BullmqAdapter, BullmqAdapter];
+  const [a, b, c] = all;
   const outcomes = await Promise.all(
     all.flatMap((adapter) =>
       Array.from({ length: 4 }, () => adapter.enqueue({ jobs: jobs(3), atomic: false })),
