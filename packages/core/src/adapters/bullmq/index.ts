@@ -688,6 +688,17 @@ export class BullmqAdapter implements QueueAdapter {
     };
   }
 
+  async dependents(params: {
+    tenant: TenantScope;
+    id: number;
+    limit: number;
+  }): Promise<{ ids: number[]; total: number }> {
+    const { tenant, id, limit } = params;
+    const answer = await this.#open.connection.script("dependents", tenant, id, limit);
+    const [total, ...ids] = (answer as readonly Reply[]).map(Number);
+    return { ids, total: total ?? 0 };
+  }
+
   async runs(params: { tenant: TenantScope; id: number }): Promise<readonly JobRun[]> {
     const { tenant, id } = params;
     const { connection } = this.#open;

@@ -377,6 +377,15 @@ export class SqliteAdapter implements QueueAdapter {
     );
   }
 
+  dependents(params: {
+    tenant: TenantScope;
+    id: number;
+    limit: number;
+  }): Promise<{ ids: number[]; total: number }> {
+    const { tenant, id, limit } = params;
+    return this.#read(({ store }) => store.dependents(tenant, id, limit));
+  }
+
   runs(params: { tenant: TenantScope; id: number }): Promise<readonly JobRun[]> {
     return this.#read(({ store }) => store.runs(params.tenant, params.id));
   }

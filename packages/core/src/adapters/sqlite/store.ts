@@ -633,6 +633,13 @@ export class Store {
     return toJob(openRow(found, lane), data, undefined, finished);
   }
 
+  dependents(tenant: TenantScope, id: number, limit: number): { ids: number[]; total: number } {
+    if (this.outline(tenant, id) === undefined) return { ids: [], total: 0 };
+    const rows = this.#sql.oldestDependents.all(id, limit) as { child: number }[];
+    const total = Number(this.#sql.countDependents.get(id)?.["n"]);
+    return { ids: rows.map(({ child }) => child), total };
+  }
+
   runs(tenant: TenantScope, id: number): readonly JobRun[] {
     const job = this.outline(tenant, id);
     if (job === undefined) return [];
