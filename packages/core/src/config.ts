@@ -39,7 +39,11 @@ export interface Config {
     readonly dataDir: string;
     readonly leaseMs: number;
   };
-  readonly files: { readonly dir: string };
+  readonly files: {
+    readonly dir: string;
+    /** Of one file that a tenant uploads. */
+    readonly maxBytes: number;
+  };
   /** 0: no limit. */
   readonly limits: {
     /** Bytes of one batch request or line. */
@@ -261,14 +265,18 @@ const sizeUnits: Readonly<Record<string, number>> = {
   mib: 2 ** 20,
   gib: 2 ** 30,
 };
-/** A JavaScript string cannot hold much more. */
-const MAX_SIZE_BYTES = 500_000_000;
+/** What is held in memory: a JavaScript string cannot hold much more. */
+const MAX_SIZE_BYTES = 500e6;
+const MAX_FILE_BYTES = 1000e9;
 
-const size = setting("a size up to 500 MB such as 16 MB or 16777216 (bytes)", (words) => {
-  const [, digits = "", unit = "b"] = /^(\d{1,16})\s*([kmg]?i?b)?$/i.exec(words) ?? [];
-  const bytes = Number(digits) * (sizeUnits[unit.toLowerCase()] ?? Number.NaN);
-  return bytes >= 1 && bytes <= MAX_SIZE_BYTES ? bytes : undefined;
-});
+function size(maxBytes: number) {
+  const most = maxBytes < 1e9 ? `${maxBytes / 1e6} MB` : `${maxBytes / 1e9} GB`;
+  return setting(`a size up to ${most} such as 16 MB or 16777216 (bytes)`, (words) => {
+    const [, digits = "", unit = "b"] = /^(\d{1,16})\s*([kmg]?i?b)?$/i.exec(words) ?? [];
+    const bytes = Number(digits) * (sizeUnits[unit.toLowerCase()] ?? Number.NaN);
+    return bytes >= 1 && bytes <= maxBytes ? bytes : undefined;
+  });
+}
 
 /** Comma-separated, none empty. */
 function list<T>(expected: string, read: (item: string) => T | undefined) {
@@ -395,7 +403,8 @@ const variables = z.object({
   DATA_DIR: path.default(".data"),
   FILES_DIR: path.optional(),
   LEASE_MS: duration(1).default(300_000),
-  MAX_BATCH_BYTES: size.default(16_000_000),
+  MAX_FILE_BYTES: size(MAX_FILE_BYTES).default(1e9),
+  MAX_BATCH_BYTES: size(MAX_SIZE_BYTES).default(16_000_000),
   RATE_LIMIT_STANDARD: limit.default(100),
   RATE_LIMIT_BULK: limit.default(10),
   RATE_LIMIT_HEALTH: limit.default(300),
@@ -573,7 +582,7 @@ function arrange(set: Variables): Config {
       dataDir: set.DATA_DIR,
       leaseMs: set.LEASE_MS,
     },
-    files: { dir: set.FILES_DIR ?? join(set.DATA_DIR, "files") },
+    files: { dir: set.FILES_DIR ?? join(set.DATA_DIR, "files"), maxBytes: set.MAX_FILE_BYTES },
     limits: {
       maxBatchBytes: set.MAX_BATCH_BYTES,
       requestsPerMinute: {

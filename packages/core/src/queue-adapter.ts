@@ -315,6 +315,8 @@ export interface QueueAdapter {
     readonly engine: "sqlite" | "bullmq";
     /** Whether several processes can share the store. */
     readonly processes: "one" | "many";
+    /** Whether the store is one file that `backup` can copy. */
+    readonly backup: boolean;
   };
 
   // Lifecycle
@@ -322,6 +324,11 @@ export interface QueueAdapter {
   /** Ends waits, keeps what was accepted, releases the store. Runs in process are given back. */
   close(): Promise<void>;
   health(): Promise<EngineHealth>;
+  /**
+   * Writes a consistent copy of the store to a file that is not there yet, while the store serves.
+   * @throws QueueError INVALID_STATE without the capability, saying what to do instead
+   */
+  backup(params: { readonly file: string }): Promise<void>;
 
   // Submit
   /** `atomic`: one refused job refuses all, by a rejection that names its `index`. */
@@ -437,12 +444,6 @@ export interface QueueAdapter {
     readonly limit: number;
   }): Promise<{ readonly lines: readonly LogLine[]; readonly total: number }>;
 
-  /** Unfinished jobs that depend on this one, directly; the oldest `limit`, and how many there are. */
-  dependents(params: {
-    readonly tenant: TenantScope;
-    readonly id: number;
-    readonly limit: number;
-  }): Promise<{ readonly ids: readonly number[]; readonly total: number }>;
   /** Oldest first; of those that did not complete the newest 50. None for a job that is not there. */
   runs(params: { readonly tenant: TenantScope; readonly id: number }): Promise<readonly JobRun[]>;
 

@@ -125,12 +125,6 @@ export interface NewJob {
   readonly origin?: JobOrigin | null;
 }
 
-/** What is to differ from the finished job; the delay is not taken over. */
-export interface Requeue extends Partial<Omit<NewJob, "queue" | "dependsOn">> {
-  /** Removes the finished job. */
-  readonly remove?: boolean;
-}
-
 export interface AddOptions {
   /** All or none: the first refused job is thrown with its `index`. */
   readonly atomic: boolean;
@@ -142,8 +136,8 @@ export interface AddOptions {
 }
 
 export interface PullParams {
-  /** Absent: every untyped queue. */
-  readonly queue?: string;
+  /** One or several; absent: every untyped queue. */
+  readonly queue?: string | readonly string[];
   readonly limit: number;
   readonly waitMs?: number;
   readonly worker?: string | null;
@@ -445,43 +439,6 @@ export class TenantQueue {
     for (const { data } of specs) await this.#queue.payloads.discard(data);
   }
 
-  /**
-   * Adds a job like a finished one, with what is to be changed; its dependencies are not asked for again.
-   * @returns the new job's id. @throws QueueError INVALID_STATE for a job that is not finished
-   */
-  async requeue(id: number, changes: Requeue = {}): Promise<number> {
-    const errors: FieldError[] = [];
-    const { remove, ...rest } = checkObject(changes, "changes", errors) as Requeue;
-    if (remove !== undefined) checkBoolean(remove, "remove", errors);
-    refuseIfAny(errors);
-    const old = await this.get(id);
-    const { state } = old;
-    if (!isFinished(state)) {
-      const what = `Job ${id} is not finished, and would run twice: it is ${state}`;
-      throw new QueueError("INVALID_STATE", what, { state });
-    }
-    const { queue, name, priority, lifo, ttlMs, timeoutMs, maxAttempts, backoffMs } = old;
-    const { uniqueKey, tags, project, batch, origin } = old;
-    const same = { name, priority, lifo, ttlMs, timeoutMs, maxAttempts, backoffMs };
-    const data: unknown = "data" in rest ? rest.data : JSON.parse((await this.load(old)).data);
-    const added = await this.#queue.of(old.tenant).add({
-      ...same,
-      uniqueKey,
-      tags,
-      project,
-      batch,
-      // A changed priority was not sent as the old one was.
-      ...(rest.priority === undefined ? { origin } : {}),
-      ...rest,
-      data,
-      queue,
-      dependsOn: [],
-    });
-    // Somebody may have retried or removed it by now, as is their right.
-    if (remove === true) await this.remove(id).catch(unlessRefused);
-    return added;
-  }
-
   // ---- work
 
   /** Claims jobs for a worker outside this process. */
@@ -490,7 +447,10 @@ export class TenantQueue {
     checkObject(params, "params", errors);
     refuseIfAny(errors);
     const { queue, limit, waitMs = 0, worker = null, signal } = params;
-    if (queue !== undefined) checkName(queue, "queue", errors);
+    const queues = typeof queue === "string" ? [queue] : queue;
+    if (queues !== undefined && checkList(queues, "queue", MAX_BATCH, errors)) {
+      for (const name of queues) checkName(name, "queue", errors);
+    }
     checkInteger(limit, "count", 1, MAX_BATCH, errors);
     checkWait(waitMs, "waitMs", errors);
     if (worker !== null) checkName(worker, "worker", errors);
@@ -498,7 +458,7 @@ export class TenantQueue {
     refuseIfAny(errors);
     return this.#adapter.claim({
       tenant: this.tenant,
-      queues: queue === undefined ? "untyped" : [{ queue, limit }],
+      queues: queues === undefined ? "untyped" : queues.map((name) => ({ queue: name, limit })),
       limit,
       worker,
       leaseMs: this.#queue.leaseMs,
@@ -582,6 +542,16 @@ export class TenantQueue {
     return unwrap(outcome);
   }
 
+  /** Keeps runs alive for another lease; one that is refused is lost. */
+  async renew(
+    runs: readonly { readonly id: number; readonly lease?: string }[],
+  ): Promise<readonly Outcome<true>[]> {
+    checkBatch(runs, "runs");
+    const checked = runs.map(({ id, lease }) => checkedRef(id, lease));
+    const { leaseMs } = this.#queue;
+    return this.#adapter.renew({ tenant: this.tenant, runs: checked, leaseMs });
+  }
+
   async progress(report: Report): Promise<void> {
     const errors: FieldError[] = [];
     checkObject(report, "report", errors);
@@ -649,6 +619,14 @@ export class TenantQueue {
     await this.#adapter.renew({ tenant: this.tenant, runs: [], worker: id, leaseMs });
   }
 
+  /** Takes a worker off the lists; its jobs keep their leases. */
+  async forgetWorker(id: string): Promise<void> {
+    const errors: FieldError[] = [];
+    checkName(id, "worker", errors);
+    refuseIfAny(errors);
+    await this.#adapter.forgetWorker({ tenant: this.tenant, id });
+  }
+
   // ---- admin
 
   /** `running: false` refuses a job that is being run. */
@@ -687,7 +665,8 @@ export class TenantQueue {
     options: {
       readonly reason?: string;
       readonly signal?: AbortSignal;
-      readonly onProgress?: (applied: number) => void;
+      /** After each step, with the jobs so far whose state did not allow it. */
+      readonly onProgress?: (applied: number, refused: number) => void;
     } = {},
   ): Promise<number> {
     const errors: FieldError[] = [];
@@ -700,6 +679,7 @@ export class TenantQueue {
     checkSignal(signal, errors);
     refuseIfAny(errors);
     let applied = 0;
+    let refused = 0;
     let after: number | undefined;
     for (;;) {
       signal?.throwIfAborted();
@@ -712,7 +692,8 @@ export class TenantQueue {
       });
       await this.#queue.cleanUp(step.removed);
       applied += step.applied;
-      onProgress?.(applied);
+      refused += step.refused;
+      onProgress?.(applied, refused);
       if (step.next === null) return applied;
       after = step.next;
     }
@@ -809,19 +790,6 @@ export class TenantQueue {
     refuseIfAny(errors);
     await this.get(id);
     return this.#adapter.logs({ tenant: this.tenant, id, offset: page.offset, limit: page.limit });
-  }
-
-  /** Unfinished jobs that depend on this one, directly. @throws QueueError JOB_NOT_FOUND */
-  async dependents(
-    id: number,
-    options: { readonly limit: number },
-  ): Promise<{ readonly ids: readonly number[]; readonly total: number }> {
-    const errors: FieldError[] = [];
-    const { limit } = checkObject(options, "options", errors);
-    checkInteger(limit, "limit", 0, MAX_PAGE, errors);
-    refuseIfAny(errors);
-    await this.get(id);
-    return this.#adapter.dependents({ tenant: this.tenant, id, limit: options.limit });
   }
 
   /** The job's history, run by run. @throws QueueError JOB_NOT_FOUND */
@@ -995,11 +963,6 @@ export class TenantQueue {
 /** Files of what may have been kept have to stay. */
 function isUncertain(error: unknown): boolean {
   return error instanceof QueueError && error.details.uncertain === true;
-}
-
-function unlessRefused(error: unknown): void {
-  const refusal = error instanceof QueueError ? error.code : null;
-  if (refusal !== "INVALID_STATE" && refusal !== "JOB_NOT_FOUND") throw error;
 }
 
 function unwrap<T>(outcome: Outcome<T> | undefined): T {

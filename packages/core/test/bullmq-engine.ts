@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { BullmqAdapter } from "../src/adapters/bullmq/index.ts";
-import type { QueueGroup } from "../src/queue-groups.ts";
 import { type Engine, VirtualClock } from "../src/testing/index.ts";
 
 async function removeKeys(url: string, prefix: string): Promise<void> {
@@ -13,14 +12,11 @@ async function removeKeys(url: string, prefix: string): Promise<void> {
 }
 
 /** An engine on keys of its own. */
-export async function bullmqEngine(
-  url: string | readonly string[],
-  groups: readonly QueueGroup[] = [],
-): Promise<Engine> {
+export async function bullmqEngine(url: string | readonly string[]): Promise<Engine> {
   const clock = new VirtualClock();
   const prefix = `t-${randomUUID()}`;
   const open = async (): Promise<BullmqAdapter> => {
-    const opened = new BullmqAdapter({ url, prefix, clock, groups });
+    const opened = new BullmqAdapter({ url, prefix, clock });
     await opened.open();
     return opened;
   };

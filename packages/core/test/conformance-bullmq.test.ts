@@ -11,7 +11,4 @@ beforeAll(async () => {
 
 afterAll(() => redis.stop());
 
-describeAdapter("BullMQ on Redis", {
-  durable: true,
-  make: (groups) => bullmqEngine(redis.url, groups),
-});
+describeAdapter("BullMQ on Redis", { durable: true, make: () => bullmqEngine(redis.url) });

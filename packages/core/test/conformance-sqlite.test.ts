@@ -4,19 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { SqliteAdapter } from "../src/adapters/sqlite/index.ts";
-import type { QueueGroup } from "../src/queue-groups.ts";
 import type { Engine } from "../src/testing/index.ts";
 import { describeAdapter, VirtualClock } from "../src/testing/index.ts";
 
-async function engineAt(
-  file: string,
-  groups: readonly QueueGroup[] | undefined,
-  cleanUp: () => Promise<void>,
-): Promise<Engine> {
+async function engineAt(file: string, cleanUp: () => Promise<void>): Promise<Engine> {
   const clock = new VirtualClock();
   let path = file;
   const open = async (): Promise<SqliteAdapter> => {
-    const opened = new SqliteAdapter({ path, clock, ...(groups === undefined ? {} : { groups }) });
+    const opened = new SqliteAdapter({ path, clock });
     await opened.open();
     return opened;
   };
@@ -54,14 +49,14 @@ async function engineAt(
 
 describeAdapter("SQLite on disk", {
   durable: true,
-  async make(groups) {
+  async make() {
     const folder = await mkdtemp(join(tmpdir(), "jobyard-"));
     const cleanUp = (): Promise<void> => rm(folder, { recursive: true, force: true });
-    return engineAt(join(folder, "jobyard.db"), groups, cleanUp);
+    return engineAt(join(folder, "jobyard.db"), cleanUp);
   },
 });
 
 describeAdapter("SQLite in memory", {
   durable: false,
-  make: (groups) => engineAt(":memory:", groups, async () => {}),
+  make: () => engineAt(":memory:", async () => {}),
 });

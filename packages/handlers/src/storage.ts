@@ -98,6 +98,8 @@ export interface TenantFiles {
   resultPath(jobId: number, name: string): string;
   /** null: the job has no such file. */
   openResult(jobId: number, name: string): Promise<OpenFile | null>;
+  /** By name; none where the job has made none. */
+  listResults(jobId: number): Promise<FileInfo[]>;
   removeResults(jobId: number): Promise<void>;
   /** Where a dataset is, whether or not there is one: a Parquet file. */
   datasetPath(datasetId: string): string;

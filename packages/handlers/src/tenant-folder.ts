@@ -20,7 +20,7 @@ import type {
   ResultFile,
   TenantFiles,
 } from "./storage.ts";
-import { ensureFolder, FOLDER_MODE, replaceFile } from "./whole-files.ts";
+import { ensureFolder, FOLDER_MODE, namesIn, replaceFile } from "./whole-files.ts";
 
 /** Holds what Jobyard itself keeps for the tenant: no name that a producer gives leads into it. */
 export const OWN_FOLDER = ".jobyard";
@@ -249,6 +249,17 @@ export class TenantFolder implements TenantFiles {
       if (codeOf(error) === "ENOENT") return null;
       throw fileError(error, name);
     }
+  }
+
+  async listResults(jobId: number): Promise<FileInfo[]> {
+    const folder = dirname(this.resultPath(jobId, "x"));
+    const found: FileInfo[] = [];
+    for (const name of (await namesIn(folder)).sort()) {
+      // One may be replaced or removed meanwhile.
+      const stats = await fs.stat(join(folder, name)).catch(() => undefined);
+      if (stats?.isFile() === true) found.push(infoOf(name, stats));
+    }
+    return found;
   }
 
   async removeResults(jobId: number): Promise<void> {

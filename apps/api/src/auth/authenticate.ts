@@ -44,7 +44,7 @@ export function authenticator(
 
   return async (authorization) => {
     if (authorization === undefined) {
-      if (open) return { tenant: DEFAULT_TENANT, roles: ["ADMIN"], system: true, subject: null };
+      if (open) return { ...fullAccess, subject: null };
       throw tokenMissing();
     }
     const token = BEARER.exec(authorization)?.[1];
@@ -53,8 +53,7 @@ export function authenticator(
     }
     if (isAmong(known, token)) {
       const credential = digest(token).toString("base64url");
-      const subject = "api-token";
-      return { tenant: DEFAULT_TENANT, roles: ["ADMIN"], system: true, subject, credential };
+      return { ...fullAccess, subject: "api-token", credential };
     }
     try {
       const { payload } = await jwtVerify(
@@ -75,8 +74,15 @@ export function authenticator(
   };
 }
 
+const fullAccess = {
+  tenant: DEFAULT_TENANT,
+  roles: ["ADMIN"],
+  system: true,
+  expiresAt: Infinity,
+} as const;
+
 function callerOf(payload: JWTPayload, credential: string): Caller {
-  const { tenantId = DEFAULT_TENANT, sub } = payload;
+  const { tenantId = DEFAULT_TENANT, sub, exp = 0 } = payload;
   if (typeof tenantId !== "string" || (tenantId !== ALL_TENANTS && !TENANT.test(tenantId))) {
     throw unauthenticated("The token's tenantId is malformed");
   }
@@ -86,7 +92,8 @@ function callerOf(payload: JWTPayload, credential: string): Caller {
     throw new RequestError("FORBIDDEN", "Only an ADMIN token can be for all tenants");
   }
   const subject = typeof sub === "string" ? sub : null;
-  return { tenant: tenantId, roles: own, system: tenantId === ALL_TENANTS, subject, credential };
+  const system = tenantId === ALL_TENANTS;
+  return { tenant: tenantId, roles: own, system, subject, expiresAt: exp * 1000, credential };
 }
 
 function refusalOf(error: unknown): Error {

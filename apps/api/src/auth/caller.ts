@@ -15,6 +15,8 @@ export interface Caller {
   readonly subject: string | null;
   /** Tells its token from others, without being one; absent: it came without a token. */
   readonly credential?: string;
+  /** When the token's word ends, for connections that outlive it: epoch ms, or Infinity. */
+  readonly expiresAt: number;
 }
 
 /** The role matrix. Every operation of every dialect and protocol names one of these kinds of access. */
@@ -30,6 +32,13 @@ export const accessRoles = {
 } as const satisfies Readonly<Record<string, readonly Role[]>>;
 
 export type Access = keyof typeof accessRoles;
+
+export function mayAccess(caller: Caller, access: Access): boolean {
+  const allowed: readonly Role[] = accessRoles[access];
+  return (
+    caller.roles.some((role) => allowed.includes(role)) && (access !== "system" || caller.system)
+  );
+}
 
 /** @throws RequestError FORBIDDEN */
 export function requireAccess(caller: Caller, access: Access): void {

@@ -23,11 +23,17 @@ async function session(tenant = "default", ...roles: Role[]): Promise<Session> {
   await queue.open();
   onTestFinished(() => queue.close());
   const granted: Role[] = roles.length === 0 ? ["ADMIN"] : roles;
-  return { queue, caller: { tenant, roles: granted, system: false, subject: null } };
+  return {
+    queue,
+    caller: { tenant, roles: granted, system: false, subject: null, expiresAt: Infinity },
+  };
 }
 
 function as(other: Session, tenant: string, ...roles: Role[]): Session {
-  return { queue: other.queue, caller: { tenant, roles, system: false, subject: null } };
+  return {
+    queue: other.queue,
+    caller: { tenant, roles, system: false, subject: null, expiresAt: Infinity },
+  };
 }
 
 async function textOf(refused: Promise<unknown>): Promise<string> {

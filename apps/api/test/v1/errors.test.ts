@@ -262,6 +262,8 @@ test("unknown routes and wrong methods answer in the envelope", async () => {
     "/api/v1/jobs/",
     "/api/v1/jobs/1/result",
     "/api/v1/x",
+    "/",
+    "/x",
   ]) {
     const { status, body } = await call("GET", path);
     expect([path, status]).toEqual([path, 404]);
@@ -364,6 +366,7 @@ test("what nobody foresaw is told as an id that the log has, and nothing else", 
       roles: ["ADMIN"],
       system: true,
       subject: null,
+      expiresAt: Infinity,
     }),
     config: parseConfig({ API_TOKENS: "of-nobody" }),
     storage: {} as never,

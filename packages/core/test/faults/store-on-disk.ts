@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { SqliteAdapter } from "../../src/adapters/sqlite/index.ts";
 import { isFinished, jobStates } from "../../src/job.ts";
 import type { QueueAdapter } from "../../src/queue-adapter.ts";
-import type { QueueGroup } from "../../src/queue-groups.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 
 /** Where syncing costs nothing, if there is such a place. */
@@ -19,24 +18,16 @@ export class StoreOnDisk {
   readonly #folder: string;
   #copies = 0;
 
-  readonly #groups: readonly QueueGroup[];
-
-  private constructor(
-    folder: string,
-    path: string,
-    clock: VirtualClock,
-    groups: readonly QueueGroup[],
-  ) {
+  private constructor(folder: string, path: string, clock: VirtualClock) {
     this.#folder = folder;
     this.path = path;
     this.clock = clock;
-    this.#groups = groups;
-    this.adapter = new SqliteAdapter({ path, clock, groups });
+    this.adapter = new SqliteAdapter({ path, clock });
   }
 
-  static async open(groups: readonly QueueGroup[] = []): Promise<StoreOnDisk> {
+  static async open(): Promise<StoreOnDisk> {
     const folder = await mkdtemp(join(fast, "jobyard-"));
-    const store = new StoreOnDisk(folder, join(folder, "jobyard.db"), new VirtualClock(), groups);
+    const store = new StoreOnDisk(folder, join(folder, "jobyard.db"), new VirtualClock());
     await store.adapter.open();
     return store;
   }
@@ -47,8 +38,7 @@ export class StoreOnDisk {
     for (const suffix of ["", "-wal"]) {
       if (existsSync(this.path + suffix)) await copyFile(this.path + suffix, path + suffix);
     }
-    const clock = new VirtualClock(this.clock.now());
-    const copy = new StoreOnDisk(this.#folder, path, clock, this.#groups);
+    const copy = new StoreOnDisk(this.#folder, path, new VirtualClock(this.clock.now()));
     await copy.adapter.open();
     return copy;
   }

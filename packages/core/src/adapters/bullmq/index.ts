@@ -45,7 +45,6 @@ import {
   type WebhookRecord,
   type WorkerRecord,
 } from "../../queue-adapter.ts";
-import { groupIsFull, type QueueGroup } from "../../queue-groups.ts";
 import {
   memoryLimiter,
   type RateLimit,
@@ -101,8 +100,6 @@ export interface BullmqOptions {
   readonly prefix?: string;
   /** For tests; default: Redis' own time. */
   readonly clock?: Clock;
-  /** Hold for every process on the store: those given last. Absent: whatever the others were given. */
-  readonly groups?: readonly QueueGroup[];
 }
 
 interface Open {
@@ -120,7 +117,7 @@ interface Open {
  * queue for each tenant and queue name; every change of state is one script, which leaves what BullMQ's tools can read.
  */
 export class BullmqAdapter implements QueueAdapter {
-  readonly capabilities = { engine: "bullmq", processes: "many" } as const;
+  readonly capabilities = { engine: "bullmq", processes: "many", backup: false } as const;
   /** The engine's time; core's decisions are to be made by it too. */
   readonly clock: Clock;
   readonly #options: BullmqOptions;
@@ -187,7 +184,6 @@ export class BullmqAdapter implements QueueAdapter {
       }),
     };
     try {
-      await this.#declareGroups();
       this.#beat(HEARTBEAT_MS);
       await this.#heartbeat("opening");
       await this.upkeep();
@@ -195,18 +191,6 @@ export class BullmqAdapter implements QueueAdapter {
       this.kill();
       throw error;
     }
-  }
-
-  async #declareGroups(): Promise<void> {
-    const { groups } = this.#options;
-    if (groups === undefined) return;
-    const declared = groups.map(({ name, queues, maxRunning, maxUnfinished }) => ({
-      name,
-      queues,
-      ...(maxRunning === null ? {} : { maxRunning }),
-      ...(maxUnfinished === null ? {} : { maxUnfinished }),
-    }));
-    await this.#open.connection.script("group", JSON.stringify(declared));
   }
 
   async close(): Promise<void> {
@@ -239,6 +223,13 @@ export class BullmqAdapter implements QueueAdapter {
     state.upkeep.close();
     state.instances.kill();
     state.connection.kill();
+  }
+
+  async backup(): Promise<void> {
+    throw new QueueError(
+      "INVALID_STATE",
+      "The jobs are in Redis, which makes its own backups: use `redis-cli --rdb`, or copy its append-only files",
+    );
   }
 
   async health(): Promise<EngineHealth> {
@@ -306,8 +297,6 @@ export class BullmqAdapter implements QueueAdapter {
       state.events.read();
       state.upkeep.look();
       void this.#lookAfterRuns().catch(() => undefined);
-      // It may be a server that has lost what it knew.
-      void this.#declareGroups().catch(() => undefined);
     }
   }
 
@@ -688,17 +677,6 @@ export class BullmqAdapter implements QueueAdapter {
     };
   }
 
-  async dependents(params: {
-    tenant: TenantScope;
-    id: number;
-    limit: number;
-  }): Promise<{ ids: number[]; total: number }> {
-    const { tenant, id, limit } = params;
-    const answer = await this.#open.connection.script("dependents", tenant, id, limit);
-    const [total, ...ids] = (answer as readonly Reply[]).map(Number);
-    return { ids, total: total ?? 0 };
-  }
-
   async runs(params: { tenant: TenantScope; id: number }): Promise<readonly JobRun[]> {
     const { tenant, id } = params;
     const { connection } = this.#open;
@@ -944,7 +922,6 @@ function adminOutcome(id: number, answer: Reply, refusal: string): Outcome<true>
   if (text === "ok") return true;
   if (text === "unknown") return jobNotFound(id);
   if (text.startsWith("duplicate ")) return duplicate(Number(text.slice("duplicate ".length)));
-  if (text.startsWith("full ")) return groupIsFull(Number(text.slice("full ".length)));
   return invalidState(id, text.slice("is ".length) as JobState, refusal);
 }
 

@@ -1,4 +1,4 @@
-import type { DatabaseSync } from "node:sqlite";
+import { backup, type DatabaseSync } from "node:sqlite";
 import { type Clock, systemClock } from "../../clock.ts";
 import { QueueError } from "../../errors.ts";
 import type { ClaimedJob, Job, JobOutline, JobRun, JobState } from "../../job.ts";
@@ -40,7 +40,6 @@ import {
   type RateLimiter,
   rateLimiterOf,
 } from "../../rate-limiter.ts";
-import type { QueueGroup } from "../../queue-groups.ts";
 import { Committer, type Transaction } from "./committer.ts";
 import { openDatabase, storeError } from "./database.ts";
 import type { Lane } from "./lanes.ts";
@@ -52,9 +51,10 @@ export interface SqliteOptions {
   /** A file, created if need be, or `:memory:`. */
   readonly path: string;
   readonly clock?: Clock;
-  readonly groups?: readonly QueueGroup[];
 }
 
+/** Copied in one step, during which the store waits. */
+const BACKUP_PAGES = 256;
 /** Until what is due is tried again after the store failed, ms. */
 const UPKEEP_RETRY_MS = 1000;
 
@@ -71,10 +71,9 @@ interface Open {
  * change is part of a group commit, and nobody is answered before it is synced.
  */
 export class SqliteAdapter implements QueueAdapter {
-  readonly capabilities = { engine: "sqlite", processes: "one" } as const;
+  readonly capabilities = { engine: "sqlite", processes: "one", backup: true } as const;
   readonly #path: string;
   readonly #clock: Clock;
-  readonly #groups: readonly QueueGroup[];
   #state: Open | undefined;
   readonly #waiting = new Set<() => void>();
   #upkeepDone: Promise<void> | undefined;
@@ -83,7 +82,6 @@ export class SqliteAdapter implements QueueAdapter {
   constructor(options: SqliteOptions) {
     this.#path = options.path;
     this.#clock = options.clock ?? systemClock;
-    this.#groups = options.groups ?? [];
   }
 
   // ---- lifecycle
@@ -92,12 +90,7 @@ export class SqliteAdapter implements QueueAdapter {
     if (this.#state !== undefined) return;
     const db = openDatabase(this.#path);
     try {
-      const store = new Store(
-        db,
-        this.#clock,
-        this.#groups,
-        () => void this.upkeep().catch(() => undefined),
-      );
+      const store = new Store(db, this.#clock, () => void this.upkeep().catch(() => undefined));
       const committer = new Committer({
         now: () => this.#clock.now(),
         begin: () => store.begin(),
@@ -146,6 +139,15 @@ export class SqliteAdapter implements QueueAdapter {
     } finally {
       this.#state = undefined;
       db.close();
+    }
+  }
+
+  async backup({ file }: { file: string }): Promise<void> {
+    try {
+      // In steps beside the event loop; what changes meanwhile is copied again.
+      await backup(this.#open.db, file, { rate: BACKUP_PAGES });
+    } catch (error) {
+      throw this.#translate(error).error;
     }
   }
 
@@ -375,15 +377,6 @@ export class SqliteAdapter implements QueueAdapter {
         ? { lines: [], total: 0 }
         : records.logs(id, offset, limit),
     );
-  }
-
-  dependents(params: {
-    tenant: TenantScope;
-    id: number;
-    limit: number;
-  }): Promise<{ ids: number[]; total: number }> {
-    const { tenant, id, limit } = params;
-    return this.#read(({ store }) => store.dependents(tenant, id, limit));
   }
 
   runs(params: { tenant: TenantScope; id: number }): Promise<readonly JobRun[]> {

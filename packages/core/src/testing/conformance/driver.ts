@@ -21,7 +21,6 @@ import type {
   StatsParams,
   StatsRow,
 } from "../../queue-adapter.ts";
-import type { QueueGroup } from "../../queue-groups.ts";
 import { jobSpec } from "../job-factory.ts";
 import type { Engine, EngineFactory } from "./engine.ts";
 
@@ -48,8 +47,8 @@ export class Driver {
     this.engine = engine;
   }
 
-  static async start(factory: EngineFactory, groups?: readonly QueueGroup[]): Promise<Driver> {
-    return new Driver(await factory.make(groups));
+  static async start(factory: EngineFactory): Promise<Driver> {
+    return new Driver(await factory.make());
   }
 
   get adapter(): QueueAdapter {
@@ -232,11 +231,11 @@ export class Driver {
 }
 
 /** A driver that has a fresh engine in each test of the surrounding `describe`. */
-export function useDriver(factory: EngineFactory, groups?: readonly QueueGroup[]): Driver {
+export function useDriver(factory: EngineFactory): Driver {
   // Set before each test, and never used outside of one.
   const driver = new Driver(undefined as unknown as Engine);
   beforeEach(async () => {
-    driver.engine = await factory.make(groups);
+    driver.engine = await factory.make();
   });
   afterEach(async () => {
     await driver.engine.dispose();

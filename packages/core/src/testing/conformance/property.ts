@@ -1,6 +1,5 @@
 import fc from "fast-check";
 
-import type { QueueGroup } from "../../queue-groups.ts";
 import { Driver } from "./driver.ts";
 import type { EngineFactory } from "./engine.ts";
 
@@ -17,11 +16,10 @@ export async function holds<T>(
   factory: EngineFactory,
   input: fc.Arbitrary<T>,
   check: (driver: Driver, value: T) => Promise<void>,
-  groups?: readonly QueueGroup[],
 ): Promise<void> {
   await fc.assert(
     fc.asyncProperty(input, async (value) => {
-      const driver = await Driver.start(factory, groups);
+      const driver = await Driver.start(factory);
       try {
         await check(driver, value);
       } finally {

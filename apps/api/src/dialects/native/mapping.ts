@@ -1,0 +1,204 @@
+import {
+  type Job,
+  type JobEvent,
+  type JobFilter,
+  type JobOutline,
+  type JobRun,
+  type NewJob,
+  parseJobId,
+  type Payload,
+  type QueueInfo,
+  type WebhookRecord,
+  type WorkerRecord,
+} from "@jobyard/core";
+import type { FileInfo } from "@jobyard/handlers";
+import { BASE } from "./operations/define.ts";
+import { type JobFilterBody, type JobView, newJob as newJobSchema } from "./schemas/jobs.ts";
+import type { QueueView } from "./schemas/queues.ts";
+
+export function iso(epochMs: number): string {
+  return new Date(epochMs).toISOString();
+}
+
+export function isoOrNull(epochMs: number | null): string | null {
+  return epochMs === null ? null : iso(epochMs);
+}
+
+/** Epoch ms of a moment that a schema has let through. */
+export function epochOf(moment: string): number {
+  return Date.parse(moment);
+}
+
+const origin = { via: "native" };
+
+const jobFields = Object.keys(newJobSchema.shape) as (keyof typeof newJobSchema.shape)[];
+
+/** As core takes it, and judges it: what is no job here is none there. */
+export function newJob(body: unknown): NewJob {
+  if (typeof body !== "object" || body === null) return body as never;
+  const sent = body as Record<string, unknown>;
+  const job: Record<string, unknown> = { data: null, origin };
+  for (const field of jobFields) {
+    if (sent[field] !== undefined) job[field] = sent[field];
+  }
+  if (Array.isArray(sent["dependsOn"])) {
+    job["dependsOn"] = sent["dependsOn"].map((on: unknown) => parseJobId(on) ?? on);
+  }
+  return job as unknown as NewJob;
+}
+
+type Defined<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
+
+/** Without the fields that are undefined. */
+export function defined<T extends object>(fields: T): Partial<Defined<T>> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as Partial<Defined<T>>;
+}
+
+export function jobFilter(body: JobFilterBody): Omit<JobFilter, "tenant"> {
+  const { queue, state, name, tag, project, batch } = body;
+  const { priorityMin: min, priorityMax: max, createdFrom, createdTo } = body;
+  return {
+    ...defined({ queues: queue, states: state, name, tag, project, batch }),
+    ...((min ?? max) !== undefined && { priority: defined({ min, max }) }),
+    ...((createdFrom ?? createdTo) !== undefined && {
+      created: defined({
+        from: createdFrom === undefined ? undefined : epochOf(createdFrom),
+        to: createdTo === undefined ? undefined : epochOf(createdTo),
+      }),
+    }),
+  };
+}
+
+/** Whether a job that was found by its id is one that the filter finds. */
+export function matches(job: JobOutline, filter: Omit<JobFilter, "tenant">): boolean {
+  const { queues, states, name, tag, project, batch, priority, created } = filter;
+  const within = (value: number, least = -Infinity, most = Infinity): boolean =>
+    value >= least && value <= most;
+  return (
+    (queues?.includes(job.queue) ?? true) &&
+    (states?.includes(job.state) ?? true) &&
+    (name === undefined || job.name === name) &&
+    (tag === undefined || job.tags.includes(tag)) &&
+    (project === undefined || job.project === project) &&
+    (batch === undefined || job.batch === batch) &&
+    within(job.priority, priority?.min, priority?.max) &&
+    within(job.createdAt, created?.from) &&
+    (created?.to === undefined || job.createdAt < created.to)
+  );
+}
+
+/** A job without its data and result. */
+export function jobView(job: JobOutline): JobView {
+  const { stats } = job;
+  return {
+    id: String(job.id),
+    tenant: job.tenant,
+    queue: job.queue,
+    name: job.name,
+    state: job.state,
+    priority: job.priority,
+    lifo: job.lifo,
+    progress: job.state === "completed" ? 100 : job.progress,
+    progressMessage: job.progressMessage,
+    stats: stats === null ? null : { ...stats, estimatedEnd: isoOrNull(stats.estimatedEnd) },
+    createdAt: iso(job.createdAt),
+    runAt: iso(job.runAt),
+    startedAt: isoOrNull(job.startedAt),
+    finishedAt: isoOrNull(job.finishedAt),
+    attemptsMade: job.attemptsMade,
+    maxAttempts: job.maxAttempts,
+    crashes: job.crashes,
+    delayMs: job.delayMs,
+    backoffMs: job.backoffMs,
+    ttlMs: job.ttlMs,
+    timeoutMs: job.timeoutMs,
+    uniqueKey: job.uniqueKey,
+    dependsOn: job.dependsOn.map(String),
+    tags: [...job.tags],
+    project: job.project,
+    batch: job.batch,
+    worker: job.worker,
+    error: job.error,
+    addedVia: job.origin?.via ?? null,
+  };
+}
+
+type Part = "data" | "result";
+
+/** The job as JSON text: payloads go through as the text that they are, long ones as where they can be read. */
+export function jobText(job: JobOutline & Partial<Job>, parts: readonly Part[]): string {
+  let text = JSON.stringify(jobView(job));
+  for (const part of parts) {
+    const payload = job[part];
+    if (payload != null) text = `${text.slice(0, -1)},${fieldOf(job.id, part, payload)}}`;
+  }
+  return text;
+}
+
+function fieldOf(id: number, part: Part, payload: Payload): string {
+  if (typeof payload === "string") return `"${part}":${payload}`;
+  const file = { href: `${BASE}/jobs/${id}/${part}`, bytes: payload.bytes };
+  return `"${part}File":${JSON.stringify(file)}`;
+}
+
+export function runView({ number, worker, startedAt, endedAt, outcome, error, nextAt }: JobRun) {
+  return {
+    run: number,
+    worker,
+    startedAt: iso(startedAt),
+    endedAt: isoOrNull(endedAt),
+    outcome,
+    error,
+    nextAt: isoOrNull(nextAt),
+  };
+}
+
+export function fileView({ name, size, modifiedAt, contentType }: FileInfo) {
+  return { name, bytes: size, modifiedAt: iso(modifiedAt), contentType };
+}
+
+export function jobFileView(id: number, file: FileInfo) {
+  return { ...fileView(file), href: `${BASE}/jobs/${id}/files/${file.name}` };
+}
+
+export function queueView(info: QueueInfo): QueueView {
+  const { queue, tenant, typed, paused, rateLimit, concurrency, counts } = info;
+  return { name: queue, tenant, typed, paused, rateLimit, concurrency, indexedPaths: [], counts };
+}
+
+export function workerView(worker: WorkerRecord) {
+  const { id, tenant, queues, concurrency, active, jobsProcessed } = worker;
+  return {
+    id,
+    tenant,
+    queues,
+    concurrency,
+    active,
+    jobsProcessed,
+    startedAt: iso(worker.startedAt),
+    lastHeartbeatAt: iso(worker.lastHeartbeat),
+    memoryBytes: worker.memoryBytes ?? null,
+    eventLoopLagMs: worker.eventLoopLagMs ?? null,
+  };
+}
+
+export function webhookView({ id, secret, createdAt, ...webhook }: WebhookRecord) {
+  const { tenant, url, events, queue, enabled } = webhook;
+  return {
+    id: String(id),
+    tenant,
+    url,
+    events,
+    queue,
+    signed: secret !== null,
+    enabled,
+    createdAt: iso(createdAt),
+  };
+}
+
+export function eventView({ cursor, type, tenant, queue, jobId, at, ...rest }: JobEvent) {
+  const job = jobId === null ? null : String(jobId);
+  return { id: cursor, type, tenant, queue, jobId: job, at: iso(at), ...rest };
+}

@@ -1,0 +1,210 @@
+import {
+  isFinished,
+  type Job,
+  type JobFilter,
+  type JobList,
+  jobTypes,
+  type Page,
+  parseJobId,
+  QueueError,
+  type TenantQueue,
+} from "@jobyard/core";
+import type { ApiContext, DialectDeps } from "../../../dialect.ts";
+import { answerWithFile } from "../../../file-answer.ts";
+import { readJson } from "../../../json-body.ts";
+import { type Handle, idempotencyKey, jobIdIn, parseInput } from "../../../operations.ts";
+import { RequestError } from "../../../request-error.ts";
+import { problemOf } from "../errors.ts";
+import { iso, jobFileView, jobFilter, jobText, matches, newJob, runView } from "../mapping.ts";
+import type { jobOperations } from "../operations/jobs.ts";
+import { applyToMany } from "../progress-lines.ts";
+import { answer, answerText, bodyOf, queryOf, refuseIfAway, scopeOf, notYet } from "../requests.ts";
+import * as schemas from "../schemas/jobs.ts";
+
+/** Beside the data of the largest type, what surrounds it. */
+const MAX_ADD_BYTES = jobTypes.sentiment_analysis_batch.maxDataBytes + 1_000_000;
+/** Of a long body. */
+const MAX_ADD_VALUES = 1_000_000;
+const both = ["data", "result"] as const;
+
+export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations, Handle> {
+  const { config, queue, storage, ending } = deps;
+  const home = (c: ApiContext): TenantQueue => queue.of(c.get("caller").tenant);
+
+  /** Does something to the job that the path names, and answers where it stands then. */
+  const change = async (
+    c: ApiContext,
+    act: (jobs: TenantQueue, id: number) => Promise<void>,
+  ): Promise<Response> => {
+    const jobs = scopeOf(c, queue);
+    const id = jobIdIn(c);
+    await act(jobs, id);
+    // It is done: whether it can be read back must not matter.
+    const [job] = await jobs.getMany([id]).catch(() => []);
+    return answer(c, { id: String(id), state: job?.state ?? null });
+  };
+
+  const raw = async (c: ApiContext, job: Job, part: "data" | "result"): Promise<Response> => {
+    const payload = job[part];
+    const text = payload === null ? "null" : await queue.payloads.read(payload);
+    return c.body(text, 200, { "Content-Type": "application/json" });
+  };
+
+  return {
+    getJobDependencies: notYet,
+    requeueJob: notYet,
+    async addJob(c) {
+      const body = await readJson(c, MAX_ADD_BYTES, MAX_ADD_VALUES);
+      const id = await home(c).add(newJob(body), idempotencyKey(c));
+      return answer(c, { id: String(id) }, 201);
+    },
+
+    async addJobs(c) {
+      const body = await readJson(c, config.limits.maxBatchBytes, MAX_ADD_VALUES);
+      const { jobs, atomic } = parseInput(schemas.bulkBody, body);
+      const outcomes = await home(c).addMany(jobs.map(newJob), { atomic, ...idempotencyKey(c) });
+      refuseIfAway(outcomes);
+      const refused = outcomes.filter((outcome) => outcome instanceof QueueError).length;
+      return answer(c, {
+        added: outcomes.length - refused,
+        refused,
+        outcomes: outcomes.map((outcome) =>
+          outcome instanceof QueueError
+            ? { id: null, error: problemOf(outcome) }
+            : { id: String(outcome), error: null },
+        ),
+      });
+    },
+
+    async listJobs(c) {
+      const query = queryOf(c, schemas.listQuery);
+      const { include = [], limit, order, cursor, id, ...filter } = query;
+      const jobs = scopeOf(c, queue, query);
+      const after = cursor === undefined ? undefined : cursorId(cursor);
+      const page = { limit, order, ...(after !== undefined && { after }) };
+      const { jobs: found, total } =
+        id === undefined
+          ? await jobs.list(jobFilter(filter), { ...page, payloads: false })
+          : pageOf(await withIds(jobs, id, jobFilter(filter)), page);
+      const last = limit > 0 && found.length === limit ? found.at(-1) : undefined;
+      const whole = include.length === 0 ? found : await jobs.getMany(found.map(({ id }) => id));
+      const items = whole.filter((job) => job !== null).map((job) => jobText(job, include));
+      const next = last === undefined ? "null" : `"${last.id}"`;
+      return answerText(c, `{"items":[${items.join(",")}],"total":${total},"next":${next}}`);
+    },
+
+    async actOnJobs(c) {
+      const jobs = scopeOf(c, queue);
+      const { action, filter, reason } = await bodyOf(c, schemas.actionBody);
+      if (Object.values(filter).every((condition) => condition === undefined)) {
+        const message = "Must have at least one condition; every state is one that meets all jobs";
+        throw new QueueError("VALIDATION", message, { errors: [{ field: "filter", message }] });
+      }
+      const { id, ...rest } = filter;
+      const ids = id?.map((one) => parseJobId(one)).filter((one) => one !== null);
+      return applyToMany(c, { jobs, filter: jobFilter(rest), ids, action, reason, ending });
+    },
+
+    async getJob(c) {
+      const query = queryOf(c, schemas.jobQuery);
+      const job = await scopeOf(c, queue, query).get(jobIdIn(c));
+      return answerText(c, jobText(job, query.include ?? both));
+    },
+
+    removeJob: (c) => change(c, (jobs, id) => jobs.remove(id)),
+
+    async getJobData(c) {
+      return raw(c, await scopeOf(c, queue).get(jobIdIn(c)), "data");
+    },
+
+    async getJobResult(c) {
+      const job = await scopeOf(c, queue).get(jobIdIn(c));
+      if (job.state !== "completed") {
+        const { id, state } = job;
+        throw new QueueError("INVALID_STATE", `Job ${id} has no result: it is ${state}`, { state });
+      }
+      return raw(c, job, "result");
+    },
+
+    async getJobLogs(c) {
+      const query = queryOf(c, schemas.logQuery);
+      const { lines, total } = await scopeOf(c, queue, query).logs(jobIdIn(c), query);
+      return answer(c, { items: lines.map(({ at, line }) => ({ at: iso(at), line })), total });
+    },
+
+    async getJobAttempts(c) {
+      const runs = await scopeOf(c, queue).runs(jobIdIn(c));
+      return answer(c, { items: runs.map(runView) });
+    },
+
+    async listJobFiles(c) {
+      const { id, tenant } = await scopeOf(c, queue).get(jobIdIn(c));
+      const files = await storage.of(tenant).listResults(id);
+      return answer(c, { items: files.map((file) => jobFileView(id, file)) });
+    },
+
+    async getJobFile(c) {
+      const job = await scopeOf(c, queue).get(jobIdIn(c));
+      const file = await storage.of(job.tenant).openResult(job.id, c.req.param("name") ?? "");
+      if (file === null) throw new RequestError("FILE_NOT_FOUND", "The job has no such file");
+      return answerWithFile(c, file);
+    },
+
+    async waitForJob(c) {
+      const query = queryOf(c, schemas.jobQuery);
+      const jobs = scopeOf(c, queue, query);
+      const id = jobIdIn(c);
+      const { timeoutMs } = await bodyOf(c, schemas.waitBody);
+      const signal = AbortSignal.any([c.req.raw.signal, ending]);
+      const job = await jobs
+        .wait(id, { timeoutMs, signal })
+        .catch((error: unknown) => afterWait(jobs, id, error));
+      return answerText(c, jobText(job, query.include ?? both));
+    },
+
+    async cancelJob(c) {
+      const options = await bodyOf(c, schemas.cancelBody);
+      return change(c, (jobs, id) => jobs.cancel(id, options));
+    },
+
+    retryJob: (c) => change(c, (jobs, id) => jobs.retry(id)),
+
+    promoteJob: (c) => change(c, (jobs, id) => jobs.promote(id)),
+  };
+}
+
+function cursorId(cursor: string): number {
+  const id = parseJobId(cursor);
+  if (id !== null) return id;
+  const errors = [{ field: "cursor", message: "Must be `next` of the page before" }];
+  throw new QueueError("VALIDATION", "Invalid input", { errors });
+}
+
+/** The jobs among some ids that a filter finds. */
+async function withIds(
+  jobs: TenantQueue,
+  ids: readonly string[],
+  filter: Omit<JobFilter, "tenant">,
+): Promise<readonly Job[]> {
+  const known = new Set(ids.map((id) => parseJobId(id)).filter((id) => id !== null));
+  const found = await jobs.getMany([...known]);
+  return found.filter((job) => job !== null).filter((job) => matches(job, filter));
+}
+
+/** A page of jobs that are all at hand. */
+function pageOf(all: readonly Job[], { limit, order, after }: Page): JobList {
+  const sign = order === "asc" ? 1 : -1;
+  const rest = all.filter(({ id }) => after === undefined || (id - after) * sign > 0);
+  rest.sort((a, b) => (a.id - b.id) * sign);
+  return { jobs: rest.slice(0, limit), total: all.length };
+}
+
+/** A wait that was cut short is told like one that ran out: with where the job stands. */
+async function afterWait(jobs: TenantQueue, id: number, error: unknown): Promise<Job> {
+  if (!(error instanceof QueueError) || error.code !== "WAIT_TIMEOUT") throw error;
+  if (error.details.state !== undefined) throw error;
+  const job = await jobs.get(id);
+  if (isFinished(job.state)) return job;
+  const { state, progress } = job;
+  throw new QueueError("WAIT_TIMEOUT", error.message, { state, progress });
+}

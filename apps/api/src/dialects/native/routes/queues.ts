@@ -1,0 +1,152 @@
+import {
+  type JobState,
+  jobTypeOf,
+  QueueError,
+  type QueueInfo,
+  type QueueSettings,
+  type StateCounts,
+  type TenantQueue,
+} from "@jobyard/core";
+import type { ApiContext, DialectDeps } from "../../../dialect.ts";
+import { type Handle, parseInput } from "../../../operations.ts";
+import { dense, figuresOf, intervalMs, MAX_POINTS } from "../figures.ts";
+import { defined, epochOf, iso, queueView } from "../mapping.ts";
+import type { queueOperations } from "../operations/queues.ts";
+import { applyToMany } from "../progress-lines.ts";
+import { answer, bodyOf, queryOf, scopeOf, notYet } from "../requests.ts";
+import * as schemas from "../schemas/queues.ts";
+
+export function queueRoutes(deps: DialectDeps): Record<keyof typeof queueOperations, Handle> {
+  const { queue, ending } = deps;
+
+  const configure = async (c: ApiContext, settings: Partial<QueueSettings>): Promise<Response> => {
+    const jobs = scopeOf(c, queue);
+    const { queue: name } = parseInput(schemas.queueParams, c.req.param());
+    const now = await jobs.configure(name, settings);
+    const [info] = await queue.of(jobs.home).queues([name]);
+    return answer(c, queueView({ ...(info ?? unseen(jobs.home, name)), ...now }));
+  };
+
+  return {
+    listErrors: notYet,
+    async listQueues(c) {
+      const queues = await scopeOf(c, queue).queues();
+      return answer(c, { items: queues.map(queueView) });
+    },
+
+    async getQueue(c) {
+      return answer(c, queueView(await found(scopeOf(c, queue), c)));
+    },
+
+    async configureQueue(c) {
+      const { rateLimit, concurrency } = await bodyOf(c, schemas.queueSettings);
+      return configure(c, defined({ rateLimit, concurrency }));
+    },
+
+    pauseQueue: (c) => configure(c, { paused: true }),
+
+    resumeQueue: (c) => configure(c, { paused: false }),
+
+    async drainQueue(c) {
+      const jobs = scopeOf(c, queue);
+      const { states } = await bodyOf(c, schemas.drainBody);
+      const { queue: name } = await found(jobs, c);
+      const filter = { queues: [name], states };
+      return applyToMany(c, { jobs, filter, action: "remove", reason: "drained", ending });
+    },
+
+    async getStats(c) {
+      const query = queryOf(c, schemas.statsQuery);
+      const { queue: queues, project, by, from, to } = query;
+      const jobs = scopeOf(c, queue, query);
+      const wanted = {
+        ...defined({ queues, project }),
+        ...(from !== undefined && { from: epochOf(from) }),
+        ...(to !== undefined && { to: epochOf(to) }),
+      };
+      const [counts, [total], groups] = await Promise.all([
+        jobs.count(defined({ queues, project })),
+        jobs.stats(wanted),
+        by === undefined ? [] : jobs.stats({ ...wanted, groupBy: by }),
+      ]);
+      return answer(c, {
+        counts,
+        total: figuresOf(total),
+        groups: groups.map((row) => ({ key: row.key, ...figuresOf(row) })),
+      });
+    },
+
+    async getMetrics(c) {
+      const query = queryOf(c, schemas.metricsQuery);
+      const { queue: queues, project, interval, perQueue = false } = query;
+      const jobs = scopeOf(c, queue, query);
+      const step = intervalMs[interval];
+      const now = queue.clock.now();
+      const end = query.to === undefined ? now : Math.min(now, epochOf(query.to));
+      const last = Math.ceil(end / step) * step;
+      const first =
+        query.from === undefined ? last - 60 * step : Math.floor(epochOf(query.from) / step) * step;
+      const names = perQueue ? (queues ?? (await namesOf(jobs))) : [null];
+      refuseTooMany(names.length, (last - first) / step);
+      const series = names.map(async (name) => {
+        const only = name === null ? queues : [name];
+        const wanted = defined({ queues: only, project });
+        // Up to now: the backlog is reckoned back from there.
+        const [rows, counts] = await Promise.all([
+          jobs.stats({ ...wanted, from: first, groupBy: interval }),
+          jobs.count(wanted),
+        ]);
+        return { queue: name, points: dense({ rows, first, last, step, backlog: open(counts) }) };
+      });
+      return answer(c, {
+        interval,
+        from: iso(first),
+        to: iso(last),
+        series: await Promise.all(series),
+      });
+    },
+  };
+}
+
+/** @throws QueueError QUEUE_NOT_FOUND */
+async function found(jobs: TenantQueue, c: ApiContext): Promise<QueueInfo> {
+  const name = c.req.param("queue") ?? "";
+  const known = schemas.queueParams.safeParse({ queue: name }).success;
+  const [info] = known ? await jobs.queues([name]) : [];
+  if (info !== undefined) return info;
+  // Queues with a job type are there before their first job.
+  if (jobTypeOf(name) !== undefined) return unseen(jobs.home, name);
+  throw new QueueError("QUEUE_NOT_FOUND", `Queue ${name.slice(0, 64)} not found`);
+}
+
+const none: StateCounts = {
+  waiting: 0,
+  delayed: 0,
+  blocked: 0,
+  active: 0,
+  completed: 0,
+  failed: 0,
+  cancelled: 0,
+};
+
+function unseen(tenant: string, queue: string): QueueInfo {
+  const typed = jobTypeOf(queue) !== undefined;
+  const settings = { paused: false, rateLimit: null, concurrency: null };
+  return { tenant, queue, typed, ...settings, counts: none };
+}
+
+async function namesOf(jobs: TenantQueue): Promise<readonly string[]> {
+  return [...new Set((await jobs.queues()).map(({ queue }) => queue))];
+}
+
+function refuseTooMany(series: number, points: number): void {
+  if (series * Math.max(0, points) <= MAX_POINTS) return;
+  const message = `Asks for ${series} series of ${points} points, at most ${MAX_POINTS} points are told: ask for hours, fewer queues or a shorter period`;
+  throw new QueueError("VALIDATION", message, { errors: [{ field: "from", message }] });
+}
+
+const openStates: readonly JobState[] = ["waiting", "delayed", "blocked", "active"];
+
+function open(counts: StateCounts): number {
+  return openStates.reduce((sum, state) => sum + counts[state], 0);
+}

@@ -1,0 +1,133 @@
+import { randomUUID } from "node:crypto";
+import { open, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { jobTypes, parseJobId } from "@jobyard/core";
+import { z } from "zod";
+import about from "../../../../package.json" with { type: "json" };
+import { accessRoles, mayAccess } from "../../../auth/caller.ts";
+import type { DialectDeps } from "../../../dialect.ts";
+import type { Handle } from "../../../operations.ts";
+import { eventStream } from "../../../transports/sse.ts";
+import { eventView, iso } from "../mapping.ts";
+import type { systemOperations } from "../operations/system.ts";
+import { answer, queryOf, scopeOf } from "../requests.ts";
+import { eventsQuery } from "../schemas/system.ts";
+import { masked } from "../settings.ts";
+
+type Access = keyof typeof accessRoles;
+
+const accesses = Object.keys(accessRoles) as Access[];
+
+export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOperations, Handle> {
+  const { config, queue, nodeId, ending } = deps;
+  const { engine } = queue.adapter.capabilities;
+  const startedAt = iso(Date.now());
+  const types = jobTypesView();
+
+  return {
+    whoami(c) {
+      const caller = c.get("caller");
+      const { subject, tenant, roles, expiresAt } = caller;
+      return answer(c, {
+        subject,
+        tenant,
+        roles,
+        may: accesses.filter((access) => mayAccess(caller, access)),
+        open: config.auth.open,
+        expiresAt: expiresAt === Infinity ? null : iso(expiresAt),
+        server: { version: about.version, engine, node: nodeId },
+      });
+    },
+
+    async getHealth(c) {
+      const { reachable, latencyMs, warnings } = await queue.health();
+      const status = reachable ? "healthy" : "unhealthy";
+      return answer(c, { status, engine, reachable, latencyMs, warnings, node: nodeId, startedAt });
+    },
+
+    listJobTypes: (c) => answer(c, types),
+
+    streamEvents(c) {
+      const query = queryOf(c, eventsQuery);
+      const { queue: only, type, job } = query;
+      const jobs = scopeOf(c, queue, query);
+      const after = c.req.header("last-event-id") ?? query.after;
+      const wanted = job && new Set(job.map((id) => parseJobId(id)));
+      const headers = { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" };
+      if (c.req.method === "HEAD") return c.body(null, 200, headers);
+      const stream = eventStream({
+        subscribe: (listener) =>
+          jobs.subscribe({
+            ...listener,
+            ...(only !== undefined && { queue: only }),
+            ...(type !== undefined && { types: type }),
+            ...(after !== undefined && { after }),
+          }),
+        encode: (event) =>
+          wanted?.has(event.jobId) === false
+            ? null
+            : {
+                id: event.cursor,
+                event: event.type,
+                data: JSON.stringify(eventView(event)),
+              },
+        gap: { event: "gap", data: "{}" },
+        dropped: { event: "dropped", data: "{}" },
+        expiresAt: c.get("caller").expiresAt,
+        signal: AbortSignal.any([c.req.raw.signal, ending]),
+      });
+      return c.body(stream, 200, headers);
+    },
+
+    async listNodes(c) {
+      const nodes = await queue.of(c.get("caller").tenant).nodes();
+      return answer(c, {
+        items: nodes.map(({ id, host, port, isLeader, startedAt, lastHeartbeat }) => ({
+          id,
+          host,
+          port,
+          isLeader,
+          startedAt: iso(startedAt),
+          lastHeartbeatAt: iso(lastHeartbeat),
+        })),
+      });
+    },
+
+    getSettings: (c) => answer(c, masked(config)),
+
+    async getBackup(c) {
+      const headers = {
+        "Content-Type": "application/vnd.sqlite3",
+        "Content-Disposition": 'attachment; filename="jobyard.db"',
+      };
+      if (c.req.method === "HEAD") return c.body(null, 200, headers);
+      const path = join(config.engine.dataDir, `backup-${randomUUID()}.tmp`);
+      try {
+        await queue.adapter.backup({ file: path });
+        const file = await open(path);
+        const { size } = await file.stat();
+        const stream = Readable.toWeb(file.createReadStream()) as ReadableStream;
+        return c.body(stream, 200, { ...headers, "Content-Length": String(size) });
+      } finally {
+        // Whoever has it open goes on reading.
+        await rm(path, { force: true });
+      }
+    },
+  };
+}
+
+function jobTypesView() {
+  return {
+    items: Object.values(jobTypes).map(({ name, title, data, defaults }) => {
+      const { attempts, backoffMs, timeoutMs } = defaults;
+      const priority = "priority" in defaults ? defaults.priority : 0;
+      return {
+        queue: name,
+        title,
+        defaults: { attempts, backoffMs, timeoutMs, priority },
+        data: z.toJSONSchema(data, { io: "input", unrepresentable: "any" }),
+      };
+    }),
+  };
+}

@@ -1,0 +1,169 @@
+import { type ClaimedJob, type JobState, parseJobId, QueueError } from "@jobyard/core";
+import type { ApiContext, DialectDeps } from "../../../dialect.ts";
+import type { Handle } from "../../../operations.ts";
+import { problemOf } from "../errors.ts";
+import { epochOf, jobView, workerView } from "../mapping.ts";
+import type { workOperations } from "../operations/work.ts";
+import { answer, answerText, bodyOf, outcomeOf, refuseIfAway, scopeOf } from "../requests.ts";
+import * as schemas from "../schemas/work.ts";
+
+interface Item {
+  readonly id: string;
+}
+
+export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperations, Handle> {
+  const { config, queue, ending } = deps;
+  const home = (c: ApiContext) => queue.of(c.get("caller").tenant);
+
+  /** One outcome for each item; those that name no job never reach the queue. */
+  const each = async <One extends Item>(
+    c: ApiContext,
+    items: readonly One[],
+    act: (
+      known: readonly (Omit<One, "id"> & { id: number })[],
+    ) => Promise<readonly (JobState | null | true | QueueError)[]>,
+  ): Promise<Response> => {
+    const known = items.flatMap((item) => {
+      const id = parseJobId(item.id);
+      return id === null ? [] : [{ ...item, id }];
+    });
+    const outcomes = known.length === 0 ? [] : await act(known);
+    if (known.length > 0) refuseIfAway(outcomes);
+    let next = 0;
+    return answer(c, {
+      outcomes: items.map(({ id }) => {
+        const outcome =
+          parseJobId(id) === null
+            ? new QueueError("JOB_NOT_FOUND", `Job ${id.slice(0, 64)} not found`)
+            : outcomes[next++];
+        if (outcome instanceof QueueError) return { id, state: null, error: problemOf(outcome) };
+        return { id, state: typeof outcome === "string" ? outcome : "active", error: null };
+      }),
+    });
+  };
+
+  return {
+    async pullJobs(c) {
+      const jobs = home(c);
+      const { queues, limit, waitMs, worker } = await bodyOf(c, schemas.pullBody);
+      const signal = AbortSignal.any([c.req.raw.signal, ending]);
+      const claimed = await jobs.pull({
+        limit,
+        waitMs,
+        worker: worker ?? null,
+        signal,
+        ...(queues !== undefined && { queue: queues }),
+      });
+      const giveBack = (): void => {
+        for (const { id, lease } of claimed.toReversed()) {
+          // What cannot be given back returns when its lease is over.
+          jobs.release(id, lease).catch(() => undefined);
+        }
+      };
+      const { outgoing } = c.env;
+      if (outgoing.destroyed) giveBack();
+      else outgoing.once("close", () => outgoing.writableFinished || giveBack());
+      const items = await Promise.all(claimed.map((job) => claimedText(job)));
+      return answerText(c, `{"items":[${items.join(",")}]}`);
+    },
+
+    async ackJobs(c) {
+      const { items } = await bodyOf(c, schemas.ackBody, config.limits.maxBatchBytes);
+      return each(c, items, async (acks) => {
+        const outcomes = await home(c).ack(acks);
+        return outcomes.map((outcome) => (outcome === true ? "completed" : outcome));
+      });
+    },
+
+    async failJobs(c) {
+      const { items } = await bodyOf(c, schemas.failBody, config.limits.maxBatchBytes);
+      return each(c, items, (fails) =>
+        Promise.all(
+          fails.map(({ id, lease, error, code, final }) =>
+            outcomeOf(
+              home(c).fail({ id, lease, error, final, ...(code !== undefined && { code }) }),
+            ),
+          ),
+        ),
+      );
+    },
+
+    async reportProgress(c) {
+      const { items } = await bodyOf(c, schemas.progressBody, config.limits.maxBatchBytes);
+      return each(c, items, (reports) =>
+        Promise.all(
+          reports.map(({ id, lease, progress, message, stats }) => {
+            const end = stats?.estimatedEnd;
+            const report = {
+              id,
+              lease,
+              ...(progress !== undefined && { progress }),
+              ...(message !== undefined && { message }),
+              ...(stats !== undefined && {
+                stats: { ...stats, estimatedEnd: end == null ? null : epochOf(end) },
+              }),
+            };
+            return outcomeOf(
+              home(c)
+                .progress(report)
+                .then(() => true as const),
+            );
+          }),
+        ),
+      );
+    },
+
+    async writeLogs(c) {
+      const { items } = await bodyOf(c, schemas.logBody, config.limits.maxBatchBytes);
+      return each(c, items, (logs) =>
+        Promise.all(
+          logs.map(({ id, lease, lines }) =>
+            outcomeOf(
+              home(c)
+                .log(id, lines, lease)
+                .then(() => true as const),
+            ),
+          ),
+        ),
+      );
+    },
+
+    async renewJobs(c) {
+      const { items } = await bodyOf(c, schemas.runsBody, config.limits.maxBatchBytes);
+      return each(c, items, (runs) => home(c).renew(runs));
+    },
+
+    async releaseJobs(c) {
+      const { items } = await bodyOf(c, schemas.runsBody, config.limits.maxBatchBytes);
+      return each(c, items, (runs) =>
+        Promise.all(runs.map(({ id, lease }) => outcomeOf(home(c).release(id, lease)))),
+      );
+    },
+
+    async listWorkers(c) {
+      const workers = await scopeOf(c, queue).workers();
+      return answer(c, { items: workers.map(workerView) });
+    },
+
+    async heartbeatWorker(c) {
+      const { queues, concurrency } = await bodyOf(c, schemas.heartbeatBody);
+      await home(c).heartbeat({ id: workerIn(c), queues, concurrency });
+      return answer(c, { leaseMs: queue.leaseMs });
+    },
+
+    async forgetWorker(c) {
+      await home(c).forgetWorker(workerIn(c));
+      return answer(c, { worker: workerIn(c) });
+    },
+  };
+
+  async function claimedText(job: ClaimedJob): Promise<string> {
+    const fields = { ...jobView(job), lease: job.lease, leaseMs: job.timeoutMs ?? queue.leaseMs };
+    const data = await queue.payloads.read(job.data);
+    return `${JSON.stringify(fields).slice(0, -1)},"data":${data}}`;
+  }
+}
+
+function workerIn(c: ApiContext): string {
+  return c.req.param("worker") ?? "";
+}
