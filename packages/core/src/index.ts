@@ -17,7 +17,7 @@ export {
   type ProgressReport,
 } from "./handler.ts";
 export { formatUuid, type JobId, parseJobId } from "./ids.ts";
-export { isName } from "./input-checks.ts";
+export { isName, LONGEST_MS } from "./input-checks.ts";
 export * from "./job-types/index.ts";
 export {
   defineJobType,

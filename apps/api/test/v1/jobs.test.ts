@@ -461,4 +461,103 @@ describe.each(engines)("on the %s engine", (engine) => {
     const second = await serve({ env: first.env });
     expect((await second.call("GET", `/api/v1/jobs/${id}`)).body.data).toEqual(job);
   });
+
+  test("retrying a job that failed, or was cancelled", async () => {
+    const gate = new Gate();
+    const { call, add, ended } = await serve({ engine, handlers: [gate.handler] });
+    const id = await add({ type: "data_export", data: exportData, options: { attempts: 2 } });
+    (await gate.run(0)).fail(new HandlerError("NO_ROWS", "Nothing there"));
+    expect(await ended(id)).toMatchObject({ status: "failed" });
+    const { status, body } = await call("POST", `/api/v1/jobs/${id}/retry`);
+    expect(status).toBe(200);
+    expect(body).toEqual({
+      success: true,
+      message: "Job retried successfully",
+      timestamp: moment,
+    });
+    const run = await gate.run(1);
+    expect(run.attempt).toBe(1);
+    const running = await call("POST", `/api/v1/jobs/${id}/retry`);
+    expect(running.status).toBe(409);
+    expect(running.body).toEqual({
+      success: false,
+      error: "Only a failed or cancelled job can be retried",
+      details: { code: "JOB_NOT_RETRYABLE", currentStatus: "running" },
+      timestamp: moment,
+    });
+    await call("DELETE", `/api/v1/jobs/${id}`);
+    expect(await ended(id)).toMatchObject({ status: "cancelled" });
+    expect((await call("POST", `/api/v1/jobs/${id}/retry`)).status).toBe(200);
+    (await gate.run(2)).finish();
+    expect(await ended(id)).toMatchObject({ status: "completed" });
+    const completed = await call("POST", `/api/v1/jobs/${id}/retry`);
+    expect(completed.body.details).toEqual({
+      code: "JOB_NOT_RETRYABLE",
+      currentStatus: "completed",
+    });
+    const pending = await add({ type: "security_scan", data: scanData });
+    const early = await call("POST", `/api/v1/jobs/${pending}/retry`);
+    expect(early.body.details).toEqual({ code: "JOB_NOT_RETRYABLE", currentStatus: "pending" });
+  });
+
+  test("a call that is repeated with its Idempotency-Key adds nothing", async () => {
+    const { call } = await serve({ engine, handlers: [] });
+    const create = (key: string, path = "", job: object = {}) =>
+      call(
+        "POST",
+        `/api/v1/jobs${path}`,
+        { type: "data_export", data: exportData, priority: "low", ...job },
+        { "Idempotency-Key": key },
+      );
+    const first = await create("order-5501");
+    expect(first.status).toBe(201);
+    for (const job of [{}, { type: "security_scan", data: scanData, priority: "high" }]) {
+      const again = await create("order-5501", "", job);
+      expect([again.status, again.body.data]).toEqual([201, first.body.data]);
+    }
+    const later = await create("order-5502", "/schedule", { delay: 60_000 });
+    expect(later.body.data.jobId).not.toBe(first.body.data.jobId);
+    const laterAgain = await create("order-5502", "/schedule", { delay: 60_000 });
+    expect(laterAgain.body.data).toEqual(later.body.data);
+    const many = await Promise.all(Array.from({ length: 8 }, () => create("order-5503")));
+    expect(new Set(many.map(({ body }) => body.data.jobId)).size).toBe(1);
+    expect((await call("GET", "/api/v1/jobs")).body.data.total).toBe(3);
+    for (const key of ["", "x".repeat(256), "a b"]) {
+      const { status, body } = await create(key);
+      expect(status).toBe(400);
+      expect(body.details).toMatchObject({ errors: [{ field: "idempotencyKey" }] });
+    }
+  });
+
+  test("when a running job will be done is computed from what was measured", async () => {
+    const gate = new Gate();
+    const { call, add, ended } = await serve({ engine, handlers: [gate.handler] });
+    const shown = async (id: string) => (await call("GET", `/api/v1/jobs/${id}`)).body.data;
+    const first = await add({ type: "data_export", data: exportData });
+    const run = await gate.run(0);
+    // Nothing is known yet: none has ever completed.
+    expect(await shown(first)).not.toHaveProperty("estimatedCompletion");
+    run.progress({ progress: 50 });
+    await expect.poll(() => shown(first)).toMatchObject({ progress: 50 });
+    const half = await shown(first);
+    const ms = (at: string | undefined): number => Date.parse(at ?? "");
+    const elapsed = Date.now() - ms(half.startedAt);
+    const estimate = ms(half.estimatedCompletion) - ms(half.startedAt);
+    expect(estimate).toBeLessThanOrEqual(2 * elapsed + 2);
+    expect(estimate).toBeGreaterThan(0);
+    expect(half).not.toHaveProperty("processingStats");
+    run.finish();
+    const done = await ended(first);
+    const took = ms(done.completedAt) - ms(done.startedAt);
+    const second = await add({ type: "data_export", data: exportData });
+    const next = await gate.run(1);
+    // From how long the first one took, or by now if that time is over.
+    const { startedAt, estimatedCompletion } = await shown(second);
+    expect(ms(estimatedCompletion) - ms(startedAt)).toBeGreaterThanOrEqual(took - 2);
+    expect(ms(estimatedCompletion)).toBeLessThanOrEqual(
+      Math.max(Date.now(), ms(startedAt) + took + 2),
+    );
+    next.finish();
+    await ended(second);
+  });
 });

@@ -4,6 +4,7 @@ import type { ApiContext } from "../../dialect.ts";
 import { refusal, retryAfter } from "../../envelope.ts";
 import type { RequestError, RequestFault } from "../../request-error.ts";
 import { statusOf, v1Types } from "./mapping.ts";
+import { operations } from "./operations.ts";
 
 interface Answer {
   readonly status: ContentfulStatusCode;
@@ -30,6 +31,18 @@ const duplicate: Answer = {
     existingId === undefined ? {} : { jobId: formatUuid(existingId) },
 };
 
+function stateIn({ details: { state } }: QueueError): Record<string, unknown> {
+  return { currentStatus: currentStatus(state) };
+}
+
+/** A state forbids two things here; the table below has the other one. */
+const notRetryable: Answer = {
+  status: 409,
+  code: "JOB_NOT_RETRYABLE",
+  message: "Only a failed or cancelled job can be retried",
+  details: stateIn,
+};
+
 const answers: Readonly<Record<ErrorCode | RequestFault, Answer>> = {
   VALIDATION: invalidData,
   UNKNOWN_JOB_TYPE: {
@@ -46,12 +59,11 @@ const answers: Readonly<Record<ErrorCode | RequestFault, Answer>> = {
   QUEUE_NOT_FOUND: notFound,
   SCHEDULE_NOT_FOUND: notFound,
   WEBHOOK_NOT_FOUND: notFound,
-  // Cancelling is all that v1 does to a job's state so far.
   INVALID_STATE: {
     status: 409,
     code: "JOB_NOT_CANCELLABLE",
     message: "Job not found or cannot be cancelled",
-    details: ({ details: { state } }) => ({ currentStatus: currentStatus(state) }),
+    details: stateIn,
   },
   DUPLICATE_JOB: duplicate,
   DUPLICATE_SCHEDULE: duplicate,
@@ -99,7 +111,10 @@ const answers: Readonly<Record<ErrorCode | RequestFault, Answer>> = {
 /** An error in v1's envelope. */
 export function refuse(error: QueueError | RequestError, c: ApiContext): Response {
   const known = error instanceof QueueError;
-  const { status, code, message, details } = answers[known ? error.code : error.fault];
+  const refusesRetry =
+    known && error.code === "INVALID_STATE" && c.get("operation") === operations.retry.operationId;
+  const answer = refusesRetry ? notRetryable : answers[known ? error.code : error.fault];
+  const { status, code, message, details } = answer;
   const body = refusal(message ?? error.message, {
     code,
     ...(known ? details?.(error, c) : {}),

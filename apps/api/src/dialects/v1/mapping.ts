@@ -10,12 +10,8 @@ import {
   type NewJob,
   type PriorityLevel,
   priorityLevel,
-  priorityLevels,
-  type QueueInfo,
-  type StateCounts,
-  type StatsRow,
 } from "@jobyard/core";
-import type { CreateJob, JobDetail, JobSummary, QueueSummary, WaitedJob } from "./schemas.ts";
+import type { CreatedJob, CreateJob, JobDetail, JobSummary, WaitedJob } from "./schemas.ts";
 
 /** v1's job types, and the queues they are in. */
 export const queueOfType = {
@@ -40,7 +36,7 @@ export function isV1Type(type: unknown): type is V1Type {
 }
 
 /** A job of another queue, found by its id, is named by its queue. */
-function typeOfQueue(queue: string): string {
+export function typeOfQueue(queue: string): string {
   return v1Types.find((type) => queueOfType[type] === queue) ?? queue;
 }
 
@@ -89,6 +85,7 @@ export function newJob({ type, data, priority, options }: CreateJob): NewJob {
     data,
     ...(sent === undefined || inner === null ? {} : { priority: inner }),
     ...(options?.attempts === undefined ? {} : { maxAttempts: options.attempts }),
+    ...(options?.delay === undefined ? {} : { delayMs: options.delay }),
     origin: { via: "v1", ...(sent === undefined ? {} : { priority: sent }) },
   };
 }
@@ -130,11 +127,30 @@ function optionsOf({ origin }: JobOutline): Pick<JobSummary, "options"> {
   return typeof sent === "number" ? { options: { priority: sent } } : {};
 }
 
+/** What a job was when it was added: it may run or be done by now. */
+export function createdOf(job: JobOutline): CreatedJob {
+  return {
+    jobId: formatUuid(job.id),
+    type: typeOfQueue(job.queue),
+    status: "pending",
+    priority: priorityLevel(job.priority),
+    createdAt: iso(job.createdAt),
+    ...(job.delayMs === 0 ? {} : { scheduledFor: iso(job.createdAt + job.delayMs) }),
+  };
+}
+
+/** Who reads jobs while they run wants to know when they end. */
+export interface Outlook {
+  readonly now: number;
+  /** How long such jobs take on average, ms; null when none has completed. */
+  readonly typicalMs: number | null;
+}
+
 /** The job in full but for its result, which is spliced in as the text it is. */
-export function detailOf(job: JobOutline): Omit<JobDetail, "result"> {
+export function detailOf(job: JobOutline, outlook: Outlook): Omit<JobDetail, "result"> {
   return {
     ...summaryOf(job),
-    ...(job.state === "active" ? runningOf(job) : {}),
+    ...(job.state === "active" ? runningOf(job, outlook) : {}),
     ...failureOf(job),
   };
 }
@@ -152,21 +168,37 @@ export function waitedOf(job: JobOutline): Omit<WaitedJob, "result"> {
   };
 }
 
-function runningOf({
-  stats,
-}: JobOutline): Pick<JobDetail, "estimatedCompletion" | "processingStats"> {
-  if (stats === null) return {};
-  const { estimatedEnd } = stats;
+function runningOf(
+  job: JobOutline,
+  outlook: Outlook,
+): Pick<JobDetail, "estimatedCompletion" | "processingStats"> {
+  const { stats } = job;
+  const end = estimatedEnd(job, outlook);
   return {
-    ...(estimatedEnd === null ? {} : { estimatedCompletion: iso(estimatedEnd) }),
-    processingStats: {
-      totalItems: stats.totalItems,
-      processedItems: stats.processedItems,
-      failedItems: stats.failedItems,
-      averageProcessingTime: rounded(stats.averageItemMs, 2),
-      currentSpeed: `${speed(stats.itemsPerSecond)} items/second`,
-    },
+    ...(end === null ? {} : { estimatedCompletion: iso(end) }),
+    ...(stats === null
+      ? {}
+      : {
+          processingStats: {
+            totalItems: stats.totalItems,
+            processedItems: stats.processedItems,
+            failedItems: stats.failedItems,
+            averageProcessingTime: rounded(stats.averageItemMs, 2),
+            currentSpeed: `${speed(stats.itemsPerSecond)} items/second`,
+          },
+        }),
   };
+}
+
+/** From its items, else from how far it got since it began, else from how long others took; null when nothing is known. */
+function estimatedEnd(
+  { stats, startedAt, progress }: JobOutline,
+  { now, typicalMs }: Outlook,
+): number | null {
+  if (stats?.estimatedEnd != null) return stats.estimatedEnd;
+  if (startedAt === null) return null;
+  if (progress > 0) return Math.round(startedAt + ((now - startedAt) * 100) / progress);
+  return typicalMs === null ? null : Math.round(Math.max(now, startedAt + typicalMs));
 }
 
 function failureOf({ id, state, error }: JobOutline): Pick<JobDetail, "error" | "details"> {
@@ -183,79 +215,11 @@ function failureOf({ id, state, error }: JobOutline): Pick<JobDetail, "error" | 
   };
 }
 
-/** Throughput is over this long, or since the first activity within it. */
-export const THROUGHPUT_WINDOW_MS = 3_600_000;
-
-const MINUTE_MS = 60_000;
-
-export function queueSummary(from: {
-  readonly queues: readonly QueueInfo[];
-  /** Since ever, by priority level. */
-  readonly levels: readonly StatsRow[];
-  /** Since ever. */
-  readonly everything: StatsRow | undefined;
-  /** By minute, of the throughput's window. */
-  readonly minutes: readonly StatsRow[];
-  readonly now: number;
-}): QueueSummary {
-  const { queues, levels, everything, minutes, now } = from;
-  const types = v1Types.map((type) => {
-    const own = queues.filter(({ queue }) => queue === queueOfType[type]);
-    return [type, statusCounts(own.map(({ counts }) => counts))] as const;
-  });
-  const all = statusCounts(queues.map(({ counts }) => counts));
-  const completed = everything?.completed ?? 0;
-  const ended = completed + (everything?.failed ?? 0);
-  return {
-    total: total(all),
-    ...all,
-    performance: {
-      averageProcessingTime: Math.round(everything?.durationAvg ?? 0),
-      throughput: `${throughput(minutes, now)} jobs/minute`,
-      successRate: ended === 0 ? 100 : rounded((completed / ended) * 100, 1),
-      peakConcurrency: everything?.peakConcurrency ?? 0,
-    },
-    byType: Object.fromEntries(
-      types.map(([type, counts]) => {
-        const { completed, failed, cancelled } = counts;
-        return [type, { total: total(counts), completed, failed, cancelled }];
-      }),
-    ) as QueueSummary["byType"],
-    byPriority: Object.fromEntries(
-      priorityLevels.map((level) => {
-        const row = levels.find(({ key }) => key === level);
-        return [level, row === undefined ? 0 : row.added - row.removed];
-      }),
-    ) as QueueSummary["byPriority"],
-  };
-}
-
-function throughput(minutes: readonly StatsRow[], now: number): number {
-  const starts = minutes.map(({ key }) => Number(key)).filter((start) => start > 0);
-  if (starts.length === 0) return 0;
-  const completed = minutes.reduce((sum, row) => sum + row.completed, 0);
-  const span = Math.min(now - Math.min(...starts), THROUGHPUT_WINDOW_MS);
-  return rounded(completed / Math.max(1, span / MINUTE_MS), 1);
-}
-
-function statusCounts(counts: readonly StateCounts[]): Record<V1Status, number> {
-  const sums = { pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0 };
-  for (const one of counts) {
-    for (const state of Object.keys(statusOfState) as JobState[])
-      sums[statusOf(state)] += one[state];
-  }
-  return sums;
-}
-
-function total(counts: Readonly<Record<V1Status, number>>): number {
-  return Object.values(counts).reduce((sum, n) => sum + n, 0);
-}
-
 function speed(itemsPerSecond: number): number {
   return itemsPerSecond >= 10 ? Math.round(itemsPerSecond) : rounded(itemsPerSecond, 1);
 }
 
-function rounded(value: number, places: number): number {
+export function rounded(value: number, places: number): number {
   const scale = 10 ** places;
   return Math.round(value * scale) / scale;
 }

@@ -1,110 +1,54 @@
-import type { z } from "@hono/zod-openapi";
-import { successSchema } from "../../envelope.ts";
-import { operation } from "../../operations.ts";
+import { idempotencyHeaders, operation } from "../../operations.ts";
 import {
-  cancelledJob,
+  always,
+  answer,
+  at,
+  bytes,
+  completed,
+  counts,
+  done,
+  exampleId,
+  invalid,
+  json,
+  none,
+  problem,
+  running,
+  tooLarge,
+  unknown,
+} from "./document.ts";
+import {
+  acknowledgement,
   createdJob,
   documentedCreateJob,
+  documentedScheduleJob,
   fileParams,
   idParams,
   jobDetail,
   jobPage,
   listQuery,
+  metricsQuery,
+  queueHealth,
+  queueMetrics,
   queueSummary,
-  refusal,
+  schedulePage,
+  scheduleParams,
+  scheduleView,
   waitBody,
   waitedJob,
 } from "./schemas.ts";
 
 const BASE = "/api/v1/jobs";
 
-const exampleId = "6a6f6279-6172-8640-8000-0000000002c6";
-const at = "2026-03-02T08:15:00.000Z";
-
-function json(description: string, schema: z.ZodType, example?: unknown) {
-  const content = { schema, ...(example === undefined ? {} : { example }) };
-  return { description, content: { "application/json": content } };
-}
-
-function answer(description: string, data: z.ZodType, example: unknown) {
-  return json(description, successSchema(data), { success: true, data: example, timestamp: at });
-}
-
-function problem(description: string, error: string, details: Record<string, unknown>) {
-  return json(description, refusal, { success: false, error, details, timestamp: at });
-}
-
-function bytes(description: string) {
-  const schema = { type: "string", format: "binary" } as const;
-  return { description, content: { "application/octet-stream": { schema } } };
-}
-
-/** What any call may be answered. */
-const always = {
-  401: problem("No token, or a bad one", "The token has expired", { code: "AUTHENTICATION_ERROR" }),
-  403: problem("The token's role may not do this", "Only ADMIN, OPERATOR may do this", {
-    code: "AUTHORIZATION_ERROR",
-  }),
-  429: problem("Too many requests; see Retry-After", "Rate limited", {
-    code: "RATE_LIMIT_EXCEEDED",
-  }),
-  500: problem("Our own fault", "Something went wrong here; the log has more under this id", {
-    code: "SYSTEM_ERROR",
-    id: "0b6e2f0e-6a0c-4f5e-9f0e-1d6f0c1d7a55",
-  }),
-  503: problem("The store cannot be reached; see Retry-After", "Try again later", {
-    code: "SYSTEM_ERROR",
-  }),
-};
-
-const invalid = problem("The request breaks a rule", "Invalid job data", {
-  code: "INVALID_JOB_DATA",
-  errors: [{ field: "texts", message: "Array must contain at least 1 item" }],
-});
-
-const unknown = problem("No such job", "Job not found", {
-  code: "JOB_NOT_FOUND",
-  jobId: exampleId,
-});
-
-const running = {
-  id: exampleId,
-  type: "sentiment_analysis_batch",
-  status: "running",
-  priority: "high",
-  progress: 42.5,
+const schedule = {
+  name: "monday-analytics",
+  type: "report-generation",
+  cron: "30 5 * * 1",
+  timezone: "Europe/Lisbon",
+  enabled: true,
+  nextRun: "2026-03-09T05:30:00.000Z",
+  lastRun: null,
   createdAt: at,
-  startedAt: "2026-03-02T08:15:01.250Z",
 };
-
-const completed = {
-  ...running,
-  status: "completed",
-  progress: 100,
-  completedAt: "2026-03-02T08:15:04.000Z",
-  result: {
-    totalProcessed: 1,
-    results: [
-      {
-        index: 0,
-        text: "Lovely lamp, write to [EMAIL]",
-        sentiment: "positive",
-        score: 0.5859,
-        confidence: 0.83,
-      },
-    ],
-    summary: {
-      successful: 1,
-      failed: 0,
-      averageScore: 0.5859,
-      distribution: { positive: 1, negative: 0, neutral: 0 },
-    },
-    failures: [],
-  },
-};
-
-const counts = { total: 12, completed: 10, failed: 1, cancelled: 0 };
-const none = { total: 0, completed: 0, failed: 0, cancelled: 0 };
 
 /** Every operation of the dialect: its address and, for the document, what goes in and out. */
 export const operations = {
@@ -114,6 +58,7 @@ export const operations = {
     operationId: "createJob",
     summary: "Add a job",
     request: {
+      headers: idempotencyHeaders,
       body: {
         required: true,
         ...json("The job", documentedCreateJob, {
@@ -132,9 +77,61 @@ export const operations = {
         createdAt: at,
       }),
       400: invalid,
-      413: problem("More data than the job type takes", "Invalid job data", {
-        code: "INVALID_JOB_DATA",
-        errors: [{ field: "data", message: "The data is larger than the 1000000 bytes" }],
+      413: tooLarge,
+      ...always,
+    },
+  }),
+  schedule: operation("operate", {
+    method: "post",
+    path: `${BASE}/schedule`,
+    operationId: "scheduleJob",
+    summary: "Add a job that runs later, or again and again",
+    description:
+      "With `delay`, one job. With `cron`, a recurring job, for which the role ADMIN is needed: one job at each of its times, exactly once, in `timezone`. The same recurring job asked for again is the one that is there.",
+    request: {
+      headers: idempotencyHeaders,
+      body: {
+        required: true,
+        ...json("The job, and when", documentedScheduleJob, {
+          type: "report-generation",
+          data: { reportType: "analytics", format: "csv" },
+          cron: "30 5 * * 1",
+          timezone: "Europe/Lisbon",
+          name: "monday-analytics",
+        }),
+      },
+    },
+    responses: {
+      201: answer("The delayed job, or the schedule", createdJob.or(scheduleView), schedule),
+      400: invalid,
+      409: problem("Another recurring job has the name", "There is a schedule of that name", {
+        code: "DUPLICATE_JOB",
+      }),
+      413: tooLarge,
+      ...always,
+    },
+  }),
+  schedules: operation("read", {
+    method: "get",
+    path: `${BASE}/schedules`,
+    operationId: "listSchedules",
+    summary: "List recurring jobs, whichever dialect made them",
+    responses: {
+      200: answer("All of them", schedulePage, { schedules: [schedule], total: 1 }),
+      ...always,
+    },
+  }),
+  unschedule: operation("administer", {
+    method: "delete",
+    path: `${BASE}/schedules/{name}`,
+    operationId: "deleteSchedule",
+    summary: "End a recurring job",
+    description: "Jobs that it has added already stay.",
+    request: { params: scheduleParams },
+    responses: {
+      200: json("Deleted", acknowledgement, done("Schedule deleted successfully")),
+      404: problem("No such schedule", "Schedule monday-analytics not found", {
+        code: "JOB_NOT_FOUND",
       }),
       ...always,
     },
@@ -185,6 +182,49 @@ export const operations = {
       ...always,
     },
   }),
+  metrics: operation("read", {
+    method: "get",
+    path: `${BASE}/queues/metrics`,
+    operationId: "getQueueMetrics",
+    summary: "Each queue's jobs by state",
+    request: { query: metricsQuery },
+    responses: {
+      200: answer(
+        "One entry for each type, or for the one that was asked for",
+        queueMetrics.array(),
+        [
+          {
+            name: "file-analysis",
+            waiting: 3,
+            active: 1,
+            completed: 40,
+            failed: 2,
+            delayed: 0,
+            paused: false,
+            failedRate: 4.8,
+          },
+        ],
+      ),
+      400: invalid,
+      ...always,
+    },
+  }),
+  health: operation("read", {
+    method: "get",
+    path: `${BASE}/health/check`,
+    operationId: "checkHealth",
+    summary: "Whether jobs get through",
+    description: "Not in the envelope. Whether the server itself is up, `GET /health` says.",
+    responses: {
+      200: json("How the queues are", queueHealth, {
+        status: "healthy",
+        queues: 8,
+        totalJobs: 46,
+        metrics: [{ name: "file-analysis", active: 1, failed: 2, failedRate: 4.8, paused: false }],
+      }),
+      ...always,
+    },
+  }),
   get: operation("read", {
     method: "get",
     path: `${BASE}/{id}`,
@@ -219,16 +259,30 @@ export const operations = {
     description: "A running one stops at its next checkpoint.",
     request: { params: idParams },
     responses: {
-      200: json("Cancelled", cancelledJob, {
-        success: true,
-        message: "Job cancelled successfully",
-        timestamp: at,
-      }),
+      200: json("Cancelled", acknowledgement, done("Job cancelled successfully")),
       404: unknown,
       409: problem("It has ended already", "Job not found or cannot be cancelled", {
         code: "JOB_NOT_CANCELLABLE",
         currentStatus: "completed",
       }),
+      ...always,
+    },
+  }),
+  retry: operation("operate", {
+    method: "post",
+    path: `${BASE}/{id}/retry`,
+    operationId: "retryJob",
+    summary: "Run a failed or cancelled job again",
+    description: "Its attempts begin anew.",
+    request: { params: idParams },
+    responses: {
+      200: json("It is queued again", acknowledgement, done("Job retried successfully")),
+      404: unknown,
+      409: problem(
+        "It has neither failed nor been cancelled",
+        "Only a failed or cancelled job can be retried",
+        { code: "JOB_NOT_RETRYABLE", currentStatus: "running" },
+      ),
       ...always,
     },
   }),
@@ -254,6 +308,7 @@ export const operations = {
         currentStatus: "running",
         currentProgress: 42.5,
       }),
+      413: tooLarge,
       ...always,
     },
   }),

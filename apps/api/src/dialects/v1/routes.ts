@@ -3,38 +3,49 @@ import {
   isFinished,
   type Job,
   jobTypes,
+  type NewJob,
   priorityLevel,
   QueueError,
   type TenantQueue,
 } from "@jobyard/core";
+import { requireAccess } from "../../auth/caller.ts";
 import type { ApiContext, Dialect, DialectDeps } from "../../dialect.ts";
 import { success } from "../../envelope.ts";
 import { answerWithFile } from "../../file-answer.ts";
 import { readJson } from "../../json-body.ts";
-import { type Handle, jobIdIn, mount, parseInput } from "../../operations.ts";
+import { type Handle, idempotencyKey, jobIdIn, mount, parseInput } from "../../operations.ts";
 import { RequestError } from "../../request-error.ts";
 import { refuse } from "./errors.ts";
 import {
+  createdOf,
   detailOf,
   iso,
   isV1Type,
   jobFilter,
   newJob,
-  queueSummary,
+  type Outlook,
+  queueOfType,
   summaryOf,
-  THROUGHPUT_WINDOW_MS,
+  typeOfQueue,
   v1Queues,
+  v1Types,
   waitedOf,
 } from "./mapping.ts";
 import { operations } from "./operations.ts";
+import { recurring, scheduleViewOf } from "./schedules.ts";
 import {
   type CreatedJob,
   createJob,
   type JobPage,
   listQuery,
+  metricsQuery,
+  type QueueHealth,
   type QueueSummary,
+  scheduleJob,
+  type SchedulePage,
   waitBody,
 } from "./schemas.ts";
+import { healthOf, metricsOf, queueSummary, WINDOW_MS } from "./statistics.ts";
 
 /** Beside the data of the largest type, what surrounds it. */
 const MAX_CREATE_BYTES = jobTypes.sentiment_analysis_batch.maxDataBytes + 1_000_000;
@@ -69,25 +80,62 @@ function handlersOf({
     return c.body(text, 200, { "Content-Type": "application/json" });
   };
 
+  const add = async (c: ApiContext, jobs: TenantQueue, job: NewJob): Promise<CreatedJob> => {
+    const id = await jobs.add(job, idempotencyKey(c));
+    // It is durable by now: whether it can be read back must not matter.
+    const added = await jobs.get(id).catch(() => undefined);
+    if (added !== undefined) return createdOf(added);
+    return {
+      jobId: formatUuid(id),
+      type: typeOfQueue(job.queue),
+      status: "pending",
+      priority: priorityLevel(job.priority ?? 0),
+      createdAt: iso(queue.clock.now()),
+    };
+  };
+
+  const outlookOf = async (jobs: TenantQueue, job: Job): Promise<Outlook> => {
+    const now = queue.clock.now();
+    const tells = job.state !== "active" || job.progress > 0 || job.stats?.estimatedEnd != null;
+    if (tells) return { now, typicalMs: null };
+    const [ended] = await jobs.stats({ queues: [job.queue] });
+    return { now, typicalMs: ended?.durationAvg ?? null };
+  };
+
   return {
     async create(c) {
       const jobs = tenantOf(c);
       const body = await readJson(c, MAX_CREATE_BYTES, MAX_CREATE_VALUES);
       checkType((body as { readonly type?: unknown } | null | undefined)?.type, body);
-      const asked = parseInput(createJob, body);
-      const added = newJob(asked);
-      const id = await jobs.add(added);
-      // It is durable by now: whether it can be read back must not matter.
-      const job = await jobs.get(id).catch(() => undefined);
-      // It may run or be done by now: this tells what it was when it was added.
-      const created: CreatedJob = {
-        jobId: formatUuid(id),
-        type: asked.type,
-        status: "pending",
-        priority: priorityLevel(added.priority ?? 0),
-        createdAt: iso(job?.createdAt ?? queue.clock.now()),
-      };
-      return c.json(success(created), 201);
+      const job = newJob(parseInput(createJob, body));
+      return c.json(success(await add(c, jobs, job)), 201);
+    },
+
+    async schedule(c) {
+      const jobs = tenantOf(c);
+      const body = await readJson(c, MAX_CREATE_BYTES, MAX_CREATE_VALUES);
+      checkType((body as { readonly type?: unknown } | null | undefined)?.type, body);
+      const asked = parseInput(scheduleJob, body);
+      const { cron, delay } = asked;
+      if (cron === undefined) {
+        const job = newJob(asked);
+        const delayed = delay === undefined ? job : { ...job, delayMs: delay };
+        return c.json(success(await add(c, jobs, delayed)), 201);
+      }
+      requireAccess(c.get("caller"), "administer");
+      const schedule = await recurring(jobs, { ...asked, cron });
+      return c.json(success(scheduleViewOf(schedule)), 201);
+    },
+
+    async schedules(c) {
+      const all = await tenantOf(c).schedules();
+      const page: SchedulePage = { schedules: all.map(scheduleViewOf), total: all.length };
+      return c.json(success(page));
+    },
+
+    async unschedule(c) {
+      await tenantOf(c).deleteSchedule(c.req.param("name") ?? "");
+      return c.json(done("Schedule deleted successfully"));
     },
 
     async list(c) {
@@ -112,7 +160,7 @@ function handlersOf({
       const [present, [everything], minutes, levels] = await Promise.all([
         jobs.queues(queues),
         jobs.stats({ queues }),
-        jobs.stats({ queues, from: now - THROUGHPUT_WINDOW_MS, groupBy: "minute" }),
+        jobs.stats({ queues, from: now - WINDOW_MS, groupBy: "minute" }),
         jobs.stats({ queues, groupBy: "level" }),
       ]);
       const answer: QueueSummary = queueSummary({
@@ -125,10 +173,43 @@ function handlersOf({
       return c.json(success(answer));
     },
 
+    async metrics(c) {
+      const jobs = tenantOf(c);
+      const query = c.req.query();
+      if (query["type"] !== undefined) checkType(query["type"], query);
+      const { type } = parseInput(metricsQuery, query);
+      const types = type === undefined ? v1Types : [type];
+      const queues = types.map((one) => queueOfType[one]);
+      const [present, ended] = await Promise.all([
+        jobs.queues(queues),
+        jobs.stats({ queues, groupBy: "queue" }),
+      ]);
+      return c.json(success(metricsOf(types, present, ended)));
+    },
+
+    async health(c) {
+      const jobs = tenantOf(c);
+      const queues = v1Queues;
+      const [present, ended, lately] = await Promise.all([
+        jobs.queues(queues),
+        jobs.stats({ queues, groupBy: "queue" }),
+        jobs.stats({ queues, from: queue.clock.now() - WINDOW_MS, groupBy: "queue" }),
+      ]);
+      const answer: QueueHealth = healthOf(metricsOf(v1Types, present, ended), present, lately);
+      return c.json(answer);
+    },
+
     async get(c) {
       const jobs = tenantOf(c);
       const job = await jobs.get(jobIdIn(c));
-      return withResult(c, job, detailOf(job));
+      return withResult(c, job, detailOf(job, await outlookOf(jobs, job)));
+    },
+
+    async retry(c) {
+      const jobs = tenantOf(c);
+      const id = jobIdIn(c);
+      await jobs.retry(id);
+      return c.json(done("Job retried successfully"));
     },
 
     async file(c) {
@@ -142,8 +223,7 @@ function handlersOf({
     async cancel(c) {
       const jobs = tenantOf(c);
       await jobs.cancel(jobIdIn(c), { running: true });
-      const message = "Job cancelled successfully";
-      return c.json({ success: true, message, timestamp: iso(Date.now()) });
+      return c.json(done("Job cancelled successfully"));
     },
 
     async wait(c) {
@@ -157,6 +237,10 @@ function handlersOf({
       return withResult(c, job, waitedOf(job));
     },
   };
+}
+
+function done(message: string) {
+  return { success: true, message, timestamp: iso(Date.now()) };
 }
 
 /** A wait that was cut short is told like one that ran out: with where the job stands. */

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { jobTypes, MAX_PRIORITY, priorityLevels } from "@jobyard/core";
+import { jobTypes, LONGEST_MS, MAX_PRIORITY, priorityLevels } from "@jobyard/core";
 import { refusalSchema } from "../../envelope.ts";
 import { queryIntegerOr } from "../../operations.ts";
 import { queueOfType, v1Statuses, v1Types, type V1Type } from "./mapping.ts";
@@ -28,6 +28,9 @@ const oncePriority = {
   path: ["options", "priority"],
 };
 
+/** About 10 years: as far ahead as a job can be put. */
+const delay = z.number().int().min(0).max(LONGEST_MS);
+
 const createFields = {
   priority: level.optional().openapi({ description: "Default: medium" }),
   options: z
@@ -39,26 +42,89 @@ const createFields = {
       attempts: z.number().int().min(1).max(1000).optional().openapi({
         description: "Runs in all; default: the job type's",
       }),
+      delay: delay.optional().openapi({ description: "Milliseconds before it may run" }),
     })
     .optional(),
 };
 
+type CreateFields = z.output<z.ZodObject<typeof createFields>>;
+
+const priorityOnce = ({ priority, options }: CreateFields): boolean =>
+  priority === undefined || options?.priority === undefined;
+
 /** The data is the job type's affair: core checks it. */
 export const createJob = z
   .object({ type: z.enum(v1Types), data: z.unknown(), ...createFields })
-  .refine((job) => job.priority === undefined || job.options?.priority === undefined, oncePriority);
+  .refine(priorityOnce, oncePriority);
 
 export type CreateJob = z.output<typeof createJob>;
 
-const createOf = (type: V1Type) =>
-  z.object({ type: z.literal(type), data: jobTypes[queueOfType[type]].data, ...createFields });
+const scheduleFields = {
+  ...createFields,
+  delay: delay.optional().openapi({
+    description: "Milliseconds before it may run, where options have none",
+  }),
+  cron: z.string().optional().openapi({
+    description: "5 or 6 fields: a job at each of these times. Takes the role ADMIN",
+    example: "0 2 * * *",
+  }),
+  timezone: z.string().optional().openapi({
+    description: "IANA name, of `cron`; default: UTC",
+    example: "America/Chicago",
+  }),
+  name: z.string().optional().openapi({
+    description:
+      "Of the recurring job: 1 to 256 of A-Z a-z 0-9 _ . -; default: one made of what is asked",
+    example: "nightly-analytics",
+  }),
+};
 
-const [firstType, ...otherTypes] = v1Types;
+const cronAlone = { message: "Must not be given together with cron" };
+const withCron = { message: "Must be given together with cron" };
+
+export const scheduleJob = z
+  .object({ type: z.enum(v1Types), data: z.unknown(), ...scheduleFields })
+  .refine(priorityOnce, oncePriority)
+  .superRefine(({ delay, options, cron, timezone, name }, context) => {
+    const refuse = (path: string[], { message }: { readonly message: string }): void =>
+      context.addIssue({ code: "custom", path, message });
+    if (cron === undefined) {
+      if (timezone !== undefined) refuse(["timezone"], withCron);
+      if (name !== undefined) refuse(["name"], withCron);
+      if (delay === undefined && options?.delay === undefined) {
+        refuse(["delay"], { message: "Required: delay for one job, or cron for a recurring one" });
+      }
+    } else {
+      if (delay !== undefined) refuse(["delay"], cronAlone);
+      if (options?.delay !== undefined) refuse(["options", "delay"], cronAlone);
+    }
+    if (delay !== undefined && options?.delay !== undefined) {
+      refuse(["options", "delay"], { message: "Must not be given together with delay" });
+    }
+  });
+
+export type ScheduleJob = z.output<typeof scheduleJob>;
+
+const dataOf = Object.fromEntries(
+  v1Types.map((type) => {
+    const words = type
+      .split(/[-_]/)
+      .map((word) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`);
+    // A copy: they were made before zod learnt of OpenAPI.
+    return [type, jobTypes[queueOfType[type]].data.clone().openapi(`${words.join("")}Data`)];
+  }),
+) as unknown as { readonly [Type in V1Type]: z.ZodObject };
 
 /** As documented: with each type's data. */
-export const documentedCreateJob = z
-  .discriminatedUnion("type", [createOf(firstType), ...otherTypes.map(createOf)])
-  .openapi("CreateJob");
+function documented<Fields extends z.ZodRawShape>(fields: Fields) {
+  const of = (type: V1Type) => z.object({ type: z.literal(type), data: dataOf[type], ...fields });
+  const [first, ...others] = v1Types;
+  return z.discriminatedUnion("type", [of(first), ...others.map(of)]);
+}
+
+export const documentedCreateJob = documented(createFields).openapi("CreateJob");
+
+export const documentedScheduleJob = documented(scheduleFields).openapi("ScheduleJob");
 
 export const listQuery = z.object({
   status: status.optional(),
@@ -66,6 +132,12 @@ export const listQuery = z.object({
   priority: level.optional(),
   limit: queryIntegerOr(50, 1, 100),
   page: queryIntegerOr(1, 1, 1_000_000),
+});
+
+export const metricsQuery = z.object({ type: z.enum(v1Types).optional() });
+
+export const scheduleParams = z.object({
+  name: z.string().openapi({ description: "Of the recurring job", example: "nightly-analytics" }),
 });
 
 export const waitBody = z
@@ -83,7 +155,14 @@ export const waitBody = z
 // ---- answers
 
 export const createdJob = z
-  .object({ jobId, type: z.enum(v1Types), status, priority: level, createdAt: moment })
+  .object({
+    jobId,
+    type: z.string(),
+    status,
+    priority: level,
+    createdAt: moment,
+    scheduledFor: moment.optional().openapi({ description: "Of a delayed job: not before" }),
+  })
   .openapi("CreatedJob");
 
 export type CreatedJob = z.output<typeof createdJob>;
@@ -206,8 +285,73 @@ export const queueSummary = z
 
 export type QueueSummary = z.output<typeof queueSummary>;
 
+export const scheduleView = z
+  .object({
+    name: z.string(),
+    type: z
+      .string()
+      .openapi({ description: "One of v1's types; a schedule of another queue has its name" }),
+    cron: z.string(),
+    timezone: z.string(),
+    enabled: z.boolean(),
+    nextRun: moment.nullable(),
+    lastRun: moment.nullable(),
+    createdAt: moment,
+  })
+  .openapi("Schedule");
+
+export type ScheduleView = z.output<typeof scheduleView>;
+
+export const schedulePage = z
+  .object({ schedules: z.array(scheduleView), total: count })
+  .openapi("SchedulePage");
+
+export type SchedulePage = z.output<typeof schedulePage>;
+
+const percent = z.number().min(0).max(100);
+const failedRate = percent.openapi({
+  description: "Percent failed of those completed or failed, since ever; 0 before any has ended",
+});
+
+export const queueMetrics = z
+  .object({
+    name: z.enum(v1Types),
+    waiting: count,
+    active: count,
+    completed: count,
+    failed: count,
+    delayed: count.openapi({ description: "Those that wait for another attempt included" }),
+    paused: z.boolean(),
+    failedRate,
+  })
+  .openapi("QueueMetrics");
+
+export type QueueMetrics = z.output<typeof queueMetrics>;
+
+export const queueHealth = z
+  .object({
+    status: z.enum(["healthy", "degraded"]).openapi({
+      description:
+        "degraded: a queue is paused, or half of its jobs that ended within the last hour failed",
+    }),
+    queues: count,
+    totalJobs: count.openapi({ description: "Jobs present, whatever their state" }),
+    metrics: z.array(
+      z.object({
+        name: z.enum(v1Types),
+        active: count,
+        failed: count,
+        failedRate,
+        paused: z.boolean(),
+      }),
+    ),
+  })
+  .openapi("QueueHealth");
+
+export type QueueHealth = z.output<typeof queueHealth>;
+
 export const refusal = refusalSchema.openapi("Error");
 
-export const cancelledJob = z
+export const acknowledgement = z
   .object({ success: z.literal(true), message: z.string(), timestamp: moment })
-  .openapi("CancelledJob");
+  .openapi("Acknowledgement");
