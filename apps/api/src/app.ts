@@ -7,7 +7,7 @@ import type { Caller } from "./auth/caller.ts";
 import { refuseForeign } from "./auth/open-mode.ts";
 import type { Admission, ApiContext, ApiEnv, Dialect, DialectDeps } from "./dialect.ts";
 import { dialects } from "./dialects/index.ts";
-import { refuse as refuseAsV1 } from "./dialects/v1/errors.ts";
+import { flashq } from "./dialects/flashq/routes.ts";
 import { documentRoutes } from "./openapi/routes.ts";
 import { RequestError } from "./request-error.ts";
 
@@ -31,8 +31,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
   }
 
   const answer = (error: QueueError | RequestError, c: ApiContext): Response => {
-    // Outside of every dialect, v1's envelope.
-    return (dialectOf(c)?.refuse ?? refuseAsV1)(error, c);
+    return (dialectOf(c) ?? flashq).refuse(error, c);
   };
 
   app.onError((error, c) => answer(known(error, c, options), c));

@@ -1,4 +1,4 @@
-import { type Config, QueueError, type RateLimiter } from "@jobyard/core";
+import { type Config, type JobQueue, QueueError, type RateLimiter } from "@jobyard/core";
 import type { Caller } from "./auth/caller.ts";
 import { type ClientAddress, clientAddress } from "./client-address.ts";
 import type { ApiContext, DialectDeps } from "./dialect.ts";
@@ -14,24 +14,14 @@ const WINDOW_SECONDS = 60;
  */
 export class RequestLimits {
   readonly #limits: Config["limits"]["requestsPerMinute"];
-  readonly #limiters: Readonly<Record<RateClass, RateLimiter>>;
+  readonly #queue: JobQueue;
+  readonly #limiters = new Map<RateClass, RateLimiter>();
   readonly #open: boolean;
   readonly #addressOf: ClientAddress;
 
   constructor({ config, queue }: Pick<DialectDeps, "config" | "queue">) {
-    const { requestsPerMinute: limits } = config.limits;
-    const limiter = (name: RateClass): RateLimiter =>
-      queue.adapter.rateLimiter({
-        name: `requests-${name}`,
-        points: limits[name],
-        seconds: WINDOW_SECONDS,
-      });
-    this.#limits = limits;
-    this.#limiters = {
-      standard: limiter("standard"),
-      bulk: limiter("bulk"),
-      health: limiter("health"),
-    };
+    this.#limits = config.limits.requestsPerMinute;
+    this.#queue = queue;
     this.#open = config.auth.open;
     this.#addressOf = clientAddress(config.http.trustProxy);
   }
@@ -55,10 +45,20 @@ export class RequestLimits {
     }
   }
 
+  #limiter(kind: RateClass): RateLimiter {
+    let limiter = this.#limiters.get(kind);
+    if (limiter === undefined) {
+      const points = this.#limits[kind];
+      const limit = { name: `requests-${kind}`, points, seconds: WINDOW_SECONDS };
+      this.#limiters.set(kind, (limiter = this.#queue.adapter.rateLimiter(limit)));
+    }
+    return limiter;
+  }
+
   async #take(c: ApiContext, kind: RateClass, key: string): Promise<void> {
     const limit = this.#limits[kind];
     if (limit === 0) return;
-    const { allowed, remaining, resetMs } = await this.#limiters[kind](key);
+    const { allowed, remaining, resetMs } = await this.#limiter(kind)(key);
     c.header("X-RateLimit-Limit", String(limit));
     c.header("X-RateLimit-Remaining", String(remaining));
     c.header("X-RateLimit-Reset", String(Math.ceil((Date.now() + resetMs) / 1000)));

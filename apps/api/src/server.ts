@@ -28,6 +28,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const work = await openWork(config, {
     onError: (error, doing) => log.error({ err: error }, `Could not ${doing}`),
     onWarning: (warning) => log.warn(warning),
+    setsLimits: true,
     ...(handlers && { handlers }),
   });
 

@@ -75,6 +75,7 @@ export {
   type NewJob,
   type PullParams,
   type QueueOptions,
+  type Requeue,
   TenantQueue,
 } from "./queue.ts";
 export type { RateLimit, RateLimiter, RateTaken } from "./rate-limiter.ts";

@@ -444,6 +444,12 @@ export interface QueueAdapter {
     readonly limit: number;
   }): Promise<{ readonly lines: readonly LogLine[]; readonly total: number }>;
 
+  /** Unfinished jobs that depend on this one, directly; the oldest `limit`, and how many there are. */
+  dependents(params: {
+    readonly tenant: TenantScope;
+    readonly id: number;
+    readonly limit: number;
+  }): Promise<{ readonly ids: readonly number[]; readonly total: number }>;
   /** Oldest first; of those that did not complete the newest 50. None for a job that is not there. */
   runs(params: { readonly tenant: TenantScope; readonly id: number }): Promise<readonly JobRun[]>;
 

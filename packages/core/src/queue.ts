@@ -125,6 +125,12 @@ export interface NewJob {
   readonly origin?: JobOrigin | null;
 }
 
+/** What is to differ from the finished job; the delay is not taken over. */
+export interface Requeue extends Partial<Omit<NewJob, "queue" | "dependsOn">> {
+  /** Removes the finished job. */
+  readonly remove?: boolean;
+}
+
 export interface AddOptions {
   /** All or none: the first refused job is thrown with its `index`. */
   readonly atomic: boolean;
@@ -437,6 +443,43 @@ export class TenantQueue {
   /** Deletes the files of jobs that were not taken. */
   async #discard(specs: Iterable<JobSpec>): Promise<void> {
     for (const { data } of specs) await this.#queue.payloads.discard(data);
+  }
+
+  /**
+   * Adds a job like a finished one, with what is to be changed; its dependencies are not asked for again.
+   * @returns the new job's id. @throws QueueError INVALID_STATE for a job that is not finished
+   */
+  async requeue(id: number, changes: Requeue = {}): Promise<number> {
+    const errors: FieldError[] = [];
+    const { remove, ...rest } = checkObject(changes, "changes", errors) as Requeue;
+    if (remove !== undefined) checkBoolean(remove, "remove", errors);
+    refuseIfAny(errors);
+    const old = await this.get(id);
+    const { state } = old;
+    if (!isFinished(state)) {
+      const what = `Job ${id} is not finished, and would run twice: it is ${state}`;
+      throw new QueueError("INVALID_STATE", what, { state });
+    }
+    const { queue, name, priority, lifo, ttlMs, timeoutMs, maxAttempts, backoffMs } = old;
+    const { uniqueKey, tags, project, batch, origin } = old;
+    const same = { name, priority, lifo, ttlMs, timeoutMs, maxAttempts, backoffMs };
+    const data: unknown = "data" in rest ? rest.data : JSON.parse((await this.load(old)).data);
+    const added = await this.#queue.of(old.tenant).add({
+      ...same,
+      uniqueKey,
+      tags,
+      project,
+      batch,
+      // A changed priority was not sent as the old one was.
+      ...(rest.priority === undefined ? { origin } : {}),
+      ...rest,
+      data,
+      queue,
+      dependsOn: [],
+    });
+    // Somebody may have retried or removed it by now, as is their right.
+    if (remove === true) await this.remove(id).catch(unlessRefused);
+    return added;
   }
 
   // ---- work
@@ -792,6 +835,19 @@ export class TenantQueue {
     return this.#adapter.logs({ tenant: this.tenant, id, offset: page.offset, limit: page.limit });
   }
 
+  /** Unfinished jobs that depend on this one, directly. @throws QueueError JOB_NOT_FOUND */
+  async dependents(
+    id: number,
+    options: { readonly limit: number },
+  ): Promise<{ readonly ids: readonly number[]; readonly total: number }> {
+    const errors: FieldError[] = [];
+    const { limit } = checkObject(options, "options", errors);
+    checkInteger(limit, "limit", 0, MAX_PAGE, errors);
+    refuseIfAny(errors);
+    await this.get(id);
+    return this.#adapter.dependents({ tenant: this.tenant, id, limit: options.limit });
+  }
+
   /** The job's history, run by run. @throws QueueError JOB_NOT_FOUND */
   async runs(id: number): Promise<readonly JobRun[]> {
     await this.get(id);
@@ -963,6 +1019,11 @@ export class TenantQueue {
 /** Files of what may have been kept have to stay. */
 function isUncertain(error: unknown): boolean {
   return error instanceof QueueError && error.details.uncertain === true;
+}
+
+function unlessRefused(error: unknown): void {
+  const refusal = error instanceof QueueError ? error.code : null;
+  if (refusal !== "INVALID_STATE" && refusal !== "JOB_NOT_FOUND") throw error;
 }
 
 function unwrap<T>(outcome: Outcome<T> | undefined): T {

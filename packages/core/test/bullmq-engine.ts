@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { BullmqAdapter } from "../src/adapters/bullmq/index.ts";
+import type { QueueGroup } from "../src/queue-groups.ts";
 import { type Engine, VirtualClock } from "../src/testing/index.ts";
 
 async function removeKeys(url: string, prefix: string): Promise<void> {
@@ -12,11 +13,14 @@ async function removeKeys(url: string, prefix: string): Promise<void> {
 }
 
 /** An engine on keys of its own. */
-export async function bullmqEngine(url: string | readonly string[]): Promise<Engine> {
+export async function bullmqEngine(
+  url: string | readonly string[],
+  groups: readonly QueueGroup[] = [],
+): Promise<Engine> {
   const clock = new VirtualClock();
   const prefix = `t-${randomUUID()}`;
   const open = async (): Promise<BullmqAdapter> => {
-    const opened = new BullmqAdapter({ url, prefix, clock });
+    const opened = new BullmqAdapter({ url, prefix, clock, groups });
     await opened.open();
     return opened;
   };

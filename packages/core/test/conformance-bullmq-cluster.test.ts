@@ -13,5 +13,5 @@ afterAll(() => cluster.stop());
 
 describeAdapter("BullMQ on a Redis Cluster of three masters", {
   durable: true,
-  make: () => bullmqEngine(cluster.urls),
+  make: (groups) => bullmqEngine(cluster.urls, groups),
 });

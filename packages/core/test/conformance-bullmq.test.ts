@@ -11,4 +11,7 @@ beforeAll(async () => {
 
 afterAll(() => redis.stop());
 
-describeAdapter("BullMQ on Redis", { durable: true, make: () => bullmqEngine(redis.url) });
+describeAdapter("BullMQ on Redis", {
+  durable: true,
+  make: (groups) => bullmqEngine(redis.url, groups),
+});

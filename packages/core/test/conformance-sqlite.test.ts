@@ -4,14 +4,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { SqliteAdapter } from "../src/adapters/sqlite/index.ts";
+import type { QueueGroup } from "../src/queue-groups.ts";
 import type { Engine } from "../src/testing/index.ts";
 import { describeAdapter, VirtualClock } from "../src/testing/index.ts";
 
-async function engineAt(file: string, cleanUp: () => Promise<void>): Promise<Engine> {
+async function engineAt(
+  file: string,
+  groups: readonly QueueGroup[] | undefined,
+  cleanUp: () => Promise<void>,
+): Promise<Engine> {
   const clock = new VirtualClock();
   let path = file;
   const open = async (): Promise<SqliteAdapter> => {
-    const opened = new SqliteAdapter({ path, clock });
+    const opened = new SqliteAdapter({ path, clock, ...(groups === undefined ? {} : { groups }) });
     await opened.open();
     return opened;
   };
@@ -49,14 +54,14 @@ async function engineAt(file: string, cleanUp: () => Promise<void>): Promise<Eng
 
 describeAdapter("SQLite on disk", {
   durable: true,
-  async make() {
+  async make(groups) {
     const folder = await mkdtemp(join(tmpdir(), "jobyard-"));
     const cleanUp = (): Promise<void> => rm(folder, { recursive: true, force: true });
-    return engineAt(join(folder, "jobyard.db"), cleanUp);
+    return engineAt(join(folder, "jobyard.db"), groups, cleanUp);
   },
 });
 
 describeAdapter("SQLite in memory", {
   durable: false,
-  make: () => engineAt(":memory:", async () => {}),
+  make: (groups) => engineAt(":memory:", groups, async () => {}),
 });

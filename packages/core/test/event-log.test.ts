@@ -26,7 +26,7 @@ interface Bench {
 }
 
 function bench(): Bench {
-  const lanes = new Lanes();
+  const lanes = new Lanes([]);
   const settings = { typed: false, paused: false, rateLimit: null, concurrency: null };
   const lane = lanes.add({ no: 1, tenant: "default", queue: "work", ...settings });
   const other = lanes.add({ no: 2, tenant: "acme", queue: "mail", ...settings });

@@ -568,6 +568,8 @@ const methods: Record<string, Args> = {
   ],
   logs: [id, partly({ offset: fc.nat(3), limit: fc.nat(3) })],
   runs: [id],
+  dependents: [id, partly({ limit: fc.nat(3) })],
+  requeue: [id, partly({ data: fc.jsonValue(), delayMs: ms, remove: fc.boolean() })],
   wait: [id, partly({ timeoutMs: fc.constant(0) })],
   queues: [fc.oneof(fc.array(fc.constant("work"), { maxLength: 2 }), anything)],
   configure: [
@@ -1285,6 +1287,82 @@ test("the runs of a job, of the tenant's own alone", async () => {
   await desk.ours.fail({ id, lease: run?.lease as string, error: "no" });
   expect(await desk.ours.runs(id)).toMatchObject([{ number: 1, outcome: "failed", error: "no" }]);
   expect((await refusal(desk.queue.of("acme").runs(id))).code).toBe("JOB_NOT_FOUND");
+});
+
+describe("a job that is run again as another one", () => {
+  async function failedJob(rest: Partial<NewJob> = {}): Promise<number> {
+    const id = await desk.ours.add(job({ data: { n: 0.1, list: [1, "ä"] }, ...rest }));
+    await desk.ours.pull({ queue: "work", limit: 1 });
+    await desk.ours.fail({ id, error: "no", final: true });
+    return id;
+  }
+
+  test("is as it was, but for what is changed", async () => {
+    const given = {
+      name: "n",
+      priority: -3,
+      lifo: true,
+      ttlMs: 9000,
+      timeoutMs: 5000,
+      maxAttempts: 4,
+      backoffMs: 77,
+      uniqueKey: "k",
+      tags: ["t"],
+      project: "p",
+      batch: "b",
+      origin: { via: "v1", priority: "high" },
+    };
+    const old = await failedJob(given);
+    const same = await desk.ours.requeue(old);
+    const like = { ...given, data: '{"n":0.1,"list":[1,"ä"]}', state: "waiting", attemptsMade: 0 };
+    expect(await desk.ours.get(same)).toMatchObject(like);
+    const held = await refusal(desk.ours.requeue(old));
+    expect([held.code, held.details.existingId]).toEqual(["DUPLICATE_JOB", same]);
+    const changes = { uniqueKey: null, data: [1], priority: 5, delayMs: 1000, tags: [] };
+    const other = await desk.ours.requeue(old, { ...changes, remove: true });
+    expect(await desk.ours.get(other)).toMatchObject({
+      ...like,
+      ...changes,
+      data: "[1]",
+      state: "delayed",
+      origin: null,
+    });
+    expect((await refusal(desk.ours.get(old))).code).toBe("JOB_NOT_FOUND");
+  });
+
+  test("stays with its tenant, is checked by its type, and has to be finished", async () => {
+    const id = await desk.queue.of("acme").add(job());
+    const early = await refusal(desk.queue.of("*").requeue(id));
+    expect([early.code, early.details.state]).toEqual(["INVALID_STATE", "waiting"]);
+    await desk.queue.of("acme").cancel(id, { running: true });
+    const again = await desk.queue.of("*").requeue(id);
+    expect(await desk.queue.of("*").get(again)).toMatchObject({ tenant: "acme" });
+    expect((await refusal(desk.ours.requeue(id))).code).toBe("JOB_NOT_FOUND");
+    const typed = await desk.ours.add({
+      queue: "sentiment_analysis_batch",
+      data: { texts: ["x"] },
+    });
+    await desk.ours.cancel(typed, { running: true });
+    expect((await refusal(desk.ours.requeue(typed, { data: { texts: [] } }))).code).toBe(
+      "VALIDATION",
+    );
+  });
+
+  test("may have data that lies in a file", async () => {
+    const id = await desk.ours.add(largeJob());
+    await desk.ours.cancel(id, { running: true });
+    const copy = await desk.ours.requeue(id, { remove: true });
+    expect(await desk.files()).toHaveLength(1);
+    expect((await desk.ours.load(await desk.ours.get(copy))).data).toBe(JSON.stringify(large()));
+  });
+});
+
+test("the dependents of a job", async () => {
+  const parent = await desk.ours.add(job());
+  const child = await desk.ours.add(job({ dependsOn: [parent] }));
+  expect(await desk.ours.dependents(parent, { limit: 5 })).toEqual({ ids: [child], total: 1 });
+  const other = desk.queue.of("acme").dependents(parent, { limit: 5 });
+  expect((await refusal(other)).code).toBe("JOB_NOT_FOUND");
 });
 
 describe("lists", () => {

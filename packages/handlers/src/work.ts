@@ -6,7 +6,7 @@ import {
   QueueError,
   Worker,
 } from "@jobyard/core";
-import { openQueue } from "@jobyard/core/process";
+import { type EngineOptions, openQueue } from "@jobyard/core/process";
 import { createHandlers } from "./registry.ts";
 import { closeSharedThreads } from "./sentiment-analysis-batch/batch.ts";
 import { Storage, type StorageOptions } from "./storage.ts";
@@ -14,13 +14,9 @@ import { Storage, type StorageOptions } from "./storage.ts";
 /** Datasets and records live for weeks: once an hour is often enough. */
 const PRUNE_FILES_MS = 3_600_000;
 
-interface WorkOptions {
+interface WorkOptions extends Pick<EngineOptions, "setsLimits" | "onError" | "onWarning"> {
   /** Default: those of every job type. */
   readonly handlers?: readonly Handler[];
-  /** Told of failures that no caller waits for. */
-  readonly onError: (error: unknown, doing: string) => void;
-  /** Told at the start of what is at risk. */
-  readonly onWarning: (warning: string) => void;
 }
 
 /** What every process of ours works with, composed from its settings. */
@@ -36,7 +32,7 @@ export interface Work {
 /** @throws as `openQueue` */
 export async function openWork(config: Config, options: WorkOptions): Promise<Work> {
   const { files, s3, retention } = config;
-  const { onError, onWarning } = options;
+  const { onError, onWarning, setsLimits = false } = options;
   const storage = new Storage({
     root: files.dir,
     ...(s3 === null ? {} : { s3: s3Settings(s3) }),
@@ -48,6 +44,7 @@ export async function openWork(config: Config, options: WorkOptions): Promise<Wo
       onRemoved: (jobs) => storage.removeResults(jobs.filter((job) => isJobTypeName(job.queue))),
       onError,
       onWarning,
+      setsLimits,
     });
   } catch (error) {
     await storage.close();

@@ -389,7 +389,11 @@ describe.each(engines)("on the %s engine", (engine) => {
 
   test("statistics", async () => {
     const gate = new Gate();
-    const { call, add, ended } = await serve({ engine, handlers: [gate.handler] });
+    const { call, add, ended } = await serve({
+      engine,
+      env: { DATACLOAK_MAX_CONCURRENT: "0" },
+      handlers: [gate.handler],
+    });
     const empty = (await call("GET", "/api/v1/jobs/stats/summary")).body.data;
     expect(empty.performance).toEqual({
       averageProcessingTime: 0,

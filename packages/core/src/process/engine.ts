@@ -4,13 +4,16 @@ import { type Clock, systemClock } from "../clock.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { QueueError } from "../errors.ts";
 import type { QueueAdapter } from "../queue-adapter.ts";
+import { type QueueGroup, queueGroups } from "../queue-groups.ts";
 import { JobQueue, type QueueOptions } from "../queue.ts";
 
-interface EngineOptions extends Pick<QueueOptions, "onRemoved"> {
+export interface EngineOptions extends Pick<QueueOptions, "onRemoved"> {
   /** Told of failures that no caller waits for. */
   readonly onError: (error: unknown, doing: string) => void;
   /** Told at the start of what is at risk with the store as it is set up. */
   readonly onWarning: (warning: string) => void;
+  /** Whether this process' limits of groups of queues hold for the whole store, or those that others have set. */
+  readonly setsLimits?: boolean;
 }
 
 /**
@@ -20,8 +23,9 @@ interface EngineOptions extends Pick<QueueOptions, "onRemoved"> {
  */
 export async function openQueue(config: Config, options: EngineOptions): Promise<JobQueue> {
   const { engine, files, retention } = config;
-  const { onError, onWarning, onRemoved } = options;
-  const { adapter, clock } = await openAdapter(engine);
+  const { onError, onWarning, onRemoved, setsLimits = false } = options;
+  const limits = setsLimits ? { groups: queueGroups(config.limits) } : {};
+  const { adapter, clock } = await openAdapter(engine, limits);
   const queue = new JobQueue({
     adapter,
     clock,
@@ -51,19 +55,19 @@ const NO_AOF =
   "is true, but this Redis keeps no append-only file and forgets accepted jobs when it is killed; set `appendonly yes` in its configuration, or run `redis-cli CONFIG SET appendonly yes`";
 
 /** Only the engine that is used is loaded. */
-async function openAdapter({
-  redisUrl,
-  dataDir,
-}: Config["engine"]): Promise<{ readonly adapter: QueueAdapter; readonly clock: Clock }> {
+async function openAdapter(
+  { redisUrl, dataDir }: Config["engine"],
+  limits: { readonly groups?: readonly QueueGroup[] },
+): Promise<{ readonly adapter: QueueAdapter; readonly clock: Clock }> {
   if (redisUrl === null) {
     const { SqliteAdapter } = await import("../adapters/sqlite/index.ts");
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    const adapter = new SqliteAdapter({ path: join(dataDir, "jobyard.db") });
+    const adapter = new SqliteAdapter({ path: join(dataDir, "jobyard.db"), ...limits });
     await adapter.open();
     return { adapter, clock: systemClock };
   }
   const { BullmqAdapter } = await import("../adapters/bullmq/index.ts");
-  const adapter = new BullmqAdapter({ url: redisUrl });
+  const adapter = new BullmqAdapter({ url: redisUrl, ...limits });
   try {
     await adapter.open();
   } catch (error) {

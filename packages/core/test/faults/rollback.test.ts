@@ -60,6 +60,7 @@ const lanes = [
   { tenant: "default", queue: "data_export", typed: true },
   { tenant: "default", queue: "mail", typed: false },
 ] as const;
+const shared = { name: "shared", queues: ["mail", "data_export"], maxRunning: 2, maxUnfinished: 6 };
 const laneAt = (n: number) => lanes[n % lanes.length]!;
 
 const wish: fc.Arbitrary<Wish> = fc.record({
@@ -342,7 +343,7 @@ const webhook = {
 };
 
 async function check(groups: readonly Group[], disk: FailingDisk): Promise<void> {
-  const store = await StoreOnDisk.open();
+  const store = await StoreOnDisk.open([shared]);
   try {
     const { adapter } = store;
     const actor = new Actor(store);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { SqliteAdapter } from "../../src/adapters/sqlite/index.ts";
 import { isFinished, jobStates } from "../../src/job.ts";
 import type { QueueAdapter } from "../../src/queue-adapter.ts";
+import type { QueueGroup } from "../../src/queue-groups.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 
 /** Where syncing costs nothing, if there is such a place. */
@@ -18,16 +19,24 @@ export class StoreOnDisk {
   readonly #folder: string;
   #copies = 0;
 
-  private constructor(folder: string, path: string, clock: VirtualClock) {
+  readonly #groups: readonly QueueGroup[];
+
+  private constructor(
+    folder: string,
+    path: string,
+    clock: VirtualClock,
+    groups: readonly QueueGroup[],
+  ) {
     this.#folder = folder;
     this.path = path;
     this.clock = clock;
-    this.adapter = new SqliteAdapter({ path, clock });
+    this.#groups = groups;
+    this.adapter = new SqliteAdapter({ path, clock, groups });
   }
 
-  static async open(): Promise<StoreOnDisk> {
+  static async open(groups: readonly QueueGroup[] = []): Promise<StoreOnDisk> {
     const folder = await mkdtemp(join(fast, "jobyard-"));
-    const store = new StoreOnDisk(folder, join(folder, "jobyard.db"), new VirtualClock());
+    const store = new StoreOnDisk(folder, join(folder, "jobyard.db"), new VirtualClock(), groups);
     await store.adapter.open();
     return store;
   }
@@ -38,7 +47,8 @@ export class StoreOnDisk {
     for (const suffix of ["", "-wal"]) {
       if (existsSync(this.path + suffix)) await copyFile(this.path + suffix, path + suffix);
     }
-    const copy = new StoreOnDisk(this.#folder, path, new VirtualClock(this.clock.now()));
+    const clock = new VirtualClock(this.clock.now());
+    const copy = new StoreOnDisk(this.#folder, path, clock, this.#groups);
     await copy.adapter.open();
     return copy;
   }

@@ -26,11 +26,12 @@ import * as schemas from "./schemas.ts";
 export interface Session {
   readonly queue: JobQueue;
   readonly caller: Caller;
+  /** Of a call that adds: repeated, it answers as the first time and adds nothing. */
+  readonly idempotencyKey?: string;
 }
 
-interface Context {
+interface Context extends Pick<Session, "queue" | "idempotencyKey"> {
   readonly jobs: TenantQueue;
-  readonly queue: JobQueue;
 }
 
 /** One thing that flashQ does, whatever the protocol it is asked for in. */
@@ -58,8 +59,8 @@ export async function execute<Input extends z.ZodType, Output>(
   return asked.run(contextOf(session), parseInput(asked.input, input));
 }
 
-function contextOf({ queue, caller }: Session): Context {
-  return { queue, jobs: queue.of(caller.tenant) };
+function contextOf({ caller, ...session }: Session): Context {
+  return { ...session, jobs: session.queue.of(caller.tenant) };
 }
 
 /** Jobs shown at once unless asked otherwise. */
@@ -69,8 +70,11 @@ const MINUTE_MS = 60_000;
 export const commands = {
   // ---- jobs
 
-  push: command("operate", schemas.pushInput, async ({ jobs }, input) => {
-    const [outcome] = await jobs.addMany([newJob(input.queue, input)], { atomic: false });
+  push: command("operate", schemas.pushInput, async ({ jobs, idempotencyKey }, input) => {
+    const [outcome] = await jobs.addMany([newJob(input.queue, input)], {
+      atomic: false,
+      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    });
     if (typeof outcome !== "number") throw alone(outcome);
     return outcome;
   }),

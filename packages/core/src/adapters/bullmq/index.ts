@@ -45,6 +45,7 @@ import {
   type WebhookRecord,
   type WorkerRecord,
 } from "../../queue-adapter.ts";
+import { groupIsFull, type QueueGroup } from "../../queue-groups.ts";
 import {
   memoryLimiter,
   type RateLimit,
@@ -100,6 +101,8 @@ export interface BullmqOptions {
   readonly prefix?: string;
   /** For tests; default: Redis' own time. */
   readonly clock?: Clock;
+  /** Hold for every process on the store: those given last. Absent: whatever the others were given. */
+  readonly groups?: readonly QueueGroup[];
 }
 
 interface Open {
@@ -184,6 +187,7 @@ export class BullmqAdapter implements QueueAdapter {
       }),
     };
     try {
+      await this.#declareGroups();
       this.#beat(HEARTBEAT_MS);
       await this.#heartbeat("opening");
       await this.upkeep();
@@ -191,6 +195,18 @@ export class BullmqAdapter implements QueueAdapter {
       this.kill();
       throw error;
     }
+  }
+
+  async #declareGroups(): Promise<void> {
+    const { groups } = this.#options;
+    if (groups === undefined) return;
+    const declared = groups.map(({ name, queues, maxRunning, maxUnfinished }) => ({
+      name,
+      queues,
+      ...(maxRunning === null ? {} : { maxRunning }),
+      ...(maxUnfinished === null ? {} : { maxUnfinished }),
+    }));
+    await this.#open.connection.script("group", JSON.stringify(declared));
   }
 
   async close(): Promise<void> {
@@ -297,6 +313,8 @@ export class BullmqAdapter implements QueueAdapter {
       state.events.read();
       state.upkeep.look();
       void this.#lookAfterRuns().catch(() => undefined);
+      // It may be a server that has lost what it knew.
+      void this.#declareGroups().catch(() => undefined);
     }
   }
 
@@ -677,6 +695,17 @@ export class BullmqAdapter implements QueueAdapter {
     };
   }
 
+  async dependents(params: {
+    tenant: TenantScope;
+    id: number;
+    limit: number;
+  }): Promise<{ ids: number[]; total: number }> {
+    const { tenant, id, limit } = params;
+    const answer = await this.#open.connection.script("dependents", tenant, id, limit);
+    const [total, ...ids] = (answer as readonly Reply[]).map(Number);
+    return { ids, total: total ?? 0 };
+  }
+
   async runs(params: { tenant: TenantScope; id: number }): Promise<readonly JobRun[]> {
     const { tenant, id } = params;
     const { connection } = this.#open;
@@ -922,6 +951,7 @@ function adminOutcome(id: number, answer: Reply, refusal: string): Outcome<true>
   if (text === "ok") return true;
   if (text === "unknown") return jobNotFound(id);
   if (text.startsWith("duplicate ")) return duplicate(Number(text.slice("duplicate ".length)));
+  if (text.startsWith("full ")) return groupIsFull(Number(text.slice("full ".length)));
   return invalidState(id, text.slice("is ".length) as JobState, refusal);
 }
 

@@ -1,6 +1,7 @@
 import { jobNotFound, QueueError } from "../../errors.ts";
 import type { JobState } from "../../job.ts";
 import type { Outcome } from "../../queue-adapter.ts";
+import { groupIsFull } from "../../queue-groups.ts";
 import type { Reply } from "./connection.ts";
 
 /** Why a script refused to touch a run: "unknown", "stale" or "is <state>". */
@@ -39,6 +40,8 @@ export function addRefusal(index: number, why: string, queuesPerTenant: number):
   switch (kind) {
     case "duplicate":
       return duplicate(Number(rest), index);
+    case "full":
+      return groupIsFull(Number(rest), index);
     case "sibling":
       return new QueueError("DEPENDENCY_NOT_FOUND", `Job ${rest} of the batch was refused`, {
         ids: [],

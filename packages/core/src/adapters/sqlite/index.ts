@@ -40,6 +40,7 @@ import {
   type RateLimiter,
   rateLimiterOf,
 } from "../../rate-limiter.ts";
+import type { QueueGroup } from "../../queue-groups.ts";
 import { Committer, type Transaction } from "./committer.ts";
 import { openDatabase, storeError } from "./database.ts";
 import type { Lane } from "./lanes.ts";
@@ -51,6 +52,7 @@ export interface SqliteOptions {
   /** A file, created if need be, or `:memory:`. */
   readonly path: string;
   readonly clock?: Clock;
+  readonly groups?: readonly QueueGroup[];
 }
 
 /** Copied in one step, during which the store waits. */
@@ -74,6 +76,7 @@ export class SqliteAdapter implements QueueAdapter {
   readonly capabilities = { engine: "sqlite", processes: "one", backup: true } as const;
   readonly #path: string;
   readonly #clock: Clock;
+  readonly #groups: readonly QueueGroup[];
   #state: Open | undefined;
   readonly #waiting = new Set<() => void>();
   #upkeepDone: Promise<void> | undefined;
@@ -82,6 +85,7 @@ export class SqliteAdapter implements QueueAdapter {
   constructor(options: SqliteOptions) {
     this.#path = options.path;
     this.#clock = options.clock ?? systemClock;
+    this.#groups = options.groups ?? [];
   }
 
   // ---- lifecycle
@@ -90,7 +94,12 @@ export class SqliteAdapter implements QueueAdapter {
     if (this.#state !== undefined) return;
     const db = openDatabase(this.#path);
     try {
-      const store = new Store(db, this.#clock, () => void this.upkeep().catch(() => undefined));
+      const store = new Store(
+        db,
+        this.#clock,
+        this.#groups,
+        () => void this.upkeep().catch(() => undefined),
+      );
       const committer = new Committer({
         now: () => this.#clock.now(),
         begin: () => store.begin(),
@@ -377,6 +386,15 @@ export class SqliteAdapter implements QueueAdapter {
         ? { lines: [], total: 0 }
         : records.logs(id, offset, limit),
     );
+  }
+
+  dependents(params: {
+    tenant: TenantScope;
+    id: number;
+    limit: number;
+  }): Promise<{ ids: number[]; total: number }> {
+    const { tenant, id, limit } = params;
+    return this.#read(({ store }) => store.dependents(tenant, id, limit));
   }
 
   runs(params: { tenant: TenantScope; id: number }): Promise<readonly JobRun[]> {

@@ -1,10 +1,16 @@
 import type { StateCounts } from "../../queue-adapter.ts";
+import type { QueueGroup } from "../../queue-groups.ts";
 import { ReadyOrder } from "./ready-order.ts";
 
 export type Counts = { -readonly [State in keyof StateCounts]: number };
 
 export function noCounts(): Counts {
   return { waiting: 0, delayed: 0, blocked: 0, active: 0, completed: 0, failed: 0, cancelled: 0 };
+}
+
+/** One tenant's part of a group of queues. */
+export interface LaneGroup extends QueueGroup {
+  readonly lanes: Set<Lane>;
 }
 
 /** One tenant's part of one queue. */
@@ -18,6 +24,7 @@ export interface Lane {
   concurrency: number | null;
   readonly counts: Counts;
   readonly ready: ReadyOrder;
+  readonly group: LaneGroup | null;
   /** Of the current rate window: when it ends, and the starts in it. */
   windowEnd: number;
   windowStarts: number;
@@ -39,7 +46,25 @@ export function startsLeft(lane: Lane, now: number): number {
       now < lane.windowEnd ? lane.rateLimit - lane.windowStarts : lane.rateLimit,
     );
   }
+  if (lane.group !== null) left = Math.min(left, runsLeft(lane.group));
   return Math.max(0, left);
+}
+
+function runsLeft({ maxRunning, lanes }: LaneGroup): number {
+  if (maxRunning === null) return Infinity;
+  let left = maxRunning;
+  for (const { counts } of lanes) left -= counts.active;
+  return left;
+}
+
+/** How many more jobs the group takes. */
+export function roomLeft({ maxUnfinished, lanes }: LaneGroup): number {
+  if (maxUnfinished === null) return Infinity;
+  let left = maxUnfinished;
+  for (const { counts } of lanes) {
+    left -= counts.waiting + counts.delayed + counts.blocked + counts.active;
+  }
+  return left;
 }
 
 export interface LaneRow {
@@ -57,16 +82,27 @@ export class Lanes {
   readonly #byNo = new Map<number, Lane>();
   readonly #byTenant = new Map<string, Map<string, Lane>>();
   readonly #rings = new Map<string, Set<Lane>>();
+  /** By queue. */
+  readonly #groups = new Map<string, QueueGroup>();
+  /** By tenant and name. */
+  readonly #laneGroups = new Map<string, LaneGroup>();
+
+  constructor(groups: readonly QueueGroup[]) {
+    for (const group of groups) for (const queue of group.queues) this.#groups.set(queue, group);
+  }
 
   add(row: LaneRow): Lane {
+    const group = this.groupOf(row.tenant, row.queue);
     const lane: Lane = {
       ...row,
+      group,
       counts: noCounts(),
       ready: new ReadyOrder(),
       windowEnd: 0,
       windowStarts: 0,
       claimable: false,
     };
+    group?.lanes.add(lane);
     this.#byNo.set(lane.no, lane);
     let tenant = this.#byTenant.get(lane.tenant);
     if (tenant === undefined) this.#byTenant.set(lane.tenant, (tenant = new Map()));
@@ -76,10 +112,22 @@ export class Lanes {
 
   drop(lane: Lane): void {
     this.setClaimable(lane, false);
+    lane.group?.lanes.delete(lane);
     // Only itself: a later lane may have its number or its place.
     if (this.#byNo.get(lane.no) === lane) this.#byNo.delete(lane.no);
     const tenant = this.#byTenant.get(lane.tenant);
     if (tenant?.get(lane.queue) === lane) tenant.delete(lane.queue);
+  }
+
+  groupOf(tenant: string, queue: string): LaneGroup | null {
+    const group = this.#groups.get(queue);
+    if (group === undefined) return null;
+    const key = `${tenant} ${group.name}`;
+    let known = this.#laneGroups.get(key);
+    if (known === undefined) {
+      this.#laneGroups.set(key, (known = { ...group, lanes: new Set() }));
+    }
+    return known;
   }
 
   get(no: number): Lane | undefined {

@@ -159,6 +159,8 @@ export function prepareStatements(db: DatabaseSync) {
     insertDependency: one("INSERT OR IGNORE INTO dependency VALUES (?, ?, ?)"),
     dependencyDone: one("UPDATE dependency SET done = 1 WHERE parent = ? AND child = ?"),
     dependents: one("SELECT child FROM dependency WHERE parent = ?"),
+    oldestDependents: one("SELECT child FROM dependency WHERE parent = ? ORDER BY child LIMIT ?"),
+    countDependents: one("SELECT count(*) n FROM dependency WHERE parent = ?"),
     hasDependents: one("SELECT 1 FROM dependency WHERE parent = ? LIMIT 1"),
     undone: one("SELECT 1 FROM dependency WHERE child = ? AND done = 0 LIMIT 1"),
     deleteDependencies: one("DELETE FROM dependency WHERE child = ?"),

@@ -33,6 +33,7 @@ import {
   type StopRequest,
   type TenantScope,
 } from "../../queue-adapter.ts";
+import { groupIsFull, type QueueGroup } from "../../queue-groups.ts";
 import { afterCrash, CRASH_LIMIT, decideRetry } from "../../retry-policy.ts";
 import { Agenda, Due, due } from "./agenda.ts";
 import { Answers } from "./answers.ts";
@@ -40,7 +41,7 @@ import { BulkInsert } from "./bulk-statement.ts";
 import type { Transaction } from "./committer.ts";
 import { Deadlines } from "./deadlines.ts";
 import { EventLog } from "./event-log.ts";
-import { type Lane, Lanes, RATE_WINDOW_MS, startsLeft } from "./lanes.ts";
+import { type Lane, type LaneGroup, Lanes, RATE_WINDOW_MS, roomLeft, startsLeft } from "./lanes.ts";
 import { popped } from "./ready-order.ts";
 import { Rollups } from "./rollups.ts";
 import {
@@ -95,7 +96,7 @@ interface Taken {
 
 /** All state of the embedded engine, on disk and in memory, and every change of it. Calls run inside a transaction. */
 export class Store {
-  readonly lanes = new Lanes();
+  readonly lanes: Lanes;
   readonly events: EventLog;
   readonly rollups: Rollups;
   readonly agenda: Agenda;
@@ -125,8 +126,9 @@ export class Store {
   readonly #insertFinished: BulkInsert;
   readonly #sql: Statements;
 
-  constructor(db: DatabaseSync, clock: Clock, onDue: () => void) {
+  constructor(db: DatabaseSync, clock: Clock, groups: readonly QueueGroup[], onDue: () => void) {
     this.#db = db;
+    this.lanes = new Lanes(groups);
     this.#sql = prepareStatements(db);
     this.rollups = new Rollups(db);
     this.agenda = new Agenda(clock, onDue);
@@ -303,6 +305,12 @@ export class Store {
   }
 
   #refresh(lane: Lane, now: number): void {
+    if (lane.group === null) return this.#refreshAlone(lane, now);
+    // What one lane of a group gives up or takes, the others gain or lose.
+    for (const each of lane.group.lanes) this.#refreshAlone(each, now);
+  }
+
+  #refreshAlone(lane: Lane, now: number): void {
     const claimable = startsLeft(lane, now) > 0;
     if (claimable) this.#freed.add(lane);
     this.lanes.setClaimable(lane, claimable);
@@ -386,6 +394,7 @@ export class Store {
     const open: SQLInputValue[] = [];
     const added: OpenRow[] = [];
     const held = new Map<string, number>();
+    const places = new Map<LaneGroup, number>();
     const created: Lane[] = [];
     const add = (i: number): Outcome<number> => {
       const known = outcomes[i];
@@ -407,7 +416,7 @@ export class Store {
           siblings.push(ids[sibling] as number);
         }
         const known = this.lanes.find(spec.tenant, spec.queue);
-        const row = this.#admit(tx, spec, id, siblings, held);
+        const row = this.#admit(tx, spec, id, siblings, held, places);
         if (known === undefined) created.push(row.lane);
         added.push(row);
         const { lane, priority, options, data, phase, expireAt } = row;
@@ -453,13 +462,17 @@ export class Store {
     return { outcome, note, repeated: false };
   }
 
-  /** Checks a new job against the store without writing anything. */
+  /**
+   * Checks a new job against the store without writing anything. `held` and `places`: keys that jobs of the same call
+   * hold, and how many of them each group has taken.
+   */
   #admit(
     tx: Transaction,
     spec: JobSpec,
     id: number,
     siblings: readonly number[],
     held: Map<string, number>,
+    places: Map<LaneGroup, number>,
   ): OpenRow {
     const { dependsOn } = spec;
     let pending = siblings.length;
@@ -473,16 +486,22 @@ export class Store {
       const what = `Jobs to depend on were not found, or were cancelled: ${hopeless.join(", ")}`;
       throw new QueueError("DEPENDENCY_NOT_FOUND", what, { ids: hopeless });
     }
-    const lane = this.laneFor(tx, spec.tenant, spec.queue, spec.typed);
-    if (spec.uniqueKey !== null) {
-      const key = `${lane.no} ${spec.uniqueKey}`;
+    const known = this.lanes.find(spec.tenant, spec.queue);
+    if (known !== undefined && spec.uniqueKey !== null) {
       const holder =
-        held.get(key) ?? this.#sql.findUnique.get(lane.no, spec.uniqueKey)?.["id"] ?? undefined;
+        held.get(`${known.no} ${spec.uniqueKey}`) ??
+        this.#sql.findUnique.get(known.no, spec.uniqueKey)?.["id"] ??
+        undefined;
       if (holder !== undefined) {
         throw new QueueError("DUPLICATE_JOB", "Duplicate job", { existingId: Number(holder) });
       }
-      held.set(key, id);
     }
+    const group = known === undefined ? this.lanes.groupOf(spec.tenant, spec.queue) : known.group;
+    const taken = group === null ? 0 : (places.get(group) ?? 0);
+    if (group !== null) refuseIfFull(group, taken);
+    const lane = known ?? this.laneFor(tx, spec.tenant, spec.queue, spec.typed);
+    if (group !== null) places.set(group, taken + 1);
+    if (spec.uniqueKey !== null) held.set(`${lane.no} ${spec.uniqueKey}`, id);
     const runAt = tx.now + spec.delayMs;
     return {
       id,
@@ -612,6 +631,13 @@ export class Store {
     if (run !== undefined) return toJob(run.row, data, run);
     const finished = finishedRow(found);
     return toJob(openRow(found, lane), data, undefined, finished);
+  }
+
+  dependents(tenant: TenantScope, id: number, limit: number): { ids: number[]; total: number } {
+    if (this.outline(tenant, id) === undefined) return { ids: [], total: 0 };
+    const rows = this.#sql.oldestDependents.all(id, limit) as { child: number }[];
+    const total = Number(this.#sql.countDependents.get(id)?.["n"]);
+    return { ids: rows.map(({ child }) => child), total };
   }
 
   runs(tenant: TenantScope, id: number): readonly JobRun[] {
@@ -1283,8 +1309,9 @@ export class Store {
       if (holder !== undefined) {
         throw new QueueError("DUPLICATE_JOB", "Duplicate job", { existingId: Number(holder) });
       }
-      this.#sql.insertUnique.run(lane.no, options.uniqueKey, id);
     }
+    if (lane.group !== null) refuseIfFull(lane.group, 0);
+    if (options.uniqueKey !== null) this.#sql.insertUnique.run(lane.no, options.uniqueKey, id);
     this.#touch(lane);
     this.#sql.deleteFinished.run(lane.no, finished.phase, id);
     lane.counts[stateOf(finished.phase)]--;
@@ -1598,6 +1625,12 @@ function withoutOwnIds(error: QueueError, ids: readonly number[]): QueueError {
   const { existingId, ...details } = error.details;
   if (existingId === undefined || !ids.includes(existingId)) return error;
   return new QueueError(error.code, error.message, details);
+}
+
+/** `taken`: places that are spoken for. */
+function refuseIfFull(group: LaneGroup, taken: number): void {
+  if (roomLeft(group) > taken) return;
+  throw groupIsFull(group.maxUnfinished ?? 0);
 }
 
 /** What is refused now may be taken when others have left. */

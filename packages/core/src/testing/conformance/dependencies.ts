@@ -237,6 +237,27 @@ export function describeDependencies(factory: EngineFactory): void {
       expect(await d.state(at(chain, 49))).toBe("completed");
     });
 
+    it("are known from the other side, until the dependent is finished", async () => {
+      const [a, b] = await d.addAll([jobSpec({ queue: "a" }), jobSpec({ queue: "b" })]);
+      const first = await d.add({ dependsOn: [a!] });
+      const both = await d.add({ dependsOn: [a!, b!], queue: "other" });
+      const of = (id: number, limit = 100, tenant = "default") =>
+        d.adapter.dependents({ tenant, id, limit });
+      expect(await of(a!)).toEqual({ ids: [first, both], total: 2 });
+      expect(await of(a!, 1)).toEqual({ ids: [first], total: 2 });
+      expect(await of(a!, 0)).toEqual({ ids: [], total: 2 });
+      expect(await of(b!, 100, "*")).toEqual({ ids: [both], total: 1 });
+      expect(await of(first)).toEqual({ ids: [], total: 0 });
+      expect(await of(a!, 100, "acme")).toEqual({ ids: [], total: 0 });
+      expect(await of(999_999_999)).toEqual({ ids: [], total: 0 });
+      await runOne("a");
+      expect(await of(a!)).toEqual({ ids: [first, both], total: 2 });
+      await runOne();
+      expect(await of(a!)).toEqual({ ids: [both], total: 1 });
+      await d.remove(both);
+      expect(await of(a!)).toEqual({ ids: [], total: 0 });
+    });
+
     it("are not pruned while others wait for them", async () => {
       const a = await d.add({ queue: "a" });
       const free = await d.add({ queue: "a" });

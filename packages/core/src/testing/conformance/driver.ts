@@ -21,6 +21,7 @@ import type {
   StatsParams,
   StatsRow,
 } from "../../queue-adapter.ts";
+import type { QueueGroup } from "../../queue-groups.ts";
 import { jobSpec } from "../job-factory.ts";
 import type { Engine, EngineFactory } from "./engine.ts";
 
@@ -47,8 +48,8 @@ export class Driver {
     this.engine = engine;
   }
 
-  static async start(factory: EngineFactory): Promise<Driver> {
-    return new Driver(await factory.make());
+  static async start(factory: EngineFactory, groups?: readonly QueueGroup[]): Promise<Driver> {
+    return new Driver(await factory.make(groups));
   }
 
   get adapter(): QueueAdapter {
@@ -231,11 +232,11 @@ export class Driver {
 }
 
 /** A driver that has a fresh engine in each test of the surrounding `describe`. */
-export function useDriver(factory: EngineFactory): Driver {
+export function useDriver(factory: EngineFactory, groups?: readonly QueueGroup[]): Driver {
   // Set before each test, and never used outside of one.
   const driver = new Driver(undefined as unknown as Engine);
   beforeEach(async () => {
-    driver.engine = await factory.make();
+    driver.engine = await factory.make(groups);
   });
   afterEach(async () => {
     await driver.engine.dispose();

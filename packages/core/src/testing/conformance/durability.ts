@@ -15,6 +15,7 @@ import {
   useDriver,
 } from "./driver.ts";
 import type { EngineFactory } from "./engine.ts";
+import { groups } from "./groups.ts";
 
 export function describeDurability(factory: EngineFactory): void {
   describe.each(["reopen", "crash"] as const)("durability: %s", (how) => {
@@ -240,6 +241,32 @@ export function describeDurability(factory: EngineFactory): void {
       expect(await d.state(id)).toBe("cancelled");
       expect((await d.job(id)).error?.message).toBe("not now");
       expectRefused(await d.complete(run), "STALE_LEASE");
+    });
+  });
+
+  describe.each(["reopen", "crash"] as const)("durability of groups: %s", (how) => {
+    const d = useDriver(factory, groups);
+
+    it("keeps places that are taken", async () => {
+      await d.addAll(jobSpecs(6, (index) => ({ queue: index < 4 ? "scan" : "export" })));
+      const runs = await d.claim({ queue: "scan", limit: 2 });
+      await d.engine[how]();
+      expectRefused((await d.offer(jobSpecs(1, () => ({ queue: "import" }))))[0], "LIMIT_REACHED");
+      expect(await d.claim({ queue: "export" })).toHaveLength(1);
+      expect(await d.claim({ queue: "scan" })).toEqual([]);
+      expect(await d.complete(at(runs, 0))).toBe(true);
+      expect(await d.claim({ queue: "scan" })).toHaveLength(1);
+      await d.add({ queue: "import" });
+    });
+
+    it("gives the places of runs that died with the process to others", async () => {
+      await d.addAll(jobSpecs(4, (index) => ({ queue: index < 3 ? "scan" : "export" })));
+      await d.claim({ queue: "scan", inProcess: true, timeoutFrom: "start" });
+      const claim = await d.claim({ queue: "export" });
+      expect(claim).toEqual([]);
+      await d.engine[how]();
+      expect(await d.claim({ queue: "export" })).toHaveLength(1);
+      expect(await d.claim({ queue: "scan" })).toHaveLength(2);
     });
   });
 

@@ -1,4 +1,5 @@
 import type { QueueAdapter } from "../../queue-adapter.ts";
+import type { QueueGroup } from "../../queue-groups.ts";
 
 /** An engine under test, alone on a store of its own. Its time stands still between calls of `advance`. */
 export interface Engine {
@@ -17,5 +18,5 @@ export interface EngineFactory {
   /** Whether the store outlives its adapter; only then can an engine be reopened. */
   readonly durable: boolean;
   /** Opened, and empty. */
-  make(): Promise<Engine>;
+  make(groups?: readonly QueueGroup[]): Promise<Engine>;
 }

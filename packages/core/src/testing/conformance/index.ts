@@ -14,6 +14,7 @@ import { describeDurability } from "./durability.ts";
 import type { EngineFactory } from "./engine.ts";
 import { describeEvents } from "./events.ts";
 import { describeFilters } from "./filters.ts";
+import { describeGroups } from "./groups.ts";
 import { describeIdempotency } from "./idempotency.ts";
 import { describeLeases } from "./leases.ts";
 import { describeModel } from "./model.ts";
@@ -46,6 +47,7 @@ export function describeAdapter(name: string, factory: EngineFactory): void {
     describeIdempotency(factory);
     describeDependencies(factory);
     describeQueues(factory);
+    describeGroups(factory);
     describeTenants(factory);
     describeProgress(factory);
     describeResults(factory);

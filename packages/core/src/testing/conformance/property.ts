@@ -1,5 +1,6 @@
 import fc from "fast-check";
 
+import type { QueueGroup } from "../../queue-groups.ts";
 import { Driver } from "./driver.ts";
 import type { EngineFactory } from "./engine.ts";
 
@@ -16,10 +17,11 @@ export async function holds<T>(
   factory: EngineFactory,
   input: fc.Arbitrary<T>,
   check: (driver: Driver, value: T) => Promise<void>,
+  groups?: readonly QueueGroup[],
 ): Promise<void> {
   await fc.assert(
     fc.asyncProperty(input, async (value) => {
-      const driver = await Driver.start(factory);
+      const driver = await Driver.start(factory, groups);
       try {
         await check(driver, value);
       } finally {

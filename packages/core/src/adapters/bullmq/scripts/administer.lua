@@ -3,8 +3,8 @@
   ARGV[2]  tenant or "*"; ARGV[3] "cancel", "retry", "promote" or "remove"
   ARGV[4]  cancel: "1" if running jobs may be; ARGV[5] its reason; ARGV[6] the failure to keep (JSON)
   ARGV[7.] ids
-  Result   for each "ok", "unknown", "is <state>" of a state that forbids it, "duplicate <id>"; of a removed job what
-           `erase` tells
+  Result   for each "ok", "unknown", "is <state>" of a state that forbids it, "duplicate <id>", "full <limit>" of a group
+           without room; of a removed job what `erase` tells
 ]]
 --- @include "transitions"
 --- @include "erase"
@@ -49,8 +49,10 @@ local function retry(job)
   if job.unique then
     local holder = rcall("HGET", lane.key .. "unique", job.unique)
     if holder then return "duplicate " .. holder end
-    rcall("HSET", lane.key .. "unique", job.unique, job.id)
   end
+  local group = groupOf(lane)
+  if group and roomLeft(group) <= 0 then return "full " .. group.maxUnfinished end
+  if job.unique then rcall("HSET", lane.key .. "unique", job.unique, job.id) end
   rcall("ZREM", lane.key .. FINISHED[job.st], job.member)
   -- A time to live counts once: the retry was asked for after it began.
   rcall("HDEL", job.key, "finishedOn", "returnvalue", "rf", "failedReason", "er", "stacktrace", "atm", "ats", "cr", "ex")

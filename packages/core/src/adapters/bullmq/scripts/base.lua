@@ -26,7 +26,7 @@ local function laneNamed(name)
   if lane ~= nil then return lane end
   local key = p .. name .. ":"
   local m = rcall("HMGET", key .. "meta", "no", "paused", "concurrency", "max", "typed", "windowEnd", "windowStarts",
-    "peakAt", "peak", "prioritized")
+    "peakAt", "peak", "prioritized", "group")
   if not m[1] then return nil end
   local tenant = string.match(name, "^[^.]*")
   lane = {
@@ -45,6 +45,7 @@ local function laneNamed(name)
     peak = tonumber(m[9] or 0),
     -- Whether it ever had a prioritized job: most lanes never do, and need not be asked.
     prioritizes = m[10] ~= false,
+    groupName = m[11],
   }
   lanes[name] = lane
   return lane
@@ -197,6 +198,52 @@ local function addDue(what, at)
   end
 end
 
+local groups = {}
+
+-- One tenant's part of a group of queues, with its limits; nil where there is none.
+local function groupNamed(tenant, name)
+  if not name then return nil end
+  local key = tenant .. " " .. name
+  local group = groups[key]
+  if group == nil then
+    local text = rcall("HGET", p .. "groups", name)
+    group = text and cjson.decode(text) or false
+    if group then group.tenant = tenant end
+    groups[key] = group
+  end
+  return group or nil
+end
+
+local function groupOf(lane) return groupNamed(lane.tenant, lane.groupName) end
+
+-- How many more jobs of the group may start now, and how many more it takes; counted where they lie, so that no
+-- counter can go astray.
+local function runsLeft(group)
+  if not group.maxRunning then return math.huge end
+  local left = group.maxRunning
+  for _, queue in ipairs(group.queues) do
+    left = left - rcall("LLEN", p .. group.tenant .. "." .. queue .. ":active")
+  end
+  return left
+end
+
+local function roomLeft(group)
+  if not group.maxUnfinished then return math.huge end
+  local left = group.maxUnfinished
+  for _, queue in ipairs(group.queues) do
+    local key = p .. group.tenant .. "." .. queue .. ":"
+    left = left - rcall("LLEN", key .. "wait") - rcall("ZCARD", key .. "prioritized") - rcall("ZCARD", key .. "delayed")
+      - rcall("ZCARD", key .. "waiting-children") - rcall("LLEN", key .. "active")
+  end
+  return left
+end
+
+local function lanesOf(group)
+  local found = {}
+  for _, queue in ipairs(group.queues) do found[#found + 1] = laneNamed(group.tenant .. "." .. queue) end
+  return found
+end
+
 -- How many more jobs of the lane may start now, and how many of its waiting ones are prioritized.
 local function startsLeft(lane)
   if lane.paused then return 0, 0 end
@@ -207,6 +254,8 @@ local function startsLeft(lane)
   if lane.max then
     left = math.min(left, now < lane.windowEnd and lane.max - lane.windowStarts or lane.max)
   end
+  local group = groupOf(lane)
+  if group then left = math.min(left, runsLeft(group)) end
   return math.max(0, left), prioritized
 end
 
@@ -233,7 +282,7 @@ local function leaveRing(lane) gather(leaving, lane) end
 
 -- Puts the lane among those that claims can take from, or takes it out.
 local function refresh(lane)
-  local free = lane.filled and not (lane.paused or lane.concurrency or lane.max)
+  local free = lane.filled and not (lane.paused or lane.concurrency or lane.max or lane.groupName)
   if free or startsLeft(lane) > 0 then gather(coming, lane, nextTurn()) else leaveRing(lane) end
 end
 

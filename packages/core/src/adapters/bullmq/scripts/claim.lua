@@ -55,12 +55,16 @@ while going and left > 0 do
       if share == nil then
         local lane = laneNamed(name)
         local free, prioritized = startsLeft(lane)
-        share = { lane = lane, free = free, prioritized = prioritized, count = 0 }
+        local group = groupOf(lane)
+        if group and not group.left then group.left = runsLeft(group) end
+        share = { lane = lane, free = free, prioritized = prioritized, count = 0, group = group }
         shares[name] = share
         order[#order + 1] = share
       end
-      if share.free > 0 then
+      local group = share.group
+      if share.free > 0 and not (group and group.left <= 0) then
         local take = alone and math.min(share.free, left, source.left) or 1
+        if group then group.left = group.left - take end
         share.free = share.free - take
         share.count = share.count + take
         source.left = source.left - take
@@ -158,8 +162,15 @@ for _, share in ipairs(order) do
     if lane.typed then typedRuns[lane.tenant] = (typedRuns[lane.tenant] or 0) + #members end
   end
   -- It had its turn; what it has left was counted before.
-  if share.free > 0 then gather(turning, lane, nextTurn())
+  local full = share.group and share.group.left <= 0
+  if share.free > 0 and not full then gather(turning, lane, nextTurn())
   else leaveRing(lane) end
+  if full and not share.group.told then
+    share.group.told = true
+    for _, other in ipairs(lanesOf(share.group)) do
+      if not shares[other.name] then leaveRing(other) end
+    end
+  end
 end
 if #ids > 0 then
   many("ZADD", p .. "leases", leases)

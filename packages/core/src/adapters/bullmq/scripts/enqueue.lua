@@ -9,7 +9,7 @@
            unique key or "", dependencies: ids and, as `s<n>`, places in this batch, joined by ","; count of further
            fields of its hash, and those
   Result   "missed" where the schedule had moved; else the first id, then for each refused job its place (from 0) and
-           why: "duplicate <id>", "queues", "sibling <n>", "dependencies <ids>". Ids rise with the places.
+           why: "duplicate <id>", "queues", "full <limit>", "sibling <n>", "dependencies <ids>". Ids rise with the places.
            Where the key is known: "repeated" and its answer as `recall` tells it.
   Invariant: as an atomic batch either all jobs are added or none; a schedule moves exactly when its job is tried.
 ]]
@@ -55,6 +55,18 @@ local function refuse(i, why)
   refusals = refusals + 1
 end
 
+-- The group that a job belongs to, whether or not its lane is there yet.
+local groupNames = {}
+
+local function groupFor(name)
+  local lane = laneNamed(name)
+  if lane then return groupOf(lane) end
+  local tenant = string.match(name, "^[^.]*")
+  local queue = string.sub(name, #tenant + 2)
+  if groupNames[queue] == nil then groupNames[queue] = rcall("HGET", p .. "groupOf", queue) end
+  return groupNamed(tenant, groupNames[queue])
+end
+
 -- Whether a job can be added, judged before anything is written.
 local function check(i)
   if checked[i] then return end
@@ -88,8 +100,17 @@ local function check(i)
     local key = ARGV[from] .. " " .. unique
     local holder = held[key] or rcall("HGET", p .. ARGV[from] .. ":unique", unique)
     if holder then return refuse(i, "duplicate " .. holder) end
-    held[key] = "#" .. i
   end
+  local group = groupFor(ARGV[from])
+  if group and group.maxUnfinished then
+    group.room = group.room or roomLeft(group)
+    if group.room <= 0 then
+      crowded = true
+      return refuse(i, "full " .. group.maxUnfinished)
+    end
+    group.room = group.room - 1
+  end
+  if unique ~= "" then held[ARGV[from] .. " " .. unique] = "#" .. i end
 end
 
 local news = {}

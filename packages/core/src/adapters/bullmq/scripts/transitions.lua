@@ -95,6 +95,11 @@ local function endRun(job)
   local lane = job.lane
   -- Only where runs are limited does the end of one let others start.
   if lane.concurrency then touch(lane) end
+  local group = groupOf(lane)
+  if group and group.maxRunning and not group.touched then
+    group.touched = true
+    for _, each in ipairs(lanesOf(group)) do touch(each) end
+  end
   rcall("LREM", lane.key .. "active", -1, job.member)
   endedLeases[#endedLeases + 1] = job.id
   if lane.typed then typedRuns[lane.tenant] = (typedRuns[lane.tenant] or 0) - 1 end

@@ -1,0 +1,205 @@
+import { jobTypeOf, QueueError } from "@jobyard/core";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { z } from "zod";
+import { retryAfter } from "../../envelope.ts";
+import type { ApiContext, Dialect, DialectDeps } from "../../dialect.ts";
+import { readJson } from "../../json-body.ts";
+import { type Handle, idempotencyKey, mount, parseInput } from "../../operations.ts";
+import { type RequestError } from "../../request-error.ts";
+import { type Command, commands, execute, giveBack, pull, type Session } from "./commands.ts";
+import { refusalOf, type Refusal } from "./errors.ts";
+import { failureOf, flashqState, jobText, type LoadedJob, wholePercent } from "./mapping.ts";
+import { dlqQuery, listQuery, operations, pullQuery } from "./operations.ts";
+
+export const flashq: Dialect = {
+  name: "flashq",
+  title: "flashQ",
+  summary: "Push, pull and acknowledge, from any language",
+  // Whatever no other dialect has.
+  prefix: "",
+  operations,
+  asksForToken: "unless open",
+  routes: (deps) => mount(operations, handlersOf(deps), deps.log),
+  refuse,
+};
+
+/** What surrounds a job's data. */
+const MAX_FIELDS_BYTES = 1_000_000;
+const MAX_SMALL_BODY_BYTES = 100_000;
+/** Of a long body; only lists of texts are that long. */
+const MAX_VALUES = 50_000;
+
+function handlersOf({
+  config,
+  queue,
+  ending,
+}: DialectDeps): Record<keyof typeof operations, Handle> {
+  const sessionOf = (c: ApiContext): Session => ({ queue, caller: c.get("caller") });
+
+  /** A command of which the path names the object, and which takes no body. */
+  const onPath =
+    <Input extends z.ZodType, Output>(
+      command: Command<Input, Output>,
+      show: (output: Output) => string,
+    ): Handle =>
+    async (c) =>
+      answer(c, show(await execute(sessionOf(c), command, c.req.param())));
+
+  /** As above, with a body of further fields. What the path names cannot be overruled by it. */
+  const withBody =
+    <Input extends z.ZodType>(command: Command<Input>, named: (c: ApiContext) => object): Handle =>
+    async (c) => {
+      const fields = objectIn(await readJson(c, MAX_SMALL_BODY_BYTES));
+      await execute(sessionOf(c), command, { ...fields, ...named(c) });
+      return answer(c, "null");
+    };
+
+  const path = (c: ApiContext): object => c.req.param();
+
+  return {
+    listQueues: onPath(commands.listQueues, JSON.stringify),
+    async push(c) {
+      const name = c.req.param("queue") ?? "";
+      const maxBytes = (jobTypeOf(name)?.maxDataBytes ?? 0) + MAX_FIELDS_BYTES * 2;
+      const fields = objectIn(await readJson(c, maxBytes, MAX_VALUES));
+      const session = { ...sessionOf(c), ...idempotencyKey(c) };
+      const id = await execute(session, commands.push, { ...fields, queue: name });
+      // It is durable by now. Whoever has claimed, ended or removed it since has not changed what was added.
+      const loaded = await execute(session, commands.getJob, { id });
+      return answer(c, loaded === null ? `{"id":${id}}` : jobText(loaded));
+    },
+    async pull(c) {
+      const { count, wait, worker } = parseInput(pullQuery, c.req.query(), "query");
+      // A HEAD is answered like a GET without a body: nobody would get the jobs.
+      if (c.req.method === "HEAD") return answer(c, "[]");
+      const gone = c.req.raw.signal;
+      const session = sessionOf(c);
+      const claimed = await pull(session, {
+        queue: c.req.param("queue") ?? "",
+        ...(worker === undefined ? {} : { worker }),
+        count,
+        waitMs: wait,
+        maxBytes: config.limits.maxBatchBytes,
+        signal: AbortSignal.any([gone, ending]),
+      });
+      if (gone.aborted) {
+        await giveBack(
+          session,
+          claimed.map(({ job }) => job as typeof job & { lease: string }),
+        );
+        return answer(c, "[]");
+      }
+      return answer(c, listText(claimed.map((job) => jobText(job))));
+    },
+    pause: onPath(commands.pause, nothing),
+    resume: onPath(commands.resume, nothing),
+    async dlq(c) {
+      const query = parseInput(dlqQuery, c.req.query(), "query");
+      const failed = await execute(sessionOf(c), commands.dlq, { ...c.req.param(), ...query });
+      return answer(c, listText(failed.map((job) => listedText(job))));
+    },
+    retryDlq: onPath(commands.retryDlq, String),
+    rateLimit: withBody(commands.rateLimit, path),
+    clearRateLimit: onPath(commands.clearRateLimit, nothing),
+    setConcurrency: withBody(commands.setConcurrency, path),
+    clearConcurrency: onPath(commands.clearConcurrency, nothing),
+    async listJobs(c) {
+      const query = parseInput(listQuery, c.req.query(), "query");
+      const { jobs } = await execute(sessionOf(c), commands.listJobs, query);
+      return answer(c, listText(jobs.map((job) => listedText(job))));
+    },
+    async getJob(c) {
+      const id = c.req.param("id") ?? "";
+      const found = await execute(sessionOf(c), commands.getJob, { id });
+      if (found === null) throw unknownJob(id);
+      return answer(c, listedText(found, `,"result":${found.result ?? "null"}`));
+    },
+    async ack(c) {
+      const fields = objectIn(await readJson(c, config.limits.maxBatchBytes, MAX_VALUES));
+      await execute(sessionOf(c), commands.ack, { ...fields, ...c.req.param() });
+      return answer(c, "null");
+    },
+    fail: withBody(commands.fail, path),
+    cancel: onPath(commands.cancel, nothing),
+    progress: withBody(commands.progress, path),
+    getProgress: onPath(commands.getProgress, (job) =>
+      JSON.stringify([wholePercent(job), job.progressMessage]),
+    ),
+    getResult: onPath(commands.getResult, ({ result }) => result ?? "null"),
+    listCrons: onPath(commands.listCrons, JSON.stringify),
+    cron: withBody(commands.cron, path),
+    deleteCron: onPath(commands.deleteCron, nothing),
+    stats: onPath(commands.stats, JSON.stringify),
+    metrics: onPath(commands.metrics, JSON.stringify),
+    listWorkers: onPath(commands.listWorkers, JSON.stringify),
+    heartbeat: withBody(commands.heartbeat, (c) => ({ worker: c.req.param("id") })),
+  };
+}
+
+const nothing = (): string => "null";
+
+/** `data` is JSON text, that of jobs as it is stored. */
+function answer(c: ApiContext, data: string): Response {
+  return c.body(`{"ok":true,"data":${data},"error":null}`, 200, {
+    "Content-Type": "application/json",
+  });
+}
+
+function listText(texts: readonly string[]): string {
+  return `[${texts.join()}]`;
+}
+
+function listedText(loaded: LoadedJob, more = ""): string {
+  const { job } = loaded;
+  const failure = failureOf(job);
+  const error = failure === undefined ? "" : `,"error":${JSON.stringify(failure)}`;
+  return jobText(loaded, `,"state":"${flashqState(job.state)}"${error}${more}`);
+}
+
+/** @throws QueueError VALIDATION; an absent body has no fields. */
+function objectIn(body: unknown): object {
+  if (body === undefined || body === null) return {};
+  if (typeof body === "object" && !Array.isArray(body)) return body;
+  throw new QueueError("VALIDATION", "The body must be a JSON object");
+}
+
+function unknownJob(spelt: string): QueueError {
+  const shown = spelt.slice(0, 64).toWellFormed();
+  return new QueueError("JOB_NOT_FOUND", `Job ${shown} not found`);
+}
+
+const statuses: Readonly<Record<Refusal["fault"], ContentfulStatusCode>> = {
+  VALIDATION: 400,
+  UNKNOWN_JOB_TYPE: 400,
+  JOB_NOT_FOUND: 404,
+  QUEUE_NOT_FOUND: 404,
+  SCHEDULE_NOT_FOUND: 404,
+  WEBHOOK_NOT_FOUND: 404,
+  INVALID_STATE: 409,
+  DUPLICATE_JOB: 409,
+  DUPLICATE_SCHEDULE: 409,
+  DEPENDENCY_NOT_FOUND: 400,
+  DEPENDENCY_CYCLE: 400,
+  STALE_LEASE: 409,
+  PAYLOAD_TOO_LARGE: 413,
+  LIMIT_REACHED: 429,
+  RATE_LIMITED: 429,
+  WAIT_TIMEOUT: 408,
+  UNAVAILABLE: 503,
+  INTERNAL: 500,
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  ROUTE_NOT_FOUND: 404,
+  FILE_NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+};
+
+/** An error in flashQ's envelope. */
+function refuse(error: QueueError | RequestError, c: ApiContext): Response {
+  const { fault, error: told, ...more } = refusalOf(error);
+  const status = statuses[fault];
+  const lookUp = `Something went wrong here; the log has more under the id ${c.get("requestId")}`;
+  const body = { ok: false, data: null, error: fault === "INTERNAL" ? lookUp : told, ...more };
+  const known = error instanceof QueueError;
+  return c.json(body, status, known ? retryAfter(error, status) : { ...error.headers });
+}

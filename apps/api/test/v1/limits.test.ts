@@ -1,0 +1,42 @@
+import { describe, expect, test } from "vitest";
+import { engines } from "../engines.ts";
+import { exportData, Gate, serve } from "../running-server.ts";
+
+const scan = {
+  type: "security_scan",
+  data: { filePath: "uploads/may.csv", datasetId: "1c9be0a4-7d1e-4a0a-9a53-3f0a2f6f9f11" },
+};
+const dataExport = { type: "data_export", data: exportData };
+
+describe.each(engines)("on the %s engine", (engine) => {
+  test("so many of the data jobs of a tenant are unfinished at most", async () => {
+    const env = { DATACLOAK_MAX_QUEUE_SIZE: "2" };
+    const { call, add } = await serve({ engine, env, handlers: [] });
+    const id = await add(scan);
+    await add(dataExport);
+    const { status, body, headers } = await call("POST", "/api/v1/jobs", dataExport);
+    expect([status, body.details.code]).toEqual([429, "QUEUE_FULL"]);
+    expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
+    expect(body.error).toContain("2 unfinished jobs");
+    // Other types are not concerned.
+    await add({ type: "report-generation", data: { reportType: "analytics", format: "pdf" } });
+    await call("DELETE", `/api/v1/jobs/${id}`);
+    await add(scan);
+  });
+
+  test("so many of them run at once at most, over all their queues", async () => {
+    const gate = new Gate();
+    const env = { DATACLOAK_MAX_CONCURRENT: "1", WORKER_CONCURRENCY: "5" };
+    const { call, add } = await serve({ engine, env, handlers: [gate.handler] });
+    const first = await add(dataExport);
+    const second = await add(dataExport);
+    const run = await gate.run(0);
+    const status = async (id: string): Promise<unknown> =>
+      (await call("GET", `/api/v1/jobs/${id}`)).body.data.status;
+    expect([await status(first), await status(second)]).toEqual(["running", "pending"]);
+    run.finish();
+    const next = await gate.run(1);
+    expect([await status(first), await status(second)]).toEqual(["completed", "running"]);
+    next.finish();
+  });
+});
