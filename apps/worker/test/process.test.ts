@@ -1,5 +1,6 @@
 import { parseJobId } from "@jobyard/core";
 import { BullmqAdapter } from "@jobyard/core/bullmq";
+import { jobSpec } from "@jobyard/core/testing";
 import { expect, onTestFinished, test, vi } from "vitest";
 import {
   call,
@@ -174,4 +175,31 @@ test("its port is for watching only, and metrics need a token where there are an
   expect(await status("/api/v1/jobs", bearer(token))).toBe(404);
   expect((await rawCall(openOne.url, { Host: "rebound.example" }, "/metrics")).status).toBe(403);
   expect((await fetch(`${openOne.url}/metrics`)).status).toBe(200);
+});
+
+test("two connections and few commands, with 1,000 tenants and 1,000 queues", async () => {
+  const redis = await testRedis();
+  const env = { REDIS_URL: redis.url, DATA_DIR: await temporaryFolder() };
+  const before = await open(redis.url);
+  const jobs = Array.from({ length: 1000 }, (_, i) => [
+    jobSpec({ tenant: `tenant-${i}`, queue: `queue-${i}`, typed: false }),
+    // Some for the worker too, but not now.
+    jobSpec({ tenant: `tenant-${i}`, queue: "data_export", typed: true, delayMs: 3_600_000 }),
+  ]);
+  for (const half of [jobs.slice(0, 500), jobs.slice(500)]) {
+    await before.enqueue({ jobs: half.flat(), atomic: true });
+  }
+  expect(await before.listQueues({ tenant: "*" })).toHaveLength(2000);
+  await before.close();
+  await startWorker(env);
+  const sent = await redis.commandsSent(8000);
+  const clients = String(await redis.command("CLIENT", "LIST")).split("\n");
+  const own = clients.filter((line) => line.includes(" name=jobyard-"));
+  expect(own).toHaveLength(2);
+  // Beside them, this question's own connection.
+  expect(clients.filter((line) => line !== "")).toHaveLength(3);
+  const addresses = own.map((line) => / addr=(\S+)/.exec(line)?.[1] ?? "");
+  const count = addresses.reduce((sum, address) => sum + (sent.get(address) ?? 0), 0);
+  expect(count).toBeGreaterThan(0);
+  expect(count / 8).toBeLessThan(5);
 });

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { ensureSystemTools } from "../../../scripts/system-tools.ts";
 
@@ -13,6 +15,8 @@ export interface TestRedis {
   readonly port: number;
   /** Sends one command, over a connection of its own. */
   command(name: string, ...args: string[]): Promise<unknown>;
+  /** How many commands each client sends in this time, by its address; what scripts call is not counted. */
+  commandsSent(ms: number): Promise<ReadonlyMap<string, number>>;
   /** kill -9, as far as Redis is concerned. */
   kill(): Promise<void>;
   /** On the same files and port. */
@@ -66,6 +70,18 @@ export async function startRedis(...settings: string[]): Promise<TestRedis> {
       } finally {
         client.disconnect();
       }
+    },
+    async commandsSent(ms) {
+      const socket = connect(port, "127.0.0.1");
+      const sent = new Map<string, number>();
+      createInterface(socket).on("line", (line) => {
+        const [, source = "lua"] = /^\+[\d.]+ \[\d+ (\S+)\]/.exec(line) ?? [];
+        if (source !== "lua") sent.set(source, (sent.get(source) ?? 0) + 1);
+      });
+      socket.write("MONITOR\r\n");
+      await setTimeout(ms);
+      socket.destroy();
+      return sent;
     },
     kill: () => end("SIGKILL"),
     async restart() {

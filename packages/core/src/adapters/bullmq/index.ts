@@ -89,7 +89,7 @@ const LOG_LINES = 1000;
 /** Signs of life of this process, by the real clock, ms. */
 const HEARTBEAT_MS = 5000;
 /** A leader that is silent for so long is followed by another, ms. */
-const LEADER_MS = 10_000;
+const LEADER_MS = 8000;
 /** Steps whose sums are merged into the roll-ups with each sign of life of the leader; readers merge the rest. */
 const TALLIES_AT_ONCE = 5000;
 const HOUR_MS = 3_600_000;
