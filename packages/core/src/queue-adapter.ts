@@ -213,7 +213,7 @@ export interface StatsRow {
   readonly peakConcurrency: number;
 }
 
-export interface ScheduleRecord {
+export interface Schedule {
   readonly tenant: string;
   readonly name: string;
   readonly cron: string;
@@ -227,6 +227,11 @@ export interface ScheduleRecord {
   readonly createdAt: number;
   readonly nextRun: number | null;
   readonly lastRun: number | null;
+}
+
+export interface ScheduleRecord extends Schedule {
+  /** Another one after each change, firing included, and never the same again. */
+  readonly version: number;
 }
 
 export interface WebhookRecord {
@@ -468,11 +473,12 @@ export interface QueueAdapter {
   }): Promise<QueueSettings>;
 
   // Schedules
-  /** `expect: "new"` refuses an existing name, `"existing"` an unknown one. */
+  /** Answers with its version; null, and nothing is changed, when there is not the one that it `replaces`. */
   putSchedule(params: {
-    readonly schedule: ScheduleRecord;
-    readonly expect?: "new" | "existing";
-  }): Promise<void>;
+    readonly schedule: Schedule;
+    /** Version; null: there is to be none of that name yet. */
+    readonly replaces: number | null;
+  }): Promise<number | null>;
   listSchedules(params: { readonly tenant: TenantScope }): Promise<readonly ScheduleRecord[]>;
   deleteSchedule(params: { readonly tenant: TenantScope; readonly name: string }): Promise<boolean>;
   /** Adds the job and moves the schedule on, both or none; null if another process was first or it changed since. */

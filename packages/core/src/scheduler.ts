@@ -1,7 +1,7 @@
 import type { Clock } from "./clock.ts";
 import { QueueError, validationError } from "./errors.ts";
 import { encodeJson } from "./json.ts";
-import type { JobSpec, QueueAdapter, ScheduleRecord } from "./queue-adapter.ts";
+import type { JobSpec, QueueAdapter, Schedule, ScheduleRecord } from "./queue-adapter.ts";
 import { ALL_TENANTS } from "./queue-adapter.ts";
 import type { NewJob } from "./queue.ts";
 import { dueRun, nextRun, parseSchedule } from "./schedules.ts";
@@ -34,6 +34,8 @@ interface SchedulerOptions {
 const LOOK_MS = 5000;
 /** After a failure of the store, ms. */
 const AGAIN_MS = 1000;
+/** Each try that fails is another's that succeeded. */
+const PUT_TRIES = 100;
 
 /**
  * Adds the jobs of recurring schedules when they are due, behind one timer. Any number of processes may do so: the
@@ -59,32 +61,43 @@ export class Scheduler {
     this.#callOff();
   }
 
-  /** Creates or changes a schedule; never while one fires, or it would put a due time back that was served. */
-  put(
+  /**
+   * Creates or changes a schedule. What somebody else changes or fires meanwhile is looked at again, so that no field is
+   * lost and no due time put back that was served.
+   */
+  async put(
     tenant: string,
     name: string,
     input: ScheduleInput,
     expect: "new" | "existing" | undefined,
   ): Promise<ScheduleRecord> {
-    const put = this.#fired.then(() => this.#put(tenant, name, input, expect));
-    this.#fired = put.then(
-      () => undefined,
-      () => undefined,
-    );
-    return put;
+    const { adapter } = this.#options;
+    for (let tries = 0; tries < PUT_TRIES; tries++) {
+      const old = (await adapter.listSchedules({ tenant })).find((s) => s.name === name);
+      if (old === undefined && expect === "existing") {
+        throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name} not found`);
+      }
+      if (old !== undefined && expect === "new") {
+        throw new QueueError("DUPLICATE_SCHEDULE", `There is a schedule named ${name} already`);
+      }
+      const schedule = this.#changed(tenant, name, old, input);
+      const version = await adapter.putSchedule({ schedule, replaces: old?.version ?? null });
+      if (version === null) continue;
+      void this.check();
+      return { ...schedule, version };
+    }
+    throw new QueueError("UNAVAILABLE", `Schedule ${name} is being changed by many at once`, {
+      retryAfterMs: AGAIN_MS,
+    });
   }
 
-  async #put(
+  #changed(
     tenant: string,
     name: string,
+    old: ScheduleRecord | undefined,
     input: ScheduleInput,
-    expect: "new" | "existing" | undefined,
-  ): Promise<ScheduleRecord> {
-    const { adapter, clock, check } = this.#options;
-    const old = (await adapter.listSchedules({ tenant })).find((s) => s.name === name);
-    if (old === undefined && expect === "existing") {
-      throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name} not found`);
-    }
+  ): Schedule {
+    const { clock, check } = this.#options;
     const cron = input.cron ?? old?.cron;
     if (cron === undefined)
       throw validationError([{ field: "cron", message: "Required field missing" }]);
@@ -102,7 +115,7 @@ export class Scheduler {
       old.cron !== cron ||
       old.timezone !== timezone ||
       old.enabled !== enabled;
-    const schedule: ScheduleRecord = {
+    return {
       tenant,
       name,
       cron,
@@ -116,9 +129,6 @@ export class Scheduler {
       nextRun: !enabled ? null : moved ? nextRun(parsed, now) : old.nextRun,
       lastRun: old?.lastRun ?? null,
     };
-    await adapter.putSchedule({ schedule, ...(expect === undefined ? {} : { expect }) });
-    void this.check();
-    return schedule;
   }
 
   /** Fires what is due and plans the next look. Calls made meanwhile wait for their turn. */

@@ -170,7 +170,7 @@ describe("several processes", () => {
       nextRun: due,
       lastRun: null,
     };
-    await all[0]?.putSchedule({ schedule });
+    await all[0]?.putSchedule({ schedule, replaces: null });
     const fired = await Promise.all(
       Array.from({ length: 15 }, (_, i) =>
         (all[i % 3] as BullmqAdapter).fireSchedule({

@@ -821,6 +821,20 @@ describe("waiting for a job", () => {
 // ---- schedules
 
 describe("schedules", () => {
+  /** As another process has it, on the same store. */
+  const otherScheduler = (): Scheduler =>
+    new Scheduler({
+      adapter: desk.adapter,
+      clock: desk.clock,
+      check: () => undefined,
+      specOf: async () => {
+        await setImmediate();
+        return jobSpec();
+      },
+      discard: async () => undefined,
+      onError: (error, doing) => desk.errors.push(`${doing}: ${String(error)}`),
+    });
+
   const minute = 60_000;
   const ran = async (of = desk): Promise<number[]> =>
     (await of.ours.list({ queues: ["work"] }, { limit: 1000, order: "asc" })).jobs.map(
@@ -858,10 +872,12 @@ describe("schedules", () => {
     });
     await desk.advance(30 * minute);
     const described = await desk.ours.putSchedule("s", { description: "e" });
-    expect(described).toEqual({ ...made, description: "e" });
+    const version = expect.any(Number);
+    expect(described).toEqual({ ...made, description: "e", version });
     expect(await desk.ours.putSchedule("s", { description: null })).toEqual({
       ...made,
       description: null,
+      version,
     });
     const moved = await desk.ours.putSchedule("s", { cron: "45 * * * *" });
     expect(moved).toMatchObject({ nextRun: start + 45 * minute, createdAt: start, via: "v1" });
@@ -933,7 +949,7 @@ describe("schedules", () => {
     const [record] = await desk.ours.schedules();
     const later = new Desk("/nonexistent", { startAt: desk.clock.now() + 65 * minute });
     await later.adapter.open();
-    await later.adapter.putSchedule({ schedule: record! });
+    await later.adapter.putSchedule({ schedule: record!, replaces: null });
     await later.queue.open();
     await later.settle();
     expect(await ran(later)).toEqual([later.clock.now()]);
@@ -971,24 +987,49 @@ describe("schedules", () => {
   test("add one job for each due time, however many processes look", async () => {
     const start = desk.clock.now();
     await desk.ours.putSchedule("s", { cron: "* * * * *", job: job() });
-    const others = [1, 2, 3].map(
-      () =>
-        new Scheduler({
-          adapter: desk.adapter,
-          clock: desk.clock,
-          check: () => undefined,
-          specOf: async () => {
-            await setImmediate();
-            return jobSpec();
-          },
-          discard: async () => undefined,
-          onError: (error, doing) => desk.errors.push(`${doing}: ${String(error)}`),
-        }),
-    );
+    const others = [1, 2, 3].map(otherScheduler);
     for (const other of others) await other.start();
     await desk.pass(10 * minute, 10_000);
     for (const other of others) other.stop();
     expect(await ran()).toEqual(Array.from({ length: 10 }, (_, i) => start + (i + 1) * minute));
+    expect(desk.errors).toEqual([]);
+  });
+
+  test("keep every field when several processes change them at once, and fire meanwhile", async () => {
+    const start = desk.clock.now();
+    const made = await desk.ours.putSchedule("s", { cron: "* * * * *", job: job() });
+    const changes: ScheduleInput[] = [
+      { description: "changed" },
+      { via: "native" },
+      { job: job({ queue: "mail" }) },
+    ];
+    const others = changes.map(otherScheduler);
+    await desk.advance(minute);
+    await Promise.all(
+      changes.map((change, i) => others[i]!.put("default", "s", change, undefined)),
+    );
+    await desk.settle(10);
+    expect((await desk.ours.schedules())[0]).toEqual({
+      ...made,
+      description: "changed",
+      via: "native",
+      queue: "mail",
+      template: JSON.stringify(job({ queue: "mail" })),
+      nextRun: start + 2 * minute,
+      lastRun: start + minute,
+      version: expect.any(Number),
+    });
+    expect((await desk.ours.list({}, { limit: 9, order: "asc" })).total).toBe(1);
+    // One of them makes it, the others find it made.
+    const input = { cron: "0 0 1 1 *", job: job() };
+    const attempts = await Promise.allSettled(
+      others.map((other) => other.put("default", "once", input, "new")),
+    );
+    expect(attempts.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+    for (const one of attempts) {
+      if (one.status === "rejected")
+        expect(one.reason).toMatchObject({ code: "DUPLICATE_SCHEDULE" });
+    }
     expect(desk.errors).toEqual([]);
   });
 
@@ -1039,6 +1080,7 @@ describe("schedules", () => {
     // As after an upgrade whose type is stricter.
     await desk.adapter.putSchedule({
       schedule: { ...record!, template: JSON.stringify(job({ queue: "data_export" })) },
+      replaces: record!.version,
     });
     await desk.pass(3 * minute, 1000);
     expect(desk.errors).toHaveLength(3);

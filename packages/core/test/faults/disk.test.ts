@@ -199,7 +199,7 @@ describe("a failing commit", () => {
         nextRun: 1,
         lastRun: null,
       };
-      await adapter.putSchedule({ schedule });
+      await adapter.putSchedule({ schedule, replaces: null });
       const events: JobEvent[] = [];
       await adapter.subscribe({ tenant: "*", onEvents: (some) => events.push(...some) });
       const stops: StopRequest[] = [];
@@ -223,7 +223,7 @@ describe("a failing commit", () => {
         adapter.applyToMany({ filter: { tenant }, action: "remove", reason: "r", limit: 9 }),
         adapter.configureQueue({ tenant, queue: "work", typed: false, settings: { paused: true } }),
         adapter.configureQueue({ tenant, queue: "brand-new", typed: false, settings: {} }),
-        adapter.putSchedule({ schedule: { ...schedule, name: "t" } }),
+        adapter.putSchedule({ schedule: { ...schedule, name: "t" }, replaces: null }),
         adapter.fireSchedule({ tenant, name: "s", due: 1, nextRun: 2, job: jobSpec() }),
         adapter.deleteSchedule({ tenant, name: "s" }),
         adapter.putWebhook({

@@ -262,7 +262,11 @@ class Actor {
         return;
       }
       case "putSchedule":
-        await adapter.putSchedule({ schedule: schedule(clock.now()) });
+        {
+          const [old] = await adapter.listSchedules({ tenant: "default" });
+          const replaces = old?.version ?? null;
+          await adapter.putSchedule({ schedule: schedule(clock.now()), replaces });
+        }
         return;
       case "fireSchedule":
         await fire(adapter);

@@ -36,6 +36,7 @@ import {
   type RemovedJob,
   type Report,
   type RunRef,
+  type Schedule,
   type ScheduleRecord,
   type StateCounts,
   type StatsParams,
@@ -757,8 +758,8 @@ export class BullmqAdapter implements QueueAdapter {
 
   // ---- schedules and webhooks
 
-  putSchedule(params: { schedule: ScheduleRecord; expect?: "new" | "existing" }): Promise<void> {
-    return this.#open.records.putSchedule(params.schedule, params.expect);
+  putSchedule(params: { schedule: Schedule; replaces: number | null }): Promise<number | null> {
+    return this.#open.records.putSchedule(params.schedule, params.replaces);
   }
 
   async listSchedules(params: { tenant: TenantScope }): Promise<readonly ScheduleRecord[]> {

@@ -2,6 +2,7 @@ import { QueueError } from "../../errors.ts";
 import {
   ALL_TENANTS,
   type NodeRecord,
+  type Schedule,
   type ScheduleRecord,
   type TenantScope,
   type WebhookRecord,
@@ -9,8 +10,8 @@ import {
 } from "../../queue-adapter.ts";
 import type { Connection, Reply } from "./connection.ts";
 
-/** A schedule's time of firing lies beside its record, where the script that fires it moves it on. */
-type StoredSchedule = Omit<ScheduleRecord, "lastRun">;
+/** A schedule's times of firing lie beside its record, where the script that fires it moves them on. */
+type StoredSchedule = Omit<Schedule, "lastRun">;
 type StoredWebhook = Omit<WebhookRecord, "id" | "createdAt">;
 
 /** Small things stored whole: schedules, webhooks, workers and nodes. */
@@ -26,37 +27,30 @@ export class Records {
   async schedules(tenant: TenantScope): Promise<ScheduleRecord[]> {
     const answer = (await this.#connection.script("list-schedules")) as string[][];
     return answer
-      .map(([text = "", due = "", last = ""]) => {
+      .map(([text = "", due = "", last = "", version]) => {
         const stored = JSON.parse(text) as StoredSchedule;
         // What must not fire keeps the time it was put with.
         const nextRun = stored.enabled ? (due === "" ? null : Number(due)) : stored.nextRun;
-        return { ...stored, nextRun, lastRun: last === "" ? null : Number(last) };
+        const lastRun = last === "" ? null : Number(last);
+        return { ...stored, nextRun, lastRun, version: Number(version) };
       })
       .filter((schedule) => tenant === ALL_TENANTS || schedule.tenant === tenant)
       .sort((a, b) => compare(a.tenant, b.tenant) || compare(a.name, b.name));
   }
 
-  async putSchedule(
-    schedule: ScheduleRecord,
-    expect: "new" | "existing" | undefined,
-  ): Promise<void> {
+  async putSchedule(schedule: Schedule, replaces: number | null): Promise<number | null> {
     const { tenant, name, enabled } = schedule;
     const { lastRun, ...stored } = schedule;
     const due = enabled ? schedule.nextRun : null;
     const answer = await this.#connection.script(
       "put-schedule",
       scheduleKey(tenant, name),
-      expect ?? "",
+      replaces ?? "",
       JSON.stringify(stored satisfies StoredSchedule),
       due ?? "",
       lastRun ?? "",
     );
-    if (answer === "duplicate") {
-      throw new QueueError("DUPLICATE_SCHEDULE", `There is a schedule named ${name} already`);
-    }
-    if (answer === "unknown") {
-      throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name} not found`);
-    }
+    return answer === "changed" ? null : Number(answer);
   }
 
   async deleteSchedule(tenant: TenantScope, name: string): Promise<boolean> {

@@ -25,6 +25,7 @@ import {
   type RemovedJob,
   type Report,
   type RunRef,
+  type Schedule,
   type ScheduleRecord,
   type StateCounts,
   type StatsParams,
@@ -436,8 +437,9 @@ export class SqliteAdapter implements QueueAdapter {
 
   // ---- schedules and webhooks
 
-  putSchedule(params: { schedule: ScheduleRecord; expect?: "new" | "existing" }): Promise<void> {
-    return this.#write((_, { records }) => records.putSchedule(params.schedule, params.expect));
+  putSchedule(params: { schedule: Schedule; replaces: number | null }): Promise<number | null> {
+    const { schedule, replaces } = params;
+    return this.#write((_, { records }) => records.putSchedule(schedule, replaces));
   }
 
   listSchedules(params: { tenant: TenantScope }): Promise<readonly ScheduleRecord[]> {

@@ -5,6 +5,7 @@ import {
   ALL_TENANTS,
   type LogLine,
   type NodeRecord,
+  type Schedule,
   type ScheduleRecord,
   type TenantScope,
   type WebhookRecord,
@@ -28,6 +29,10 @@ export class Records {
       schedule: db.prepare("SELECT record FROM schedule WHERE tenant = ? AND name = ?"),
       putSchedule: db.prepare(
         "INSERT INTO schedule VALUES (?, ?, ?) ON CONFLICT (tenant, name) DO UPDATE SET record = excluded.record",
+      ),
+      nextVersion: db.prepare(
+        `INSERT INTO meta VALUES ('schedule_version', 1)
+         ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value`,
       ),
       deleteSchedule: db.prepare("DELETE FROM schedule WHERE ? IN ('*', tenant) AND name = ?"),
       webhooks: db.prepare("SELECT id, record FROM webhook WHERE ? IN ('*', tenant) ORDER BY id"),
@@ -63,16 +68,17 @@ export class Records {
     return row === undefined ? undefined : scheduleOf(row["record"]);
   }
 
-  putSchedule(schedule: ScheduleRecord, expect: "new" | "existing" | undefined): void {
+  putSchedule(schedule: Schedule, replaces: number | null): number | null {
     const { tenant, name } = schedule;
-    const exists = this.#schedule(tenant, name) !== undefined;
-    if (expect === "new" && exists) {
-      throw new QueueError("DUPLICATE_SCHEDULE", `There is a schedule named ${name} already`);
-    }
-    if (expect === "existing" && !exists) {
-      throw new QueueError("SCHEDULE_NOT_FOUND", `Schedule ${name} not found`);
-    }
-    this.#sql.putSchedule.run(tenant, name, JSON.stringify(schedule));
+    const version = this.#schedule(tenant, name)?.version ?? null;
+    return version === replaces ? this.#writeSchedule(schedule) : null;
+  }
+
+  #writeSchedule(schedule: Schedule): number {
+    const version = Number(this.#sql.nextVersion.get()?.["value"]);
+    const record: ScheduleRecord = { ...schedule, version };
+    this.#sql.putSchedule.run(schedule.tenant, schedule.name, JSON.stringify(record));
+    return version;
   }
 
   deleteSchedule(tenant: TenantScope, name: string): boolean {
@@ -83,8 +89,7 @@ export class Records {
   moveSchedule(tenant: string, name: string, due: number, nextRun: number | null): boolean {
     const schedule = this.#schedule(tenant, name);
     if (schedule === undefined || !schedule.enabled || schedule.nextRun !== due) return false;
-    const moved: ScheduleRecord = { ...schedule, nextRun, lastRun: due };
-    this.#sql.putSchedule.run(tenant, name, JSON.stringify(moved));
+    this.#writeSchedule({ ...schedule, nextRun, lastRun: due });
     return true;
   }
 

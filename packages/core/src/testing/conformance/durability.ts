@@ -140,7 +140,7 @@ export function describeDurability(factory: EngineFactory): void {
         nextRun: d.now() + 1000,
         lastRun: null,
       };
-      await d.adapter.putSchedule({ schedule });
+      const version = await d.adapter.putSchedule({ schedule, replaces: null });
       const webhook = await d.adapter.putWebhook({
         tenant: "default",
         url: "https://example.com/",
@@ -151,7 +151,9 @@ export function describeDurability(factory: EngineFactory): void {
         enabled: true,
       });
       await restart();
-      expect(await d.adapter.listSchedules({ tenant: "default" })).toEqual([schedule]);
+      expect(await d.adapter.listSchedules({ tenant: "default" })).toEqual([
+        { ...schedule, version },
+      ]);
       expect(await d.adapter.listWebhooks({ tenant: "default" })).toEqual([webhook]);
     });
 

@@ -268,6 +268,7 @@ export function describeGroups(factory: EngineFactory): void {
           nextRun: due,
           lastRun: null,
         },
+        replaces: null,
       });
       const fire = (at: number): ReturnType<typeof d.adapter.fireSchedule> =>
         d.adapter.fireSchedule({

@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
 
-import type { ScheduleRecord } from "../../queue-adapter.ts";
+import type { Schedule, ScheduleRecord } from "../../queue-adapter.ts";
 import { jobSpec } from "../job-factory.ts";
-import { counts, expectRejected, only, useDriver } from "./driver.ts";
+import { counts, only, useDriver } from "./driver.ts";
 import type { EngineFactory } from "./engine.ts";
 
 export function describeSchedules(factory: EngineFactory): void {
   describe("schedules", () => {
     const d = useDriver(factory);
 
-    const schedule = (overrides: Partial<ScheduleRecord> = {}): ScheduleRecord => ({
+    const schedule = (overrides: Partial<Schedule> = {}): Schedule => ({
       tenant: "default",
       name: "nightly",
       cron: "0 3 * * *",
@@ -25,8 +25,8 @@ export function describeSchedules(factory: EngineFactory): void {
       ...overrides,
     });
 
-    const put = (record: ScheduleRecord, expect?: "new" | "existing"): Promise<void> =>
-      d.adapter.putSchedule(expect ? { schedule: record, expect } : { schedule: record });
+    const put = (record: Schedule, replaces: number | null = null): Promise<number | null> =>
+      d.adapter.putSchedule({ schedule: record, replaces });
 
     async function stored(tenant = "default"): Promise<readonly ScheduleRecord[]> {
       const records = await d.adapter.listSchedules({ tenant });
@@ -43,28 +43,59 @@ export function describeSchedules(factory: EngineFactory): void {
         schedule(),
         schedule({ name: "off", enabled: false, nextRun: null, description: null }),
       ];
-      for (const record of records) await put(record);
-      expect(await stored()).toEqual(records);
-      const changed = schedule({ cron: "*/5 * * * *", timezone: "UTC", description: null });
-      await put(changed);
-      expect((await stored())[0]).toEqual(changed);
-    });
-
-    it("can be put as new or existing alone", async () => {
-      await expectRejected(put(schedule(), "existing"), "SCHEDULE_NOT_FOUND");
-      expect(await stored()).toEqual([]);
-      await put(schedule(), "new");
-      await expectRejected(put(schedule({ cron: "1 1 1 1 1" }), "new"), "DUPLICATE_SCHEDULE");
-      expect(only(await stored()).cron).toBe("0 3 * * *");
-      await put(schedule({ cron: "1 1 1 1 1" }), "existing");
-      expect(only(await stored()).cron).toBe("1 1 1 1 1");
-    });
-
-    it("can be put as new by one of many", async () => {
-      const attempts = await Promise.allSettled(
-        Array.from({ length: 10 }, () => put(schedule(), "new")),
+      const versions: (number | null)[] = [];
+      for (const record of records) versions.push(await put(record));
+      expect(await stored()).toEqual(
+        records.map((record, i) => ({ ...record, version: versions[i] })),
       );
-      expect(attempts.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+      const changed = schedule({ cron: "*/5 * * * *", timezone: "UTC", description: null });
+      const version = await put(changed, versions[0]);
+      expect(versions).not.toContain(version);
+      expect((await stored())[0]).toEqual({ ...changed, version });
+    });
+
+    it("replace nothing but what they were made from", async () => {
+      const first = await put(schedule());
+      expect(first).toBeTypeOf("number");
+      expect(await put(schedule({ cron: "1 1 1 1 1" }))).toBeNull();
+      expect(await put(schedule({ name: "other" }), first)).toBeNull();
+      const second = await put(schedule({ cron: "2 2 2 2 2" }), first);
+      expect(await put(schedule({ cron: "3 3 3 3 3" }), first)).toBeNull();
+      expect(only(await stored())).toMatchObject({ cron: "2 2 2 2 2", version: second });
+      // One that was deleted does not come back by its version, not even when there is another of its name.
+      await d.adapter.deleteSchedule({ tenant: "default", name: "nightly" });
+      expect(await put(schedule(), second)).toBeNull();
+      expect(await stored()).toEqual([]);
+      const third = await put(schedule());
+      expect([null, first, second]).not.toContain(third);
+      expect(await put(schedule({ cron: "4 4 4 4 4" }), second)).toBeNull();
+      expect(only(await stored()).cron).toBe("0 3 * * *");
+    });
+
+    it("do not put back a due time that was served", async () => {
+      const due = d.now();
+      const version = await put(schedule({ nextRun: due }));
+      expect(await fire(due, due + 5000)).toBeTypeOf("number");
+      expect(await put(schedule({ nextRun: due, description: "changed" }), version)).toBeNull();
+      expect(only(await stored())).toMatchObject({ nextRun: due + 5000, lastRun: due });
+      expect(await fire(due, due + 5000)).toBeNull();
+    });
+
+    it("are put by one of many who saw the same", async () => {
+      const versions: (number | null)[] = [null];
+      for (let round = 0; round < 3; round++) {
+        const puts = await Promise.all(
+          Array.from({ length: 10 }, (_, i) =>
+            put(schedule({ description: `${round} ${i}` }), versions[round]),
+          ),
+        );
+        const version = only(puts.filter((one) => one !== null));
+        expect(only(await stored())).toMatchObject({
+          description: `${round} ${puts.indexOf(version)}`,
+          version,
+        });
+        versions.push(version);
+      }
     });
 
     it("can be deleted", async () => {
@@ -77,10 +108,11 @@ export function describeSchedules(factory: EngineFactory): void {
 
     it("belong to their tenant", async () => {
       await put(schedule());
-      await put(schedule({ tenant: "acme", cron: "5 5 * * *" }), "new");
+      const acme = await put(schedule({ tenant: "acme", cron: "5 5 * * *" }));
       expect(only(await stored("acme")).cron).toBe("5 5 * * *");
       expect(await stored("*")).toHaveLength(2);
-      await expectRejected(put(schedule({ tenant: "zoo" }), "existing"), "SCHEDULE_NOT_FOUND");
+      expect(await put(schedule({ tenant: "zoo" }), acme)).toBeNull();
+      expect(await put(schedule(), acme)).toBeNull();
       expect(await d.adapter.deleteSchedule({ tenant: "zoo", name: "nightly" })).toBe(false);
       expect(await d.adapter.deleteSchedule({ tenant: "acme", name: "nightly" })).toBe(true);
       expect(only(await stored("*")).tenant).toBe("default");
@@ -105,11 +137,11 @@ export function describeSchedules(factory: EngineFactory): void {
 
     it("do not fire when they were changed or deleted meanwhile", async () => {
       const due = d.now() + 1000;
-      await put(schedule({ nextRun: due }));
-      await put(schedule({ nextRun: due + 60_000 }));
+      const first = await put(schedule({ nextRun: due }));
+      const second = await put(schedule({ nextRun: due + 60_000 }), first);
       expect(await fire(due, due + 5000)).toBeNull();
       expect(only(await stored()).nextRun).toBe(due + 60_000);
-      await put(schedule({ nextRun: null, enabled: false }));
+      await put(schedule({ nextRun: null, enabled: false }), second);
       expect(await fire(due + 60_000, null)).toBeNull();
       await d.adapter.deleteSchedule({ tenant: "default", name: "nightly" });
       expect(await fire(due, due + 5000)).toBeNull();

@@ -10,5 +10,6 @@ for _, tenant in ipairs(ARGV[2] == "*" and rcall("SMEMBERS", p .. "scheduleTenan
   gone = gone + rcall("HDEL", p .. "schedules", field)
   rcall("HDEL", p .. "scheduleDue", field)
   rcall("HDEL", p .. "scheduleLast", field)
+  rcall("HDEL", p .. "scheduleVersion", field)
 end
 return gone

@@ -28,6 +28,7 @@ if schedule ~= "" then
   if rcall("HGET", p .. "scheduleDue", schedule) ~= ARGV[5] then return "missed" end
   rcall("HSET", p .. "scheduleDue", schedule, ARGV[6])
   rcall("HSET", p .. "scheduleLast", schedule, ARGV[5])
+  rcall("HSET", p .. "scheduleVersion", schedule, rcall("INCR", p .. "scheduleVersions"))
 end
 
 local count = tonumber(ARGV[10])
