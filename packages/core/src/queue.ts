@@ -590,7 +590,12 @@ export class TenantQueue {
     runs: readonly { readonly id: number; readonly lease?: string }[],
   ): Promise<readonly Outcome<true>[]> {
     checkBatch(runs, "runs");
-    const checked = runs.map(({ id, lease }) => checkedRef(id, lease));
+    const checked = runs.map((run, i) => {
+      const errors: FieldError[] = [];
+      const { id, lease } = checkObject(run, `runs[${i}]`, errors);
+      refuseIfAny(errors);
+      return checkedRef(id, lease);
+    });
     const { leaseMs } = this.#queue;
     return this.#adapter.renew({ tenant: this.tenant, runs: checked, leaseMs });
   }

@@ -524,6 +524,8 @@ const methods: Record<string, Args> = {
   ],
   fail: [partly({ id, lease, error: fc.string(), code: fc.string(), final: fc.boolean() })],
   release: [id, fc.oneof(lease, anything)],
+  renew: [fc.oneof(fc.array(partly({ id, lease }), { maxLength: 3 }), anything)],
+  forgetWorker: [fc.oneof(fc.constant("w"), anything)],
   progress: [
     partly({ id, lease, progress: fc.nat(100), message: fc.string(), stats: fc.anything() }),
   ],
