@@ -2,7 +2,7 @@ import { type JWTPayload, SignJWT } from "jose";
 import type { Setup } from "../running-server.ts";
 import { serve } from "../running-server.ts";
 
-const secret = "seven-wells-and-a-flow-line-between-them";
+export const secret = "seven-wells-and-a-flow-line-between-them";
 
 export interface Reply {
   readonly status: number;

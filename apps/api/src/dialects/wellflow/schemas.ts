@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { MAX_BATCH, MAX_PRIORITY } from "@jobyard/core";
+import { LONGEST_MS, MAX_BATCH, MAX_PRIORITY } from "@jobyard/core";
 import { queryIntegerOr } from "../../operations.ts";
 
 /** What clients send, and what they are answered. The document in openapi/wellflow.json is made of these. */
@@ -71,7 +71,10 @@ export const newJob = z
         priority: z.number().int().min(0).max(MAX_PRIORITY).optional().openapi({
           description: "1 is the most urgent, 10 ordinary; 0 or absent: ordinary",
         }),
-        delay: milliseconds.optional().openapi({ description: "Milliseconds before it may run" }),
+        delay: milliseconds
+          .max(LONGEST_MS)
+          .optional()
+          .openapi({ description: "Milliseconds before it may run" }),
         attempts: z.number().int().min(1).max(1000).optional().openapi({
           description: "Runs in all; default 3",
         }),

@@ -1,0 +1,80 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { getRequestListener } from "@hono/node-server";
+import { JobQueue, parseConfig } from "@jobyard/core";
+import { BullmqAdapter } from "@jobyard/core/bullmq";
+import { createLogger } from "@jobyard/core/process";
+import { SqliteAdapter } from "@jobyard/core/sqlite";
+import { VirtualClock } from "@jobyard/core/testing";
+import { Storage } from "@jobyard/handlers";
+import { onTestFinished } from "vitest";
+import { createApp } from "../src/app.ts";
+import { authenticator } from "../src/auth/authenticate.ts";
+import { assertDocumented } from "./documented.ts";
+import { emptyEngine, type EngineName } from "./engines.ts";
+import { temporaryFolder } from "./running-server.ts";
+
+export interface VirtualApi {
+  readonly queue: JobQueue;
+  readonly url: string;
+  now(): number;
+  /** Moves the engine's time and has it do what became due. */
+  advance(ms: number): Promise<void>;
+  /** The body of a GET. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- which of it, the test knows
+  get(path: string, headers?: Record<string, string>): Promise<any>;
+}
+
+/** The HTTP application over a queue whose time the test moves; it has no worker. */
+export async function virtualApi(
+  engine: EngineName,
+  env: Record<string, string> = {},
+): Promise<VirtualApi> {
+  const folder = await temporaryFolder();
+  const clock = new VirtualClock();
+  const { REDIS_URL } = await emptyEngine(engine);
+  const adapter =
+    REDIS_URL === undefined
+      ? new SqliteAdapter({ path: ":memory:", clock })
+      : new BullmqAdapter({ url: REDIS_URL, clock });
+  const queue = new JobQueue({ adapter, payloadFolder: join(folder, "payloads"), clock });
+  await queue.open();
+  onTestFinished(() => queue.close());
+  const config = parseConfig({ DATA_DIR: folder, ...env });
+  const never = new AbortController().signal;
+  const app = createApp({
+    config,
+    queue,
+    storage: new Storage({ root: config.files.dir }),
+    authenticate: authenticator(config.auth, null),
+    nodeId: "node",
+    log: createLogger("silent", false),
+    stopping: never,
+    ending: never,
+  });
+  const listener = getRequestListener(app.fetch);
+  const server = createServer((request, response) => void listener(request, response));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    queue,
+    url,
+    now: () => clock.now(),
+    async advance(ms) {
+      clock.advance(ms);
+      await adapter.upkeep();
+    },
+    async get(path, headers = {}) {
+      const response = await fetch(`${url}${path}`, { headers });
+      const { status } = response;
+      const answered: unknown = await response.json();
+      assertDocumented({ method: "GET", path, sent: undefined, status, answered });
+      return answered;
+    },
+  };
+}
