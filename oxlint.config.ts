@@ -171,7 +171,7 @@ export default defineConfig({
         "scripts/**",
         "bench/**",
         "examples/**",
-        "**/{main,demo,config,generate}.ts",
+        "**/{main,demo,dev-token,config,generate}.ts",
         "packages/core/src/testing/**",
         "**/*.test.ts",
         "**/test/**",

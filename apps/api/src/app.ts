@@ -85,7 +85,9 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     const own = dialectOf(c);
     const identify = async (): Promise<Caller> => {
       const token = c.req.header("authorization");
-      if (own?.asksForToken === "always" && token === undefined) throw tokenMissing();
+      if (own?.asksForToken === "always" && token === undefined) {
+        throw tokenMissing(config.auth.open ? ` (\`pnpm -s dev-token\` prints one)` : "");
+      }
       return authenticate(token);
     };
     const admit = own === undefined ? undefined : admissions.get(own);

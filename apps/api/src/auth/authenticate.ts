@@ -112,8 +112,9 @@ function refusalOf(error: unknown): Error {
   return unauthenticated("The token is not valid");
 }
 
-export function tokenMissing(): RequestError {
-  return unauthenticated("A token is needed: Authorization: Bearer <token>");
+/** `hint`: where one can be had. */
+export function tokenMissing(hint = ""): RequestError {
+  return unauthenticated(`A token is needed: Authorization: Bearer <token>${hint}`);
 }
 
 function unauthenticated(message: string): RequestError {

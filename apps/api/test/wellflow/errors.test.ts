@@ -272,11 +272,7 @@ test.each<[string, unknown, string, number?]>([
   ["a delay of ages", { ...good, opts: { delay: 9e15 } }, "opts.delay"],
   ["a number beyond all", '{"data":{"leaseId":"a","x":1e999}}', "data.x"],
   ["a poisoned key", '{"data":{"leaseId":"a","x":{"__proto__":{"y":1}}}}', "data.x"],
-  [
-    "depth",
-    `{"data":${'{"a":'.repeat(101)}1${"}".repeat(101)}}`,
-    expect.stringMatching(/^data/),
-  ],
+  ["depth", `{"data":${'{"a":'.repeat(101)}1${"}".repeat(101)}}`, expect.stringMatching(/^data/)],
   ["too much data", { data: { ...reading, note: "x".repeat(1_000_001) } }, "data", 413],
   ["far too much", { data: { ...reading, note: "x".repeat(2_000_000) } }, "data", 413],
 ])("adding refuses %s", async (_, body, field, status = 400) => {
