@@ -3,8 +3,10 @@
  * Rounds take turns, so that a machine whose speed drifts treats both alike; figures are medians.
  *
  *   pnpm bench [--rounds 5] [--slow-sync 5] [--engine embedded|distributed]
+ *   pnpm bench --handlers [--large] [--only name]
  *
- * `--slow-sync`: each sync of the embedded engine takes so many ms longer, as on a slow disk.
+ * `--slow-sync`: each sync of the embedded engine takes so many ms longer, as on a slow disk. `--handlers`: instead of the
+ * engines, the job types that work on files and texts.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,6 +16,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ensureSystemTools } from "../scripts/system-tools.ts";
+import { benchHandlers } from "./handlers.ts";
 import { type Figures, median } from "./measure.ts";
 
 const { values } = parseArgs({
@@ -21,8 +24,12 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "5" },
     "slow-sync": { type: "string", default: "0" },
     engine: { type: "string", default: "both" },
+    handlers: { type: "boolean", default: false },
+    large: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
   },
 });
+if (values.handlers) process.exit((await benchHandlers(values)) ? 0 : 1);
 const rounds = Number(values.rounds);
 const slowSync = values["slow-sync"];
 const measured = (engine: string): boolean => [engine, "both"].includes(values.engine);
