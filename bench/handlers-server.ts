@@ -8,21 +8,24 @@ import { startServer } from "../apps/api/src/server.ts";
 /** What the server's process saw since it was asked last. */
 export interface ServerFigures {
   readonly longestStallMs: number;
-  /** The longest time without a renewal of leases, begun and ended by the questions. */
+  /** The longest time that a job ran without its lease being renewed. */
   readonly longestUnrenewedMs: number;
 }
 
 const delay = monitorEventLoopDelay({ resolution: 5 });
 delay.enable();
-let renewed = [performance.now()];
+/** When the store gave the lease, renewed it, and took the end. */
+let renewed: number[] = [];
 
-// The store is where a renewal has come in time or has not.
-const { renew } = SqliteAdapter.prototype;
-SqliteAdapter.prototype.renew = async function (params) {
-  const outcomes = await renew.call(this, params);
-  renewed.push(performance.now());
-  return outcomes;
-};
+for (const method of ["claim", "renew", "complete"] as const) {
+  const inner = SqliteAdapter.prototype[method] as (params: never) => Promise<readonly unknown[]>;
+  const noted = async function (this: SqliteAdapter, params: never): Promise<readonly unknown[]> {
+    const outcomes = await inner.call(this, params);
+    if (outcomes.length > 0) renewed.push(performance.now());
+    return outcomes;
+  };
+  Object.assign(SqliteAdapter.prototype, { [method]: noted });
+}
 
 const server = await startServer({
   config: parseConfig(process.env),
@@ -34,13 +37,12 @@ process.on("message", (question: "figures" | "close") => {
     void server.close(0).then(() => process.disconnect());
     return;
   }
-  renewed.push(performance.now());
   const gaps = renewed.slice(1).map((at, i) => at - (renewed[i] as number));
   process.send?.({
     longestStallMs: delay.max / 1e6,
-    longestUnrenewedMs: Math.max(...gaps),
+    longestUnrenewedMs: Math.max(0, ...gaps),
   } satisfies ServerFigures);
-  renewed = [performance.now()];
+  renewed = [];
   delay.reset();
 });
 process.send?.({ url: server.urls[0] });

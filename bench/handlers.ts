@@ -214,7 +214,8 @@ async function measureAll(folder: string, rows: readonly Row[]): Promise<boolean
       [id(2), "records.csv"],
       [id(3), "rows.csv"],
     ]) {
-      await server.run("file_processing", { filePath, datasetId });
+      const asked = bodyOf("file_processing", { filePath, datasetId });
+      await server.ended(await server.add(asked));
     }
   });
   const head = ["job", "document", "target", "took", "memory at most", "calls p99, longest"];
@@ -242,17 +243,20 @@ async function withServer<T>(folder: string, use: (server: Server) => Promise<T>
 async function measure(server: Server, row: Row): Promise<boolean> {
   const { job, type, data, next, documented, seconds, memory, check } = row;
   process.stderr.write(`${job}                              \r`);
+  const asked = bodyOf(type, data);
   await server.figures();
   const idle = server.memoryMb();
-  const calls = new Calls(server);
   let most = 0;
   const watch = setInterval(() => (most = Math.max(most, server.memoryMb())), 50);
+  const calls = new Calls(server);
   const began = performance.now();
-  const { result, error } = await server.run(type, data);
+  // As bytes: what this process is busy with would look like the server's fault.
+  const answer = await server.ended(await server.add(asked));
   const took = (performance.now() - began) / 1000;
   clearInterval(watch);
   const { p99, longest } = await calls.end();
   const { longestStallMs, longestUnrenewedMs } = await server.figures();
+  const { result, error } = answerOf(answer);
   if (result === undefined) throw new Error(`${job}: ${error}`);
   if (check?.(result) === false) throw new Error(`${job}: its result is wrong`);
   const stopMs = await stopAt(server, row, took * 400, next);
@@ -293,14 +297,22 @@ async function stopAt(
   afterMs: number,
   next: object,
 ): Promise<number> {
-  const cancelled = await server.add(type, data);
-  while ((await server.get(cancelled)).status === "pending") await sleep(5);
-  const waiting = await server.add(type, next);
+  const cancelled = await server.add(bodyOf(type, data));
+  while (answerOf(await server.get(cancelled)).status === "pending") await sleep(5);
+  const waiting = await server.add(bodyOf(type, next));
   await sleep(afterMs);
-  const asked = Date.now();
+  const cancelledAt = Date.now();
   const { status } = await server.call("DELETE", `/api/v1/jobs/${cancelled}`);
-  const { startedAt } = await server.ended(waiting);
-  return status === 200 ? Math.max(0, Date.parse(startedAt ?? "") - asked) : Number.NaN;
+  const { startedAt } = answerOf(await server.ended(waiting));
+  return status === 200 ? Math.max(0, Date.parse(startedAt ?? "") - cancelledAt) : Number.NaN;
+}
+
+function bodyOf(type: string, data: object): Buffer {
+  return Buffer.from(JSON.stringify({ type, data }));
+}
+
+function answerOf(body: Buffer): Answer {
+  return (JSON.parse(body.toString()) as { readonly data: Answer }).data;
 }
 
 /** Calls to the server at a steady pace: one that has to wait does not keep the next from being made. */
@@ -386,29 +398,23 @@ class Server {
     });
   }
 
-  async add(type: string, data: object): Promise<string> {
-    const asked = Buffer.from(JSON.stringify({ type, data }));
+  async add(asked: Buffer): Promise<string> {
     const { status, body } = await this.call("POST", "/api/v1/jobs", asked);
-    if (status !== 201) throw new Error(`${type} was refused: ${body.toString()}`);
+    if (status !== 201) throw new Error(`A job was refused: ${body.toString()}`);
     return (JSON.parse(body.toString()) as { data: { jobId: string } }).data.jobId;
   }
 
-  async get(job: string): Promise<Answer> {
-    const { body } = await this.call("GET", `/api/v1/jobs/${job}`);
-    return (JSON.parse(body.toString()) as { data: Answer }).data;
+  async get(job: string): Promise<Buffer> {
+    return (await this.call("GET", `/api/v1/jobs/${job}`)).body;
   }
 
   /** The job once it has ended. */
-  async ended(job: string): Promise<Answer> {
+  async ended(job: string): Promise<Buffer> {
     const wait = Buffer.from(JSON.stringify({ timeout: 300_000 }));
     for (;;) {
       const { status } = await this.call("POST", `/api/v1/jobs/${job}/wait`, wait);
       if (status === 200) return this.get(job);
     }
-  }
-
-  async run(type: string, data: object): Promise<Answer> {
-    return this.ended(await this.add(type, data));
   }
 
   /** Resident, of the process and its children. */

@@ -8,17 +8,26 @@ const MAX_JSON_DEPTH = 100;
  * poison prototypes, things that are no JSON at all.
  */
 export function encodeJson(value: unknown, field = "data"): string {
-  let fault: FieldError | undefined;
+  checkJson(value, field);
   let text: string | undefined;
   try {
+    text = JSON.stringify(value);
+  } catch {
+    throw validationError([{ field, message: "Must be JSON" }]);
+  }
+  if (text === undefined) throw validationError([{ field, message: "Required field missing" }]);
+  return text;
+}
+
+/** @throws QueueError VALIDATION: as `encodeJson`, where the text is known or made otherwise */
+export function checkJson(value: unknown, field = "data"): void {
+  let fault: FieldError | undefined;
+  try {
     fault = faultOf(value, field, 1);
-    if (fault === undefined) text = JSON.stringify(value);
   } catch {
     fault = { field, message: "Must be JSON" };
   }
   if (fault !== undefined) throw validationError([fault]);
-  if (text === undefined) throw validationError([{ field, message: "Required field missing" }]);
-  return text;
 }
 
 function faultOf(value: unknown, field: string, depth: number): FieldError | undefined {

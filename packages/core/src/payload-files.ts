@@ -1,8 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, opendir, readFile, rm, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { type FileHandle, mkdir, open, opendir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { QueueError } from "./errors.ts";
 import type { Payload, PayloadFile } from "./job.ts";
+import { checkJson, encodeJson } from "./json.ts";
+import { isLong, parseJson, piecesOf } from "./long-json.ts";
 
 /** Data and results above this are kept in files, bytes. */
 export const INLINE_BYTES = 1_000_000;
@@ -12,8 +15,8 @@ const ORPHAN_AGE_MS = 3_600_000;
 const SWEEP_STEP = 500;
 
 /** Whether a text is short enough without counting its bytes: a character has at most three. */
-export function isShort(text: string): boolean {
-  return text.length * 3 <= INLINE_BYTES;
+export function isShort(text: string | Uint8Array): text is string {
+  return typeof text === "string" && text.length * 3 <= INLINE_BYTES;
 }
 
 /** Keeps the JSON that is too long for the job store, one file each, in one folder. */
@@ -26,19 +29,28 @@ export class PayloadFiles {
   }
 
   /** The text itself if it is short, else where it lies from now on, synced to disk. */
-  async keep(text: string): Promise<Payload> {
+  async keep(text: string | Uint8Array): Promise<Payload> {
     if (isShort(text)) return text;
     const bytes = Buffer.byteLength(text);
-    return bytes <= INLINE_BYTES ? text : this.#write(text, bytes);
+    if (bytes > INLINE_BYTES) return this.#write([text]);
+    return typeof text === "string" ? text : Buffer.from(text).toString();
   }
 
-  async #write(text: string, bytes: number): Promise<PayloadFile> {
+  /** As `keep`, of a value's text. @throws QueueError VALIDATION as `encodeJson` */
+  async keepValue(value: unknown, field: string): Promise<Payload> {
+    if (!isLong(value)) return this.keep(encodeJson(value, field));
+    checkJson(value, field);
+    return this.#write(piecesOf(value));
+  }
+
+  async #write(pieces: Iterable<string | Uint8Array>): Promise<PayloadFile> {
     const file = `${randomUUID()}.json`;
+    let bytes = 0;
     try {
       await mkdir(this.#folder, { recursive: true });
       const handle = await open(join(this.#folder, file), "wx", 0o600);
       try {
-        await handle.writeFile(text);
+        for (const piece of pieces) bytes += await writePiece(handle, piece);
         await handle.sync();
       } finally {
         await handle.close();
@@ -64,11 +76,34 @@ export class PayloadFiles {
 
   async read(payload: Payload): Promise<string> {
     if (typeof payload === "string") return payload;
-    try {
-      return await readFile(join(this.#folder, payload.file), "utf8");
-    } catch (error) {
-      throw new QueueError("UNAVAILABLE", "A job's large payload cannot be read", {}, error);
-    }
+    return readFile(join(this.#folder, payload.file), "utf8").catch(unreadable);
+  }
+
+  /** Its value, parsed where that holds nobody up. */
+  async readValue(payload: Payload): Promise<unknown> {
+    if (typeof payload === "string") return JSON.parse(payload);
+    const parsed = await parseJson(await this.#bytes(payload));
+    if ("value" in parsed) return parsed.value;
+    throw new QueueError("INTERNAL", `A job's large payload is ${parsed.fault}`);
+  }
+
+  /** Its text as bytes. */
+  async readBytes(payload: Payload): Promise<Uint8Array> {
+    return typeof payload === "string" ? Buffer.from(payload) : this.#bytes(payload);
+  }
+
+  /** The bytes of its text, read as they are asked for. */
+  async stream({ file }: PayloadFile): Promise<AsyncIterable<Uint8Array>> {
+    const path = join(this.#folder, file);
+    await stat(path).catch(unreadable);
+    // Opened with the first piece: who asks for none leaves nothing open.
+    return (async function* () {
+      yield* createReadStream(path) as AsyncIterable<Uint8Array>;
+    })();
+  }
+
+  #bytes({ file }: PayloadFile): Promise<Uint8Array> {
+    return readFile(join(this.#folder, file)).catch(unreadable);
   }
 
   async delete(files: readonly PayloadFile[]): Promise<void> {
@@ -113,4 +148,14 @@ export class PayloadFiles {
   async discard(payload: Payload): Promise<void> {
     if (typeof payload !== "string") await this.delete([payload]);
   }
+}
+
+async function writePiece(handle: FileHandle, piece: string | Uint8Array): Promise<number> {
+  const bytes = typeof piece === "string" ? Buffer.from(piece) : piece;
+  await handle.writeFile(bytes);
+  return bytes.length;
+}
+
+function unreadable(error: unknown): never {
+  throw new QueueError("UNAVAILABLE", "A job's large payload cannot be read", {}, error);
 }

@@ -37,8 +37,9 @@ import {
 } from "./job.ts";
 import { jobTypeOf } from "./job-types/index.ts";
 import { validationIssues } from "./job-types/job-type.ts";
-import { encodeJson } from "./json.ts";
+import { checkJson, encodeJson } from "./json.ts";
 import { Node, type NodeAddress } from "./node.ts";
+import { knownText } from "./long-json.ts";
 import { isShort, PayloadFiles } from "./payload-files.ts";
 import { checkedPriority, MAX_PRIORITY, priorityLevels } from "./priority.ts";
 import {
@@ -1109,7 +1110,7 @@ function checkJob(
   tenant: string,
   job: NewJob,
   batch: number,
-): { readonly spec: Omit<JobSpec, "data">; readonly text: string } {
+): { readonly spec: Omit<JobSpec, "data">; readonly text: string | Uint8Array } {
   const errors: FieldError[] = [];
   checkObject(job, "job", errors);
   refuseIfAny(errors);
@@ -1156,7 +1157,9 @@ function checkJob(
   }
   refuseIfAny(errors);
 
-  const text = encodeJson(job.data);
+  const known = knownText(job.data);
+  if (known !== undefined) checkJson(job.data);
+  const text = known ?? encodeJson(job.data);
   const maxBytes = type?.maxDataBytes ?? MAX_UNTYPED_BYTES;
   // A character is at most three bytes: most texts need no counting.
   if (text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes) {

@@ -9,7 +9,6 @@ import {
 } from "./handler.ts";
 import type { ClaimedJob, JobFailure, Payload, PayloadFile, ProcessingStats } from "./job.ts";
 import { validationIssues } from "./job-types/job-type.ts";
-import { encodeJson } from "./json.ts";
 import { processId } from "./node.ts";
 import {
   ALL_TENANTS,
@@ -325,8 +324,7 @@ export class Worker {
     const { job, handler } = run;
     const { type } = handler;
     const { payloads } = this.#queue;
-    const text = typeof job.data === "string" ? job.data : await payloads.read(job.data);
-    const parsed = type.data.safeParse(JSON.parse(text));
+    const parsed = type.data.safeParse(await payloads.readValue(job.data));
     if (!parsed.success) {
       const [issue] = validationIssues(parsed.error);
       throw new HandlerError("INVALID_DATA", `${issue?.field}: ${issue?.message}`, {
@@ -353,7 +351,7 @@ export class Worker {
         `The handler's result is wrong: ${issue?.field}: ${issue?.message}`,
       );
     }
-    return { kind: "completed", result: await payloads.keep(encodeJson(checked.data, "result")) };
+    return { kind: "completed", result: await payloads.keepValue(checked.data, "result") };
   }
 
   /** The handler has settled, or is given up. */

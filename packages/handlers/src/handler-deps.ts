@@ -4,8 +4,8 @@ import type { Storage } from "./storage.ts";
 /** What the handlers are given by whoever composes the process. */
 export interface HandlerDeps {
   readonly files: Storage;
-  /** A finished job's result as JSON text; null: no such job of the tenant, or it has no result. */
-  readonly jobResult?: (tenant: string, jobId: number) => Promise<string | null>;
+  /** A finished job's result, the bytes of its JSON text; null: no such job of the tenant, or it has no result. */
+  readonly jobResult?: (tenant: string, jobId: number) => Promise<Uint8Array | null>;
   /** Adds a job for the tenant; answers its id. With a `uniqueKey` that is taken: the id of the job that holds it. */
   readonly enqueue?: (tenant: string, job: FollowUp) => Promise<number>;
   /** Absent or null: messages are written to files. */

@@ -115,7 +115,7 @@ function ownHandlers(config: Config, queue: JobQueue, files: Storage): readonly 
     files,
     async jobResult(tenant, jobId) {
       const [job] = await queue.of(tenant).getMany([jobId]);
-      return job?.result == null ? null : queue.payloads.read(job.result);
+      return job?.result == null ? null : queue.payloads.readBytes(job.result);
     },
     async enqueue(tenant, job) {
       const [outcome] = await queue.of(tenant).addMany([job], { atomic: false });

@@ -171,7 +171,7 @@ describe("a sentiment job's results", () => {
     const deps = {
       jobResult: async (tenant: string, id: number) => {
         asked.push(tenant, id);
-        return result;
+        return Buffer.from(result);
       },
     };
     const { text } = await exported({ datasetId: formatUuid(42) }, deps);
@@ -188,9 +188,12 @@ describe("a sentiment job's results", () => {
 
   it("must be there and be results", async () => {
     const failing = (answer: string | null) =>
-      exported({ datasetId: formatUuid(42) }, { jobResult: async () => answer }).catch(
-        (error: unknown) => error,
-      );
+      exported(
+        { datasetId: formatUuid(42) },
+        {
+          jobResult: async () => (answer === null ? null : Buffer.from(answer)),
+        },
+      ).catch((error: unknown) => error);
     expect(await failing(null)).toMatchObject({ code: "DATASET_NOT_FOUND", dataFault: true });
     expect(await failing('{"passed":true}')).toMatchObject({
       code: "DATASET_NOT_FOUND",

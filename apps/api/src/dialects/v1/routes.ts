@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import {
   formatUuid,
   isFinished,
@@ -71,13 +72,28 @@ function handlersOf({
 }: DialectDeps): Record<keyof typeof operations, Handle> {
   const tenantOf = (c: ApiContext): TenantQueue => queue.of(c.get("caller").tenant);
 
-  /** A result can be 100 MB of JSON: the text goes through as it is. */
+  /** A result can be 100 MB of JSON: its text goes through as it is, piece by piece. */
   const withResult = async (c: ApiContext, job: Job, view: object): Promise<Response> => {
     const fields = JSON.stringify(view);
-    const result = job.result === null ? null : await queue.payloads.read(job.result);
-    const data = result === null ? fields : `${fields.slice(0, -1)},"result":${result}}`;
-    const text = `{"success":true,"data":${data},"timestamp":"${iso(Date.now())}"}`;
-    return c.body(text, 200, { "Content-Type": "application/json" });
+    const { result } = job;
+    const [start, end] = ['{"success":true,"data":', `,"timestamp":"${iso(Date.now())}"}`];
+    const headers = { "Content-Type": "application/json" };
+    if (result === null) return c.body(`${start}${fields}${end}`, 200, headers);
+    const before = `${start}${fields.slice(0, -1)},"result":`;
+    if (typeof result === "string") return c.body(`${before}${result}}${end}`, 200, headers);
+    const [head, tail] = [Buffer.from(before), Buffer.from(`}${end}`)];
+    const stream = await queue.payloads.stream(result);
+    const body = Readable.from(
+      (async function* () {
+        yield head;
+        yield* stream;
+        yield tail;
+      })(),
+    );
+    return c.body(Readable.toWeb(body) as ReadableStream, 200, {
+      ...headers,
+      "Content-Length": String(head.length + result.bytes + tail.length),
+    });
   };
 
   const add = async (c: ApiContext, jobs: TenantQueue, job: NewJob): Promise<CreatedJob> => {
