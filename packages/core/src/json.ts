@@ -9,6 +9,11 @@ const MAX_JSON_DEPTH = 100;
  */
 export function encodeJson(value: unknown, field = "data"): string {
   checkJson(value, field);
+  return stringifyJson(value, field);
+}
+
+/** As `encodeJson`, of what was checked. */
+export function stringifyJson(value: unknown, field: string): string {
   let text: string | undefined;
   try {
     text = JSON.stringify(value);
@@ -19,7 +24,7 @@ export function encodeJson(value: unknown, field = "data"): string {
   return text;
 }
 
-/** @throws QueueError VALIDATION: as `encodeJson`, where the text is known or made otherwise */
+/** What is wrong with a value, as `encodeJson` says it, but where it is not JSON at all. */
 export function checkJson(value: unknown, field = "data"): void {
   let fault: FieldError | undefined;
   try {

@@ -4,7 +4,7 @@ import { type FileHandle, mkdir, open, opendir, readFile, rm, stat } from "node:
 import { join } from "node:path";
 import { QueueError } from "./errors.ts";
 import type { Payload, PayloadFile } from "./job.ts";
-import { checkJson, encodeJson } from "./json.ts";
+import { checkJson, stringifyJson } from "./json.ts";
 import { isLong, parseJson, piecesOf } from "./long-json.ts";
 
 /** Data and results above this are kept in files, bytes. */
@@ -38,9 +38,8 @@ export class PayloadFiles {
 
   /** As `keep`, of a value's text. @throws QueueError VALIDATION as `encodeJson` */
   async keepValue(value: unknown, field: string): Promise<Payload> {
-    if (!isLong(value)) return this.keep(encodeJson(value, field));
     checkJson(value, field);
-    return this.#write(piecesOf(value));
+    return isLong(value) ? this.#write(piecesOf(value)) : this.keep(stringifyJson(value, field));
   }
 
   async #write(pieces: Iterable<string | Uint8Array>): Promise<PayloadFile> {
