@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
-import { readdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { expect, test, vi } from "vitest";
+import { mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { startCluster } from "../../../packages/core/test/redis-cluster.ts";
 import { call, longTexts, run, startApi, testRedis } from "./running-process.ts";
 import { temporaryFolder } from "./running-server.ts";
 
@@ -120,6 +121,57 @@ test("main on Redis: API and worker in one process, and in the next one what it 
   const [next = ""] = second.urls;
   expect((await call(next, "GET", `/api/v1/jobs/${done}`)).body.data.status).toBe("completed");
   expect((await call(next, "GET", `/api/v1/jobs/${cut}`)).body.data.status).toBe("pending");
+});
+
+test("main on a Redis Cluster, of which several nodes are named", async () => {
+  const cluster = await startCluster();
+  onTestFinished(() => cluster.stop());
+  const [first = "", ...others] = cluster.urls;
+  const DATA_DIR = await temporaryFolder();
+  const alone = await run("apps/api/src/main.ts", {
+    REDIS_URL: first,
+    HTTP_PORTS: "0",
+    DATA_DIR,
+  }).ended;
+  expect(alone.code).toBe(1);
+  expect(alone.err).toContain("node of a cluster, of which several nodes have to be named");
+  const main = await startApi({ REDIS_URL: [first, ...others].join(","), DATA_DIR });
+  const [url = ""] = main.urls;
+  const job = { type: "sentiment_analysis_batch", data: { texts: ["Quite nice."] } };
+  const { jobId } = (await call(url, "POST", "/api/v1/jobs", job)).body.data;
+  const waited = await call(url, "POST", `/api/v1/jobs/${jobId}/wait`);
+  expect(waited.body.data.status).toBe("completed");
+  main.child.kill("SIGTERM");
+  expect(await main.ended).toMatchObject({ code: 0, err: "" });
+});
+
+test("main: a change of engine leaves the files of the other one's jobs alone", async () => {
+  const redis = await testRedis();
+  const DATA_DIR = await temporaryFolder();
+  const files = join(DATA_DIR, "files");
+  const env = { DATA_DIR, INLINE_WORKER: "false" };
+  const embedded = await startApi(env);
+  const job = { type: "sentiment_analysis_batch", data: { texts: longTexts } };
+  await call(embedded.urls[0] ?? "", "POST", "/api/v1/jobs", job);
+  embedded.child.kill("SIGTERM");
+  await embedded.ended;
+  const [payload = ""] = await readdir(join(files, ".payloads"));
+  const kept = [join(files, ".payloads", payload), join(files, "default/.jobyard/results/7/a.csv")];
+  // Nobody's: when they are gone, the others have been looked at as well.
+  const orphans = [
+    join(files, ".payloads-redis", payload),
+    join(files, "default/.jobyard/results-redis/7/a.csv"),
+  ];
+  for (const file of [kept[1] ?? "", ...orphans]) {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, "x");
+  }
+  const old = new Date(Date.now() - 86_400_000);
+  for (const file of [...kept, ...orphans]) await utimes(file, old, old);
+  await startApi({ ...env, REDIS_URL: redis.url });
+  const there = (paths: readonly string[]) => paths.map((path) => existsSync(path));
+  await expect.poll(() => there(orphans), { timeout: 10_000 }).toEqual([false, false]);
+  expect(there(kept)).toEqual([true, true]);
 });
 
 test("main: a Redis that is not there is told within seconds, without its password", async () => {

@@ -155,6 +155,30 @@ test("a second signal ends it at once, and the run is not lost", async () => {
   await runsIn(await startWorker(env), env, id);
 });
 
+test("a Redis that goes away is waited for", async () => {
+  const redis = await testRedis();
+  const env = { REDIS_URL: redis.url, DATA_DIR: await temporaryFolder() };
+  const { urls } = await startApi({ ...env, INLINE_WORKER: "false" });
+  const [url = ""] = urls;
+  const worker = await startWorker(env);
+  const id = await add(url, longTexts);
+  await runsIn(worker, env, id);
+  await redis.kill();
+  const healthy = async () => (await call(worker.url, "GET", "/health")).body.data.status;
+  await expect.poll(healthy, { timeout: 15_000 }).toBe("unhealthy");
+  const refused = await call(url, "POST", "/api/v1/jobs", {
+    type: "sentiment_analysis_batch",
+    data: { texts: ["Fine."] },
+  });
+  expect(refused.status).toBe(503);
+  await redis.restart();
+  await expect.poll(healthy, { timeout: 15_000 }).toBe("healthy");
+  const waited = await call(url, "POST", `/api/v1/jobs/${id}/wait`, { timeout: 45_000 });
+  expect(waited.body.data.status).toBe("completed");
+  worker.child.kill("SIGTERM");
+  expect(await worker.ended).toMatchObject({ code: 0, err: "" });
+});
+
 test("its port is for watching only, and metrics need a token where there are any", async () => {
   const { url: REDIS_URL } = await testRedis();
   const token = "s3cret-of-the-scraper";

@@ -32,7 +32,7 @@ export interface Config {
     readonly jwtAlgorithms: readonly JwtAlgorithm[] | null;
   };
   readonly engine: {
-    /** null: the embedded engine. */
+    /** Several nodes of a cluster are comma-separated; null: the embedded engine. */
     readonly redisUrl: string | null;
     /** Refuse a Redis that forgets what it accepted when it is killed. */
     readonly redisRequireAof: boolean;
@@ -298,11 +298,23 @@ function oneWordOf<const Words extends readonly string[]>(words: Words) {
 
 function url(...protocols: string[]) {
   return setting(`a URL that begins with ${protocols.join(" or ")}`, (address) =>
-    URL.canParse(address) && protocols.some((start) => address.toLowerCase().startsWith(start))
-      ? address
-      : undefined,
+    isUrl(address, protocols) ? address : undefined,
   );
 }
+
+function isUrl(address: string, protocols: readonly string[]): boolean {
+  return (
+    URL.canParse(address) && protocols.some((start) => address.toLowerCase().startsWith(start))
+  );
+}
+
+const redisUrls = setting(
+  "a URL that begins with redis:// or rediss://, or, for a cluster, comma-separated ones of several of its nodes",
+  (words) => {
+    const urls = words.split(",").map((address) => address.trim());
+    return urls.every((address) => isUrl(address, ["redis://", "rediss://"])) ? urls : undefined;
+  },
+);
 
 const path = setting("a path", (name) => (name.includes("\0") ? undefined : name));
 /** Longer ones do not fit into a socket's address. */
@@ -398,7 +410,7 @@ const variables = z.object({
   )
     .transform(eachOnce)
     .default([]),
-  REDIS_URL: url("redis://", "rediss://").optional(),
+  REDIS_URL: redisUrls.optional(),
   REDIS_REQUIRE_AOF: flag.default(false),
   DATA_DIR: path.default(".data"),
   FILES_DIR: path.optional(),
@@ -577,7 +589,7 @@ function arrange(set: Variables): Config {
       jwtAlgorithms: set.JWT_ALGORITHMS ?? null,
     },
     engine: {
-      redisUrl: set.REDIS_URL ?? null,
+      redisUrl: set.REDIS_URL?.join(",") ?? null,
       redisRequireAof: set.REDIS_REQUIRE_AOF,
       dataDir: set.DATA_DIR,
       leaseMs: set.LEASE_MS,

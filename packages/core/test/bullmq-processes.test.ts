@@ -27,7 +27,7 @@ let queue: JobQueue;
 let ours: TenantQueue;
 
 async function startPeer(): Promise<Peer> {
-  const child = fork(join(import.meta.dirname, "queue-process.ts"), [redis.url, folder], {
+  const child = fork(new URL("queue-process.ts", import.meta.url), [redis.url, folder], {
     execArgv: ["--conditions=@jobyard/source"],
     env: { PATH: process.env["PATH"] ?? "" },
   });

@@ -37,7 +37,7 @@ describe("defaults", () => {
         jwtAlgorithms: null,
       },
       engine: { redisUrl: null, redisRequireAof: false, dataDir: ".data", leaseMs: 300_000 },
-      files: { dir: ".data/files" },
+      files: { dir: ".data/files", maxBytes: 1_000_000_000 },
       limits: {
         maxBatchBytes: 16_000_000,
         requestsPerMinute: { standard: 100, bulk: 10, health: 300 },
@@ -272,6 +272,14 @@ describe("errors", () => {
       EXTRACTOR_URL: "is missing, but EXTRACTOR_API_KEY needs it",
       LOG_LEVEL: expect.stringContaining("one of fatal, error"),
     });
+  });
+
+  test("Redis is one server, or several nodes of a cluster", () => {
+    const { engine } = parseConfig({ REDIS_URL: "redis://a:7000, rediss://u:p@b" });
+    expect(engine.redisUrl).toBe("redis://a:7000,rediss://u:p@b");
+    for (const REDIS_URL of ["redis://a,", "redis://a,b", "redis://a,http://b", "a:6379"]) {
+      expect(problems({ REDIS_URL })).toHaveProperty("REDIS_URL");
+    }
   });
 
   test("no secret is ever shown", () => {

@@ -11,6 +11,8 @@ import { FOLDER_MODE, namesIn, removeOlder } from "./whole-files.ts";
 export interface StorageOptions {
   /** `FILES_DIR`; made if it is not there. */
   readonly root: string;
+  /** Where in a tenant's part the files lie that jobs made: one for each store of jobs. Default `results`. */
+  readonly resultsFolder?: string;
   /** Where `s3://` addresses are read from; absent: nowhere. */
   readonly s3?: S3Settings;
   /** Lets `http(s)` addresses lead into private networks. Default false. */
@@ -131,10 +133,12 @@ const SWEEP_STEP = 100;
 /** The files of all tenants, each tenant's under `root/{tenant}` and nowhere else. */
 export class Storage {
   readonly root: string;
+  readonly #resultsFolder: string;
   readonly #http: PublicHttp;
   readonly #s3: S3Source | undefined;
 
-  constructor({ root, s3, allowPrivateHttp = false }: StorageOptions) {
+  constructor({ root, resultsFolder = "results", s3, allowPrivateHttp = false }: StorageOptions) {
+    this.#resultsFolder = resultsFolder;
     mkdirSync(root, { recursive: true, mode: FOLDER_MODE });
     this.root = realpathSync.native(root);
     this.#http = new PublicHttp({ allowPrivate: allowPrivateHttp });
@@ -144,7 +148,8 @@ export class Storage {
   /** @throws TypeError when the name is no tenant's */
   of(tenant: string): TenantFiles {
     if (!TENANT.test(tenant)) throw new TypeError(`"${tenant}" is no tenant's name`);
-    return new TenantFolder(tenant, join(this.root, tenant), this.#http, this.#s3);
+    const root = join(this.root, tenant);
+    return new TenantFolder(tenant, root, this.#resultsFolder, this.#http, this.#s3);
   }
 
   /** Removes the result files of jobs that are gone. */
@@ -181,7 +186,7 @@ export class Storage {
     tenant: string,
     present: (tenant: string, ids: readonly number[]) => Promise<readonly boolean[]>,
   ): Promise<void> {
-    const names = await namesIn(join(this.root, tenant, OWN_FOLDER, "results"));
+    const names = await namesIn(join(this.root, tenant, OWN_FOLDER, this.#resultsFolder));
     const ids = names.filter((name) => JOB_ID.test(name)).map(Number);
     for (let from = 0; from < ids.length; from += SWEEP_STEP) {
       const some = ids.slice(from, from + SWEEP_STEP);

@@ -33,6 +33,7 @@ export class TenantFolder implements TenantFiles {
   readonly #tenant: string;
   readonly #root: string;
   readonly #own: string;
+  readonly #results: string;
   readonly #temporary: string;
   readonly #http: PublicHttp;
   readonly #s3: S3Source | undefined;
@@ -40,10 +41,17 @@ export class TenantFolder implements TenantFiles {
   readonly getRecord: TenantFiles["getRecord"];
   readonly listRecords: TenantFiles["listRecords"];
 
-  constructor(tenant: string, root: string, http: PublicHttp, s3: S3Source | undefined) {
+  constructor(
+    tenant: string,
+    root: string,
+    resultsFolder: string,
+    http: PublicHttp,
+    s3: S3Source | undefined,
+  ) {
     this.#tenant = tenant;
     this.#root = root;
     this.#own = join(root, OWN_FOLDER);
+    this.#results = join(this.#own, resultsFolder);
     this.#http = http;
     this.#s3 = s3;
     this.#temporary = join(this.#own, "tmp");
@@ -237,7 +245,7 @@ export class TenantFolder implements TenantFiles {
   resultPath(jobId: number, name: string): string {
     if (!Number.isSafeInteger(jobId) || jobId < 1) throw new TypeError(`${jobId} is no job's id`);
     if (!isSafeName(name)) throw refused(`${name}: is no result's name`);
-    return join(this.#own, "results", String(jobId), name);
+    return join(this.#results, String(jobId), name);
   }
 
   async openResult(jobId: number, name: string): Promise<OpenFile | null> {

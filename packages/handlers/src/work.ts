@@ -31,10 +31,12 @@ export interface Work {
 
 /** @throws as `openQueue` */
 export async function openWork(config: Config, options: WorkOptions): Promise<Work> {
-  const { files, s3, retention } = config;
+  const { engine, files, s3, retention } = config;
   const { onError, onWarning, setsLimits = false } = options;
   const storage = new Storage({
     root: files.dir,
+    // Ids begin with 1 on both engines, and each deletes what its own jobs do not name.
+    resultsFolder: engine.redisUrl === null ? "results" : "results-redis",
     ...(s3 === null ? {} : { s3: s3Settings(s3) }),
   });
   let queue: JobQueue;

@@ -66,15 +66,19 @@ async function openAdapter(
     await adapter.open();
     return { adapter, clock: systemClock };
   }
+  const [url = "", ...others] = redisUrl.split(",");
   const { BullmqAdapter } = await import("../adapters/bullmq/index.ts");
-  const adapter = new BullmqAdapter({ url: redisUrl, ...limits });
+  const adapter = new BullmqAdapter({
+    url: others.length === 0 ? url : [url, ...others],
+    ...limits,
+  });
   try {
     await adapter.open();
   } catch (error) {
     if (!(error instanceof QueueError)) throw error;
     throw new QueueError(
       error.code,
-      `${error.message} (REDIS_URL is ${withoutPassword(redisUrl)}). Start Redis there or correct REDIS_URL; without REDIS_URL the embedded engine is used.`,
+      `${error.message} (REDIS_URL is ${[url, ...others].map(withoutPassword).join(",")}). Start Redis there or correct REDIS_URL; without REDIS_URL the embedded engine is used.`,
       error.details,
       error,
     );

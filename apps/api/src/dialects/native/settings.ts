@@ -11,7 +11,7 @@ const secrets = new Set([
   "apiKey",
 ]);
 
-/** Addresses that can hold a user's name and password. */
+/** Addresses that can hold a user's name and password; there may be several, comma-separated. */
 const addresses = new Set(["redisUrl", "jwksUrl", "url", "workerServiceUrl", "endpoint"]);
 
 /** The settings without what must not be shown; what is set is told as `***`. */
@@ -19,7 +19,9 @@ export function masked(config: Config): unknown {
   return JSON.parse(JSON.stringify(config), (key, value: unknown) => {
     if (value === null || (Array.isArray(value) && value.length === 0)) return value;
     if (secrets.has(key)) return "***";
-    return addresses.has(key) && typeof value === "string" ? withoutUser(value) : value;
+    return addresses.has(key) && typeof value === "string"
+      ? value.split(",").map(withoutUser).join(",")
+      : value;
   });
 }
 

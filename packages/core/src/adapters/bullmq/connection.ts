@@ -57,10 +57,17 @@ export class Connection {
         const { hostname, port } = new URL(url);
         return { host: hostname, port: Number(port === "" ? 6379 : port) };
       });
+      // Nodes that are found later are signed in to as the first one is.
+      const { protocol, username, password } = new URL(options.url[0] ?? "redis://localhost");
       this.#redis = new Cluster(nodes, {
         lazyConnect: true,
         enableOfflineQueue: false,
-        redisOptions: common,
+        redisOptions: {
+          ...common,
+          ...(username === "" ? {} : { username: decodeURIComponent(username) }),
+          ...(password === "" ? {} : { password: decodeURIComponent(password) }),
+          ...(protocol === "rediss:" ? { tls: {} } : {}),
+        },
         clusterRetryStrategy: reconnectAfter,
         slotsRefreshTimeout: PATIENCE_MS,
         // News comes from the node that has our slot, and so before its later answers.
@@ -89,6 +96,7 @@ export class Connection {
     this.#redis.on("error", quiet);
     try {
       await this.#redis.connect();
+      await this.#refuseUnfit();
       this.#listener.on("smessage", (_channel: string, message: string) => onNews(message));
       if (this.#listener !== this.#redis) {
         this.#listener.on("error", quiet);
@@ -98,7 +106,23 @@ export class Connection {
       await this.#listener.ssubscribe(`${this.#tag}:news`);
     } catch (error) {
       this.kill();
-      throw unavailable(cause ?? error);
+      throw error instanceof QueueError ? error : unavailable(cause ?? error);
+    }
+  }
+
+  /** The scripts speak to Redis 7; a node of a cluster refuses what belongs to another one. */
+  async #refuseUnfit(): Promise<void> {
+    for (const info of await this.everywhere("INFO", "server")) {
+      const version = /redis_version:(\S+)/.exec(String(info))?.[1] ?? "unknown";
+      if (!(Number.parseInt(version, 10) >= 7)) {
+        throw new QueueError("UNAVAILABLE", `Redis 7 or newer is needed; this one is ${version}`);
+      }
+      if (this.#redis instanceof Redis && String(info).includes("redis_mode:cluster")) {
+        throw new QueueError(
+          "UNAVAILABLE",
+          "This Redis is a node of a cluster, of which several nodes have to be named",
+        );
+      }
     }
   }
 

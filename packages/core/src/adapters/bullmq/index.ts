@@ -173,7 +173,6 @@ export class BullmqAdapter implements QueueAdapter {
       onNews: (message) => this.#onNews(message),
     });
     await connection.open();
-    await refuseOldServers(connection);
     this.#state = {
       connection,
       listing: new Listing(connection),
@@ -908,16 +907,6 @@ export class BullmqAdapter implements QueueAdapter {
       });
     }
     return this.#state;
-  }
-}
-
-/** The scripts speak to Redis 7. */
-async function refuseOldServers(connection: Connection): Promise<void> {
-  for (const info of await connection.everywhere("INFO", "server")) {
-    const version = /redis_version:(\S+)/.exec(String(info))?.[1] ?? "unknown";
-    if (Number.parseInt(version, 10) >= 7) continue;
-    connection.kill();
-    throw new QueueError("UNAVAILABLE", `Redis 7 or newer is needed; this one is ${version}`);
   }
 }
 
