@@ -4,6 +4,7 @@ import type { Storage } from "@jobyard/handlers";
 import type { Context, Hono } from "hono";
 import type { Caller } from "./auth/caller.ts";
 import type { Operation } from "./operations.ts";
+import type { EventHub } from "./transports/event-hub.ts";
 import type { Logger } from "@jobyard/core/process";
 import type { RequestError } from "./request-error.ts";
 
@@ -26,6 +27,7 @@ export type ApiContext = Context<ApiEnv>;
 export interface DialectDeps {
   readonly config: Config;
   readonly queue: JobQueue;
+  readonly events: EventHub;
   /** Tenants' files and the files that jobs made. */
   readonly storage: Storage;
   readonly log: Logger;

@@ -5,6 +5,8 @@ import { openWork } from "@jobyard/handlers";
 import { createApp } from "./app.ts";
 import { authenticator } from "./auth/authenticate.ts";
 import { developmentSecret } from "./auth/open-mode.ts";
+import { EventHub } from "./transports/event-hub.ts";
+import { WebSockets } from "./transports/websocket.ts";
 import { refusal } from "./envelope.ts";
 
 export interface ServerOptions {
@@ -35,12 +37,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const stopping = new AbortController();
   const ending = new AbortController();
   let listeners: readonly Listener[];
+  let webSockets: WebSockets;
   try {
+    const authenticate = authenticator(
+      auth,
+      auth.open ? await developmentSecret(engine.dataDir) : null,
+    );
+    const events = new EventHub(work.queue);
     const app = createApp({
       config,
       queue: work.queue,
+      events,
       storage: work.storage,
-      authenticate: authenticator(auth, auth.open ? await developmentSecret(engine.dataDir) : null),
+      authenticate,
       nodeId: processId,
       log,
       stopping: stopping.signal,
@@ -55,6 +64,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       (request, response) => void onRequest(request, response),
       () => log.warn("This machine has no ::1; listening on 127.0.0.1 alone"),
     );
+    webSockets = new WebSockets({
+      hub: events,
+      authenticate,
+      open: auth.open,
+      log,
+    });
+    for (const { server } of listeners) webSockets.attach(server);
   } catch (error) {
     await work.close();
     throw error;
@@ -69,6 +85,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     stopping.abort();
     await worker?.drain(graceMs);
     ending.abort();
+    webSockets.close();
     await closeAll(listeners);
     await work.close();
   };

@@ -1,4 +1,5 @@
-import type { JobEvent } from "@jobyard/core";
+import type { EventBatch, EventReading } from "./event-hub.ts";
+import { atExpiry } from "./token-expiry.ts";
 
 /** One message of a server-sent event stream. */
 export interface SseMessage {
@@ -9,13 +10,9 @@ export interface SseMessage {
 }
 
 export interface EventStreamOptions {
-  /** Tells events from now on, or from where the reader left off; resolves with how to stop. */
-  readonly subscribe: (listener: {
-    onEvents(events: readonly JobEvent[]): void;
-    onGap(): void;
-  }) => Promise<() => void>;
-  /** As the dialect spells an event; null: it is not for this reader. */
-  readonly encode: (event: JobEvent) => SseMessage | null;
+  readonly reading: EventReading;
+  /** As the dialect spells events; empty: there is none for this reader. */
+  readonly encode: (batch: EventBatch) => Uint8Array;
   /** Some events are lost to the reader. */
   readonly gap: SseMessage;
   /** The reader was too slow; the stream ends with this. */
@@ -32,32 +29,30 @@ const MAX_UNREAD_BYTES = 1_000_000;
 const HEARTBEAT_MS = 15_000;
 /** How long a reader waits before it connects again. */
 const RECONNECT_MS = 1000;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const encoder = new TextEncoder();
 
 /** The body of a `text/event-stream` answer. */
 export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Array> {
-  const { subscribe, encode, gap, dropped, expiresAt, signal } = options;
+  const { reading, encode, gap, dropped, expiresAt, signal } = options;
   let end = (): void => undefined;
   return new ReadableStream<Uint8Array>(
     {
-      async start(controller) {
+      start(controller) {
         let open = true;
-        let unsubscribe = (): void => undefined;
         const send = (text: string): void => controller.enqueue(encoder.encode(text));
         const readsAlong = (): boolean => (controller.desiredSize ?? 0) > 0;
         const heartbeat = setInterval(() => {
           if (readsAlong()) send(":\n\n");
         }, HEARTBEAT_MS);
-        const expiry = setTimeout(() => end(), Math.min(expiresAt - Date.now(), LONGEST_TIMER_MS));
+        const callOff = atExpiry(expiresAt, () => end());
         end = (): void => {
           if (!open) return;
           open = false;
           clearInterval(heartbeat);
-          clearTimeout(expiry);
+          callOff();
           signal.removeEventListener("abort", end);
-          unsubscribe();
+          reading.end();
           try {
             controller.close();
           } catch {
@@ -66,17 +61,13 @@ export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Ar
         };
         signal.addEventListener("abort", end);
         send(`retry: ${RECONNECT_MS}\n\n`);
-        unsubscribe = await subscribe({
-          onEvents(events) {
+        reading.begin({
+          onBatch(batch) {
             if (!open) return;
-            let text = "";
-            for (const event of events) {
-              const message = encode(event);
-              if (message !== null) text += textOf(message);
-            }
-            if (text === "") return;
+            const bytes = encode(batch);
+            if (bytes.length === 0) return;
             // What a reader has missed may come at once and be long: it is slow if it has not read what came before.
-            if (readsAlong()) return send(text);
+            if (readsAlong()) return controller.enqueue(bytes);
             send(textOf(dropped));
             end();
           },
@@ -84,11 +75,7 @@ export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Ar
             if (open) send(textOf(gap));
           },
         });
-        // It may have ended meanwhile.
-        if (!open || signal.aborted) {
-          unsubscribe();
-          end();
-        }
+        if (signal.aborted) end();
       },
       cancel: () => end(),
     },
@@ -96,6 +83,7 @@ export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Ar
   );
 }
 
-function textOf({ id, event, data }: SseMessage): string {
+/** As it goes over the wire. */
+export function textOf({ id, event, data }: SseMessage): string {
   return `${id === undefined ? "" : `id: ${id}\n`}${event === undefined ? "" : `event: ${event}\n`}data: ${data}\n\n`;
 }

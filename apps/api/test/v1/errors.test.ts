@@ -359,6 +359,7 @@ test("what nobody foresaw is told as an id that the log has, and nothing else", 
   const app = createApp({
     // A queue that nothing works on.
     queue: {} as never,
+    events: {} as never,
     authenticate: async () => ({
       tenant: "default",
       roles: ["ADMIN"],

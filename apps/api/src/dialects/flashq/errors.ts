@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type ErrorCode, QueueError } from "@jobyard/core";
 import type { Logger } from "@jobyard/core/process";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { RequestError, type RequestFault } from "../../request-error.ts";
 
 /** What a caller is told, in every protocol. */
@@ -37,6 +38,33 @@ const texts: Readonly<Record<ErrorCode | RequestFault, string | undefined>> = {
   FILE_NOT_FOUND: undefined,
   ROUTE_NOT_FOUND: undefined,
   METHOD_NOT_ALLOWED: undefined,
+};
+
+/** Of HTTP answers. */
+export const statuses: Readonly<Record<Refusal["fault"], ContentfulStatusCode>> = {
+  VALIDATION: 400,
+  UNKNOWN_JOB_TYPE: 400,
+  JOB_NOT_FOUND: 404,
+  QUEUE_NOT_FOUND: 404,
+  SCHEDULE_NOT_FOUND: 404,
+  WEBHOOK_NOT_FOUND: 404,
+  INVALID_STATE: 409,
+  DUPLICATE_JOB: 409,
+  DUPLICATE_SCHEDULE: 409,
+  DEPENDENCY_NOT_FOUND: 400,
+  DEPENDENCY_CYCLE: 400,
+  STALE_LEASE: 409,
+  PAYLOAD_TOO_LARGE: 413,
+  LIMIT_REACHED: 429,
+  RATE_LIMITED: 429,
+  WAIT_TIMEOUT: 408,
+  UNAVAILABLE: 503,
+  INTERNAL: 500,
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  ROUTE_NOT_FOUND: 404,
+  FILE_NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
 };
 
 /** Core's names for what flashQ calls otherwise. */

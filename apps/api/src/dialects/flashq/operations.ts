@@ -200,6 +200,30 @@ const exampleJob = {
 };
 const started = { ...exampleJob, started_at: at + 40, attempts: 1 };
 
+const streamHeaders = z.object({
+  "Last-Event-ID": z.string().optional().openapi({
+    description: "The `id` of the last event that was read: the stream goes on after it",
+  }),
+});
+
+const stream = {
+  method: "get",
+  responses: {
+    200: {
+      description:
+        "Server-sent events. `event: gap` says that some are lost; `event: dropped` ends the stream of a reader that was too slow",
+      content: {
+        "text/event-stream": {
+          schema: z.string(),
+          example:
+            'id: 4k-17\nevent: job.completed\ndata: {"event_type":"job.completed","queue":"thumbnails","job_id":8123,"timestamp":1772439300000,"data":{},"error":null}\n\n',
+        },
+      },
+    },
+    ...always,
+  },
+} as const;
+
 /** Every operation of flashQ's HTTP interface: its address and, for the document, what goes in and out. */
 export const operations = {
   listQueues: operation(commands.listQueues.access, {
@@ -481,6 +505,20 @@ export const operations = {
       }),
       ...always,
     },
+  }),
+  streamEvents: operation("read", {
+    ...stream,
+    path: "/events",
+    operationId: "streamEvents",
+    summary: "Events of all queues, as they happen",
+    request: { headers: streamHeaders },
+  }),
+  streamQueueEvents: operation("read", {
+    ...stream,
+    path: "/events/{queue}",
+    operationId: "streamQueueEvents",
+    summary: "Events of one queue, as they happen",
+    request: { params: queueParams, headers: streamHeaders },
   }),
   listWorkers: operation(commands.listWorkers.access, {
     method: "get",

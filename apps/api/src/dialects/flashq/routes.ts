@@ -1,13 +1,14 @@
 import { jobTypeOf, QueueError } from "@jobyard/core";
-import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { z } from "zod";
 import { retryAfter } from "../../envelope.ts";
 import type { ApiContext, Dialect, DialectDeps } from "../../dialect.ts";
 import { readJson } from "../../json-body.ts";
 import { type Handle, idempotencyKey, mount, parseInput } from "../../operations.ts";
 import { type RequestError } from "../../request-error.ts";
+import { eventStream } from "../../transports/sse.ts";
 import { type Command, commands, execute, giveBack, pull, type Session } from "./commands.ts";
-import { refusalOf, type Refusal } from "./errors.ts";
+import { refusalOf, statuses } from "./errors.ts";
+import { streamBytes } from "./event-text.ts";
 import { failureOf, flashqState, jobText, type LoadedJob, wholePercent } from "./mapping.ts";
 import { dlqQuery, listQuery, operations, pullQuery } from "./operations.ts";
 
@@ -32,6 +33,7 @@ const MAX_VALUES = 50_000;
 function handlersOf({
   config,
   queue,
+  events,
   ending,
 }: DialectDeps): Record<keyof typeof operations, Handle> {
   const sessionOf = (c: ApiContext): Session => ({ queue, caller: c.get("caller") });
@@ -55,6 +57,28 @@ function handlersOf({
     };
 
   const path = (c: ApiContext): object => c.req.param();
+
+  const stream: Handle = async (c) => {
+    const headers = { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" };
+    if (c.req.method === "HEAD") return c.body(null, 200, headers);
+    const { tenant, expiresAt } = c.get("caller");
+    const only = c.req.param("queue");
+    const after = c.req.header("last-event-id");
+    const scope = {
+      tenant,
+      ...(only === undefined ? {} : { queue: only }),
+      ...(after === undefined ? {} : { after }),
+    };
+    const body = eventStream({
+      reading: await events.read(scope),
+      encode: (batch) => batch.bytes(streamBytes),
+      gap: { event: "gap", data: "{}" },
+      dropped: { event: "dropped", data: "{}" },
+      expiresAt,
+      signal: AbortSignal.any([c.req.raw.signal, ending]),
+    });
+    return c.body(body, 200, headers);
+  };
 
   return {
     listQueues: onPath(commands.listQueues, JSON.stringify),
@@ -131,6 +155,8 @@ function handlersOf({
     deleteCron: onPath(commands.deleteCron, nothing),
     stats: onPath(commands.stats, JSON.stringify),
     metrics: onPath(commands.metrics, JSON.stringify),
+    streamEvents: stream,
+    streamQueueEvents: stream,
     listWorkers: onPath(commands.listWorkers, JSON.stringify),
     heartbeat: withBody(commands.heartbeat, (c) => ({ worker: c.req.param("id") })),
   };
@@ -167,32 +193,6 @@ function unknownJob(spelt: string): QueueError {
   const shown = spelt.slice(0, 64).toWellFormed();
   return new QueueError("JOB_NOT_FOUND", `Job ${shown} not found`);
 }
-
-const statuses: Readonly<Record<Refusal["fault"], ContentfulStatusCode>> = {
-  VALIDATION: 400,
-  UNKNOWN_JOB_TYPE: 400,
-  JOB_NOT_FOUND: 404,
-  QUEUE_NOT_FOUND: 404,
-  SCHEDULE_NOT_FOUND: 404,
-  WEBHOOK_NOT_FOUND: 404,
-  INVALID_STATE: 409,
-  DUPLICATE_JOB: 409,
-  DUPLICATE_SCHEDULE: 409,
-  DEPENDENCY_NOT_FOUND: 400,
-  DEPENDENCY_CYCLE: 400,
-  STALE_LEASE: 409,
-  PAYLOAD_TOO_LARGE: 413,
-  LIMIT_REACHED: 429,
-  RATE_LIMITED: 429,
-  WAIT_TIMEOUT: 408,
-  UNAVAILABLE: 503,
-  INTERNAL: 500,
-  UNAUTHENTICATED: 401,
-  FORBIDDEN: 403,
-  ROUTE_NOT_FOUND: 404,
-  FILE_NOT_FOUND: 404,
-  METHOD_NOT_ALLOWED: 405,
-};
 
 /** An error in flashQ's envelope. */
 function refuse(error: QueueError | RequestError, c: ApiContext): Response {

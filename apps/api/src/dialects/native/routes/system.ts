@@ -2,13 +2,13 @@ import { randomUUID } from "node:crypto";
 import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { jobTypes, parseJobId } from "@jobyard/core";
+import { type JobEvent, jobTypes, parseJobId } from "@jobyard/core";
 import { z } from "zod";
 import about from "../../../../package.json" with { type: "json" };
 import { accessRoles, mayAccess } from "../../../auth/caller.ts";
 import type { DialectDeps } from "../../../dialect.ts";
 import type { Handle } from "../../../operations.ts";
-import { eventStream } from "../../../transports/sse.ts";
+import { eventStream, textOf } from "../../../transports/sse.ts";
 import { eventView, iso } from "../mapping.ts";
 import type { systemOperations } from "../operations/system.ts";
 import { answer, queryOf, scopeOf } from "../requests.ts";
@@ -20,7 +20,7 @@ type Access = keyof typeof accessRoles;
 const accesses = Object.keys(accessRoles) as Access[];
 
 export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOperations, Handle> {
-  const { config, queue, nodeId, ending } = deps;
+  const { config, queue, events, nodeId, ending } = deps;
   const { engine } = queue.adapter.capabilities;
   const startedAt = iso(Date.now());
   const types = jobTypesView();
@@ -48,7 +48,7 @@ export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOpera
 
     listJobTypes: (c) => answer(c, types),
 
-    streamEvents(c) {
+    async streamEvents(c) {
       const query = queryOf(c, eventsQuery);
       const { queue: only, type, job } = query;
       const jobs = scopeOf(c, queue, query);
@@ -57,21 +57,20 @@ export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOpera
       const headers = { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" };
       if (c.req.method === "HEAD") return c.body(null, 200, headers);
       const stream = eventStream({
-        subscribe: (listener) =>
-          jobs.subscribe({
-            ...listener,
-            ...(only !== undefined && { queue: only }),
-            ...(type !== undefined && { types: type }),
-            ...(after !== undefined && { after }),
-          }),
-        encode: (event) =>
-          wanted?.has(event.jobId) === false
-            ? null
-            : {
-                id: event.cursor,
-                event: event.type,
-                data: JSON.stringify(eventView(event)),
-              },
+        reading: await events.read({
+          tenant: jobs.tenant,
+          ...(only !== undefined && { queue: only }),
+          ...(after !== undefined && { after }),
+        }),
+        encode: (batch) =>
+          type === undefined && wanted === undefined
+            ? batch.bytes(streamBytes)
+            : streamBytes(
+                batch.events.filter(
+                  (event) =>
+                    type?.includes(event.type) !== false && wanted?.has(event.jobId) !== false,
+                ),
+              ),
         gap: { event: "gap", data: "{}" },
         dropped: { event: "dropped", data: "{}" },
         expiresAt: c.get("caller").expiresAt,
@@ -115,6 +114,13 @@ export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOpera
       }
     },
   };
+}
+
+function streamBytes(events: readonly JobEvent[]): Buffer {
+  const messages = events.map((event) =>
+    textOf({ id: event.cursor, event: event.type, data: JSON.stringify(eventView(event)) }),
+  );
+  return Buffer.from(messages.join(""));
 }
 
 function jobTypesView() {
