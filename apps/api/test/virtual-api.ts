@@ -14,6 +14,7 @@ import { authenticator } from "../src/auth/authenticate.ts";
 import { assertDocumented } from "./documented.ts";
 import { emptyEngine, type EngineName } from "./engines.ts";
 import { temporaryFolder } from "./running-server.ts";
+import { EventHub } from "../src/transports/event-hub.ts";
 
 export interface VirtualApi {
   readonly queue: JobQueue;
@@ -46,6 +47,7 @@ export async function virtualApi(
   const app = createApp({
     config,
     queue,
+    events: new EventHub(queue),
     storage: new Storage({ root: config.files.dir }),
     authenticate: authenticator(config.auth, null),
     nodeId: "node",
