@@ -48,7 +48,12 @@ try {
 async function demo(csvFile: string): Promise<void> {
   const texts = await textsOf(csvFile);
   const dataDir = await mkdtemp(join(tmpdir(), "jobyard-demo-data-"));
-  const config = parseConfig({ DATA_DIR: dataDir, HTTP_PORTS: "0", SHUTDOWN_GRACE_MS: "0" });
+  const config = parseConfig({
+    DATA_DIR: dataDir,
+    HTTP_PORTS: "0",
+    TCP_PORT: "0",
+    SHUTDOWN_GRACE_MS: "0",
+  });
   try {
     const server = await startServer({ config, log: createLogger("silent", false) });
     try {

@@ -3,8 +3,8 @@ import { startServer } from "./server.ts";
 
 await runProcess(process.env, async (config, log) => {
   const server = await startServer({ config, log });
-  const { urls } = server;
-  log.info({ urls }, `Jobyard is ready on ${urls.join(", ")}`);
+  const { urls, tcp } = server;
+  log.info({ urls, tcp }, `Jobyard is ready on ${[...urls, ...tcp].join(", ")}`);
   if (config.auth.open) {
     log.info("No token is configured: calls from this machine are let in without one");
   }

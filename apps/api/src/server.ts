@@ -8,6 +8,7 @@ import { developmentSecret } from "./auth/open-mode.ts";
 import { EventHub } from "./transports/event-hub.ts";
 import { WebSockets } from "./transports/websocket.ts";
 import { refusal } from "./envelope.ts";
+import { startTcp, type TcpServer } from "./transports/tcp/server.ts";
 
 export interface ServerOptions {
   readonly config: Config;
@@ -17,13 +18,15 @@ export interface ServerOptions {
 }
 
 export interface RunningServer {
-  /** One for each address and port. */
+  /** Of HTTP, one for each address and port. */
   readonly urls: readonly string[];
+  /** Of the line protocol. */
+  readonly tcp: readonly string[];
   /** Lets running jobs go on for `graceMs` (default: as configured), and answers whoever waits. */
   close(graceMs?: number): Promise<void>;
 }
 
-/** Opens the store, the HTTP ports and the worker, in this order; what was opened is closed again if one fails. */
+/** Opens the store, the ports and the worker, in this order; what was opened is closed again if one fails. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, log, handlers } = options;
   const { auth, engine } = config;
@@ -36,8 +39,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const stopping = new AbortController();
   const ending = new AbortController();
-  let listeners: readonly Listener[];
+  let listeners: readonly Listener[] = [];
   let webSockets: WebSockets;
+  let tcp: TcpServer;
   try {
     const authenticate = authenticator(
       auth,
@@ -71,7 +75,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       log,
     });
     for (const { server } of listeners) webSockets.attach(server);
+    tcp = await startTcp({
+      queue: work.queue,
+      authenticate,
+      anonymous: auth.open ? await authenticate(undefined) : null,
+      log,
+      host: config.host,
+      ...config.tcp,
+      maxLineBytes: config.limits.maxBatchBytes,
+    });
   } catch (error) {
+    await closeAll(listeners);
     await work.close();
     throw error;
   }
@@ -83,15 +97,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const stop = async (graceMs: number): Promise<void> => {
     stopping.abort();
+    tcp.stop();
     await worker?.drain(graceMs);
     ending.abort();
     webSockets.close();
-    await closeAll(listeners);
+    await Promise.all([closeAll(listeners), tcp.close()]);
     await work.close();
   };
   let stopped: Promise<void> | undefined;
   return {
     urls: listeners.map(({ url }) => url),
+    tcp: tcp.urls,
     close: (graceMs = config.worker.shutdownGraceMs) => (stopped ??= stop(graceMs)),
   };
 }

@@ -66,7 +66,11 @@ test("main: a second signal ends it at once", async () => {
 test("main: a second process on the same folder is refused", async () => {
   const DATA_DIR = await temporaryFolder();
   const first = await startApi({ DATA_DIR });
-  const { code, err } = await run("apps/api/src/main.ts", { HTTP_PORTS: "0", DATA_DIR }).ended;
+  const { code, err } = await run("apps/api/src/main.ts", {
+    HTTP_PORTS: "0",
+    TCP_PORT: "0",
+    DATA_DIR,
+  }).ended;
   expect(code).toBe(1);
   expect(err).toMatch(/^Jobyard cannot start: Another process is using .*jobyard\.db/);
   expect(err).not.toContain("    at ");
@@ -77,7 +81,11 @@ test("main: a port that is taken is told, and nothing is left open", async () =>
   const first = await startApi({ DATA_DIR: await temporaryFolder() });
   const { port } = new URL(first.urls[0] ?? "");
   const DATA_DIR = await temporaryFolder();
-  const { code, err } = await run("apps/api/src/main.ts", { HTTP_PORTS: port, DATA_DIR }).ended;
+  const { code, err } = await run("apps/api/src/main.ts", {
+    HTTP_PORTS: port,
+    TCP_PORT: "0",
+    DATA_DIR,
+  }).ended;
   expect(code).toBe(1);
   expect(err).toMatch(new RegExp(`^Jobyard cannot start: .*${port}`));
 });
@@ -178,7 +186,7 @@ test("main: a Redis that is not there is told within seconds, without its passwo
   const redis = await testRedis();
   await redis.stop();
   const REDIS_URL = `redis://app:hushhush@127.0.0.1:${redis.port}/2`;
-  const env = { REDIS_URL, HTTP_PORTS: "0", DATA_DIR: await temporaryFolder() };
+  const env = { REDIS_URL, HTTP_PORTS: "0", TCP_PORT: "0", DATA_DIR: await temporaryFolder() };
   const { code, out, err } = await run("apps/api/src/main.ts", env).ended;
   expect(code).toBe(1);
   expect(err).toContain(
@@ -204,7 +212,7 @@ test("main: what is at risk with Redis is told, and refused where the settings s
     status: "healthy",
     warnings: [expect.stringContaining("append-only"), expect.stringContaining("allkeys-lru")],
   });
-  const strict = { HTTP_PORTS: "0", ...env, REDIS_REQUIRE_AOF: "true" };
+  const strict = { HTTP_PORTS: "0", TCP_PORT: "0", ...env, REDIS_REQUIRE_AOF: "true" };
   const refused = await run("apps/api/src/main.ts", strict).ended;
   expect(refused.code).toBe(78);
   expect(refused.err).toMatch(/REDIS_REQUIRE_AOF: .*append-only.*`appendonly yes`/);

@@ -71,6 +71,7 @@ export async function serve(setup: Setup = {}): Promise<Api> {
   const { engine = "embedded", env: given = {}, handlers, log } = setup;
   const env = {
     HTTP_PORTS: "0",
+    TCP_PORT: "0",
     SHUTDOWN_GRACE_MS: "0",
     ...(given["REDIS_URL"] === undefined ? await emptyEngine(engine) : {}),
     ...given,

@@ -78,6 +78,7 @@ export {
   type Requeue,
   TenantQueue,
 } from "./queue.ts";
+export type { JsonFault } from "./json-bytes.ts";
 export { parseJson } from "./long-json.ts";
 export type { RateLimit, RateLimiter, RateTaken } from "./rate-limiter.ts";
 export { CRASH_LIMIT } from "./retry-policy.ts";

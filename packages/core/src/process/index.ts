@@ -1,5 +1,5 @@
 /** What a process of ours is made of besides its own work: settings, signals and exit codes, log, ports, the queue. */
-export { closeAll, listen, type Listener, nodeAt } from "./listeners.ts";
 export { type EngineOptions, openQueue } from "./engine.ts";
+export { bind, closeAll, listen, type Listener, nodeAt } from "./listeners.ts";
 export { createLogger, type Logger } from "./log.ts";
 export { runProcess } from "./run.ts";

@@ -1,12 +1,22 @@
-import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type RequestListener, type Server as HttpServer } from "node:http";
+import type { AddressInfo, Server } from "node:net";
 import { hostname } from "node:os";
 import { type NodeAddress, processId } from "../node.ts";
 
 /** One address and port that is listened on. */
-export interface Listener {
+export interface Listener<S extends Server = HttpServer> {
   readonly url: string;
-  readonly server: Server;
+  readonly server: S;
+}
+
+export interface BindOptions<S extends Server> {
+  readonly host: string;
+  readonly ports: readonly number[];
+  /** What the addresses begin with. */
+  readonly scheme: string;
+  readonly create: () => S;
+  /** Told once when the machine has no IPv6 loopback address. */
+  readonly onMissing: () => void;
 }
 
 const IPV4 = "127.0.0.1";
@@ -18,26 +28,32 @@ const LAST_ANSWERS_MS = 2000;
 /** How often connections are closed whose last answer has been sent, ms. */
 const IDLE_CHECK_MS = 20;
 
-/**
- * Listens on every port; `localhost` is both loopback addresses, port 0 any one that is free on both.
- * @param onMissing told once when the machine has no IPv6 loopback address.
- */
-export async function listen(
+/** HTTP on every port; otherwise as `bind`. */
+export function listen(
   host: string,
   ports: readonly number[],
   onRequest: RequestListener,
   onMissing: () => void,
 ): Promise<readonly Listener[]> {
-  const listeners: Listener[] = [];
+  const create = (): HttpServer => createServer(onRequest);
+  return bind({ host, ports, scheme: "http", create, onMissing });
+}
+
+/** Listens on every port; `localhost` is both loopback addresses, port 0 any one that is free on both. */
+export async function bind<S extends Server>(
+  options: BindOptions<S>,
+): Promise<readonly Listener<S>[]> {
+  const { host, ports, onMissing } = options;
+  const listeners: Listener<S>[] = [];
   const both = /^localhost\.?$/i.test(host);
   let missing = false;
   try {
     for (const port of ports) {
       if (!both) {
-        listeners.push(await listenOn(host, port, onRequest));
+        listeners.push(await listenOn(options, host, port));
         continue;
       }
-      const pair = await listenOnBoth(port, onRequest, missing);
+      const pair = await listenOnBoth(options, port, missing);
       listeners.push(...pair);
       if (pair.length === 1 && !missing) {
         missing = true;
@@ -46,32 +62,36 @@ export async function listen(
     }
     return listeners;
   } catch (error) {
-    await closeAll(listeners);
+    await takeNoMore(listeners);
     throw error;
   }
 }
 
-async function listenOnBoth(
+async function listenOnBoth<S extends Server>(
+  options: BindOptions<S>,
   port: number,
-  onRequest: RequestListener,
   ipv4Only: boolean,
-): Promise<Listener[]> {
+): Promise<Listener<S>[]> {
   for (let tries = 1; ; tries++) {
-    const first = await listenOn(IPV4, port, onRequest);
+    const first = await listenOn(options, IPV4, port);
     if (ipv4Only) return [first];
     try {
-      return [first, await listenOn(IPV6, portOf(first.server), onRequest)];
+      return [first, await listenOn(options, IPV6, portOf(first.server))];
     } catch (error) {
       const { code = "" } = error as NodeJS.ErrnoException;
       if (code === "EADDRNOTAVAIL" || code === "EAFNOSUPPORT") return [first];
-      await closeAll([first]);
+      await takeNoMore([first]);
       if (port !== 0 || code !== "EADDRINUSE" || tries === MAX_TRIES) throw error;
     }
   }
 }
 
-async function listenOn(host: string, port: number, onRequest: RequestListener): Promise<Listener> {
-  const server = createServer(onRequest);
+async function listenOn<S extends Server>(
+  { scheme, create }: BindOptions<S>,
+  host: string,
+  port: number,
+): Promise<Listener<S>> {
+  const server = create();
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port }, () => {
@@ -80,7 +100,13 @@ async function listenOn(host: string, port: number, onRequest: RequestListener):
     });
   });
   const name = host.includes(":") ? `[${host}]` : host;
-  return { server, url: `http://${name}:${portOf(server)}` };
+  return { server, url: `${scheme}://${name}:${portOf(server)}` };
+}
+
+async function takeNoMore(listeners: readonly Listener<Server>[]): Promise<void> {
+  await Promise.all(
+    listeners.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve()))),
+  );
 }
 
 function portOf(server: Server): number {
@@ -103,9 +129,7 @@ export async function closeAll(listeners: readonly Listener[]): Promise<void> {
   const cut = setTimeout(() => {
     for (const { server } of listeners) server.closeAllConnections();
   }, LAST_ANSWERS_MS);
-  await Promise.all(
-    listeners.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve()))),
-  );
+  await takeNoMore(listeners);
   clearInterval(tidy);
   clearTimeout(cut);
 }

@@ -1,4 +1,5 @@
 import {
+  type Ack,
   type ClaimedJob,
   type Job,
   type JobQueue,
@@ -65,6 +66,8 @@ function contextOf({ caller, ...session }: Session): Context {
 
 /** Jobs shown at once unless asked otherwise. */
 const DEFAULT_COUNT = 100;
+/** Of data in one list. */
+const MAX_LIST_CHARACTERS = 64_000_000;
 const MINUTE_MS = 60_000;
 
 export const commands = {
@@ -89,8 +92,8 @@ export const commands = {
     },
   ),
 
-  ack: command("operate", schemas.ackInput, async ({ jobs }, { id, lease, result }) => {
-    const [outcome] = await jobs.ack([{ id: idOf(id), ...leaseOf(lease), result }]);
+  ack: command("operate", schemas.ackInput, async ({ jobs }, input) => {
+    const [outcome] = await jobs.ack([ackOf(input)]);
     if (outcome instanceof QueueError) throw outcome;
   }),
 
@@ -147,7 +150,7 @@ export const commands = {
       },
       { limit: limit ?? DEFAULT_COUNT, offset: offset ?? 0, order: "desc" },
     );
-    return { jobs: await loadAll(jobs, found.jobs), total: found.total };
+    return { jobs: shown(found.jobs), total: found.total };
   }),
 
   // ---- queues
@@ -155,7 +158,7 @@ export const commands = {
   dlq: command("read", schemas.dlqInput, async ({ jobs }, { queue, count }) => {
     const filter = { queues: [queue], states: ["failed"] } as const;
     const found = await jobs.list(filter, { limit: count ?? DEFAULT_COUNT, order: "asc" });
-    return loadAll(jobs, found.jobs);
+    return shown(found.jobs);
   }),
 
   /** All of them or the one named; answers how many went back. */
@@ -320,6 +323,18 @@ function countFitting(claimed: readonly ClaimedJob[], maxBytes: number): number 
   return claimed.length;
 }
 
+/** For lists: a payload that lies in a file is only named, and what is too much for one answer is left out. */
+function shown(found: readonly Job[]): readonly LoadedJob[] {
+  const list = found.map((job) => {
+    const { id, data } = job;
+    const ref = typeof data === "string" ? undefined : { $ref: `/jobs/${id}`, bytes: data.bytes };
+    return { job, data: ref === undefined ? (data as string) : JSON.stringify(ref) };
+  });
+  let length = 0;
+  const end = list.findIndex(({ data }) => (length += data.length) > MAX_LIST_CHARACTERS);
+  return end === -1 ? list : list.slice(0, end);
+}
+
 async function loadAll(jobs: TenantQueue, found: readonly Job[]): Promise<readonly LoadedJob[]> {
   const loaded: LoadedJob[] = [];
   for (const job of found) {
@@ -336,6 +351,11 @@ export function idOf(spelling: number | string): number {
   const id = parseJobId(spelling);
   if (id !== null) return id;
   throw new QueueError("JOB_NOT_FOUND", `Job ${String(spelling).slice(0, 64)} not found`);
+}
+
+/** @throws QueueError JOB_NOT_FOUND */
+export function ackOf({ id, lease, result }: schemas.AckInput): Ack {
+  return { id: idOf(id), ...leaseOf(lease), ...(result === undefined ? {} : { result }) };
 }
 
 /** The refusal of one that was added in a batch, but asked for alone. */

@@ -33,7 +33,6 @@ export const jobInput = z.object(jobFields);
 export type JobInput = z.output<typeof jobInput>;
 
 export const pushInput = z.object({ queue, ...jobFields });
-export type PushInput = z.output<typeof pushInput>;
 
 export const pushBatchInput = z.object({
   queue,
@@ -41,9 +40,6 @@ export const pushBatchInput = z.object({
 });
 
 const worker = text;
-
-export const pullInput = z.object({ queue, worker });
-export type PullInput = z.output<typeof pullInput>;
 
 const batchCount = z.int().min(1).max(MAX_BATCH).nullish();
 

@@ -1,0 +1,591 @@
+import { randomUUID } from "node:crypto";
+import type { Socket } from "node:net";
+import {
+  type Ack,
+  type JobQueue,
+  type JsonFault,
+  MAX_BATCH,
+  type NewJob,
+  type Outcome,
+  parseJson,
+  QueueError,
+  type TenantQueue,
+} from "@jobyard/core";
+import { z } from "zod";
+import { audit } from "../../audit.ts";
+import type { Authenticate } from "../../auth/authenticate.ts";
+import { type Caller, requireAccess } from "../../auth/caller.ts";
+import {
+  ackOf,
+  alone,
+  commands,
+  giveBack,
+  PULL_ACCESS,
+  type Session,
+} from "../../dialects/flashq/commands.ts";
+import { refuse } from "../../dialects/flashq/errors.ts";
+import { newJob } from "../../dialects/flashq/mapping.ts";
+import { pullBatchInput } from "../../dialects/flashq/schemas.ts";
+import type { Logger } from "@jobyard/core/process";
+import { parseInput } from "../../operations.ts";
+import { RequestError } from "../../request-error.ts";
+import { Answers, type Slot } from "./answers.ts";
+import { Claims } from "./claims.ts";
+import { LineReader, type UnfinishedLines } from "./line-reader.ts";
+import { DONE, idText, refusalText, type WireCommand, wireCommands } from "./wire-commands.ts";
+
+export interface ConnectionOptions {
+  readonly queue: JobQueue;
+  readonly authenticate: Authenticate;
+  /** Who calls without a token; null where one is needed. */
+  readonly anonymous: Caller | null;
+  readonly log: Logger;
+  readonly maxLineBytes: number;
+  readonly unfinished: UnfinishedLines;
+  readonly limits: ConnectionLimits;
+}
+
+export interface ConnectionLimits {
+  /** Without a command under way, ms. */
+  readonly idleMs: number;
+  /** Until the first AUTH where one is needed, ms. */
+  readonly loginMs: number;
+  /** From a line's first byte to its end, ms. */
+  readonly lineMs: number;
+  /** For a piece of an answer to be taken, ms. */
+  readonly readMs: number;
+  readonly failedLogins: number;
+  /** Commands under way from which on no more are read. */
+  readonly inFlight: number;
+}
+
+const authInput = z.object({ token: z.string() });
+
+/** Longer lines can hold payloads that are written to files first: these are carried out one by one. */
+const LONG_LINE = 300_000;
+/** Of those parsed off the event loop: more would take seconds and gigabytes. */
+const MAX_VALUES = 1_000_000;
+/** Until a dropped connection is cut, ms. */
+const FAREWELL_MS = 1000;
+/** What a browser sends here was meant for an HTTP server. */
+const HTTP = /^[A-Z]+ \S+ HTTP\/\d/;
+
+/** A command that has been read. */
+interface Asked {
+  readonly slot: Slot;
+  readonly long: boolean;
+  readonly cmd: string;
+  readonly input: object;
+}
+
+/** A line that is parsed when its turn comes. */
+interface Unparsed {
+  readonly slot: Slot;
+  readonly bytes: Buffer;
+}
+
+interface Grouped<T> {
+  readonly slot: Slot;
+  readonly item: T;
+}
+
+const stopping = { error: "The server is stopping" };
+
+/** What a server that goes down refuses. */
+const TAKES_ON: ReadonlySet<string> = new Set(["PUSH", "PUSHB", "PULL", "PULLB"]);
+
+/** One client: reads its commands, carries them out in its order, and answers in it. */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #options: ConnectionOptions;
+  readonly #onGone: () => void;
+  readonly #reader: LineReader;
+  readonly #answers: Answers;
+  readonly #claims: Claims;
+  #session: Session | null;
+  #failedLogins = 0;
+  /** Changes under way, and whether one of them shuts out what comes later; what waits for that. */
+  #changes = 0;
+  #exclusive = false;
+  #held: (Asked | Unparsed)[] = [];
+  /** Of the chunk that is being read: added, and acknowledged, by one call each. */
+  #pushes: Grouped<NewJob>[] = [];
+  #acks: Grouped<Ack>[] = [];
+  #paused = false;
+  #stopping = false;
+  #inputEnded = false;
+  #dropped = false;
+  #gone = false;
+  readonly #openedAt = Date.now();
+  #activeAt = this.#openedAt;
+  #lineBegunAt = 0;
+  #droppedAt = 0;
+
+  constructor(socket: Socket, options: ConnectionOptions, onGone: () => void) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#onGone = onGone;
+    this.#session = options.anonymous && { queue: options.queue, caller: options.anonymous };
+    this.#reader = new LineReader(options.maxLineBytes, options.unfinished, {
+      onLine: (line, bytes) => this.#onLine(line, bytes),
+      onLongLine: (bytes) => this.#onLongLine(bytes),
+      onBadLine: (why) => this.#onBadLine(why),
+      onEndless: () => this.drop("Payload too large: a line has no end"),
+    });
+    this.#answers = new Answers(socket, () => this.#onSent());
+    this.#claims = new Claims({
+      answers: this.#answers,
+      maxBytes: options.maxLineBytes,
+      maxUnsent: this.#maxUnsent,
+      refusalOf: (error) => this.#refusal(error),
+      onLook: () => this.#changes++,
+      onLooked: () => this.#changed(1),
+    });
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 60_000);
+    socket.on("data", (chunk) => this.#onData(chunk));
+    socket.on("end", () => this.#onEnd());
+    // What follows is the end.
+    socket.on("error", () => undefined);
+    socket.on("close", () => this.#onClose());
+  }
+
+  /** Says why, and closes. */
+  drop(reason: string): void {
+    if (this.#dropped || this.#gone) return;
+    this.#dropped = true;
+    this.#droppedAt = Date.now();
+    this.#reader.close();
+    this.#options.log.info({ peer: this.#socket.remoteAddress, reason }, "A connection is closed");
+    this.#abandon(true);
+    this.#socket.pause();
+    // In the middle of an answer nothing else can be said.
+    if (this.#answers.midAnswer) this.#socket.end();
+    else this.#socket.end(`${refusalText({ error: reason })}\n`);
+  }
+
+  /** Takes on no more jobs and hands none out; what is under way may be reported. */
+  stop(): void {
+    this.#stopping = true;
+    this.#claims.end(refusalText(stopping));
+  }
+
+  /** Answers what was asked, then closes. */
+  finish(): void {
+    this.stop();
+    this.#reader.close();
+    this.#inputEnded = true;
+    this.#endIfDone();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Looks whether some limit is passed. */
+  check(now: number): void {
+    const { idleMs, loginMs, lineMs, readMs } = this.#options.limits;
+    if (this.#dropped) {
+      if (now - this.#droppedAt > FAREWELL_MS) this.destroy();
+      return;
+    }
+    const { writingSince, count } = this.#answers;
+    if (writingSince > 0 && now - writingSince > readMs) {
+      return this.drop("Answers are not read");
+    }
+    if (this.#lineBegunAt > 0 && !this.#paused && now - this.#lineBegunAt > lineMs) {
+      return this.drop("A line is sent too slowly");
+    }
+    if (this.#session === null && now - this.#openedAt > loginMs && count === 0) {
+      return this.drop("Authentication required");
+    }
+    if (count === 0 && now - this.#activeAt > idleMs) return this.drop("Idle for too long");
+    if (this.#expired(now)) this.#forgetCaller();
+  }
+
+  // ---- reading
+
+  #onData(chunk: Buffer): void {
+    this.#activeAt = Date.now();
+    this.#reader.read(chunk);
+    this.#flush();
+    if (!this.#reader.midLine) this.#lineBegunAt = 0;
+    else if (this.#lineBegunAt === 0 || chunk.includes(0x0a)) this.#lineBegunAt = this.#activeAt;
+    this.#throttle();
+  }
+
+  #throttle(): void {
+    const { limits, maxLineBytes } = this.#options;
+    const { count, lineBytes, unsent } = this.#answers;
+    const much =
+      count >= limits.inFlight || lineBytes > 2 * maxLineBytes || unsent > this.#maxUnsent;
+    if (much === this.#paused || this.#dropped || this.#gone) return;
+    this.#paused = much;
+    if (much) {
+      this.#socket.pause();
+    } else {
+      // Time in which it could not send does not count.
+      if (this.#lineBegunAt > 0) this.#lineBegunAt = Date.now();
+      this.#socket.resume();
+    }
+  }
+
+  get #maxUnsent(): number {
+    return 2 * this.#options.maxLineBytes;
+  }
+
+  #onSent(): void {
+    this.#activeAt = Date.now();
+    this.#throttle();
+    this.#claims.flush();
+    this.#endIfDone();
+  }
+
+  #onEnd(): void {
+    if (this.#dropped) return;
+    this.#inputEnded = true;
+    this.#claims.end(refusalText({ error: "The connection was closed" }));
+    this.#endIfDone();
+  }
+
+  #endIfDone(): void {
+    if (this.#inputEnded && this.#answers.idle && !this.#dropped) this.#socket.end();
+  }
+
+  #onClose(): void {
+    this.#gone = true;
+    this.#reader.close();
+    this.#abandon(false);
+    this.#onGone();
+  }
+
+  /** Gives back what nobody will hear of. */
+  #abandon(lastPiece: boolean): void {
+    this.#held = [];
+    this.#pushes = [];
+    this.#acks = [];
+    this.#claims.close();
+    const runs = this.#answers.close({ lastPiece });
+    if (this.#session !== null && runs.length > 0) void giveBack(this.#session, runs);
+  }
+
+  // ---- lines
+
+  #onBadLine(fault: "too long" | JsonFault): void {
+    if (!this.#dropped) this.#answers.settle(this.#answers.open(0), this.#badLine(fault));
+  }
+
+  #badLine(fault: "too long" | JsonFault): string {
+    const error = {
+      "not UTF-8": "Invalid UTF-8",
+      "not JSON": "Invalid JSON",
+      "too long": `Payload too large: a line may have ${this.#options.maxLineBytes} bytes`,
+      "too many values": `Payload too large: a line may hold ${MAX_VALUES} values`,
+    }[fault];
+    return refusalText({ error });
+  }
+
+  #onLine(line: string, bytes: number): void {
+    if (this.#dropped || line.trim() === "") return;
+    const slot = this.#answers.open(bytes);
+    let input: unknown;
+    try {
+      input = JSON.parse(line);
+    } catch {
+      if (HTTP.test(line)) this.drop("This port does not speak HTTP");
+      else this.#answers.settle(slot, this.#badLine("not JSON"));
+      return;
+    }
+    const asked = this.#command(slot, input, bytes > LONG_LINE);
+    if (asked === undefined) return;
+    if (this.#held.length > 0 || !this.#begin(asked)) this.#held.push(asked);
+  }
+
+  #onLongLine(bytes: Buffer): void {
+    if (this.#dropped) return;
+    const unparsed = { slot: this.#answers.open(bytes.length), bytes };
+    this.#held.push(unparsed);
+    if (this.#held.length === 1) this.#begin(unparsed);
+  }
+
+  #command(slot: Slot, input: unknown, long: boolean): Asked | undefined {
+    const { cmd } = (input ?? {}) as { readonly cmd?: unknown };
+    if (typeof cmd === "string") return { slot, long, cmd, input: input as object };
+    const error = "A command must be a JSON object with a text cmd";
+    this.#answers.settle(slot, refusalText({ error }));
+    return undefined;
+  }
+
+  // ---- carrying out
+
+  /** False where it has to wait for what was asked for earlier; pulls that found nothing hold up nobody. */
+  #begin(asked: Asked | Unparsed): boolean {
+    if (this.#exclusive) return false;
+    if ("bytes" in asked) {
+      this.#changes++;
+      this.#exclusive = true;
+      void this.#parse(asked);
+      return false;
+    }
+    try {
+      return this.#take(asked);
+    } catch (error) {
+      this.#answers.settle(asked.slot, this.#refusal(error));
+      return true;
+    }
+  }
+
+  /** The first of those held, which takes its own place when it has been parsed. */
+  async #parse({ slot, bytes }: Unparsed): Promise<void> {
+    const parsed = await parseJson(bytes, { maxValues: MAX_VALUES }).catch((error: unknown) => {
+      this.#settle(slot, this.#refusal(error));
+    });
+    if (this.#dropped || this.#gone) return;
+    let asked: Asked | undefined;
+    if (parsed !== undefined && "value" in parsed) asked = this.#command(slot, parsed.value, true);
+    else if (parsed !== undefined) this.#settle(slot, this.#badLine(parsed.fault));
+    this.#held.splice(0, 1, ...(asked === undefined ? [] : [asked]));
+    this.#changed(1);
+  }
+
+  #take(asked: Asked): boolean {
+    const { slot, cmd, input, long } = asked;
+    if (cmd === "AUTH") {
+      const { token } = parseInput(authInput, input);
+      this.#flushGroups();
+      this.#run(slot, this.#login(token), true);
+      return true;
+    }
+    const session = this.#authenticated();
+    if (this.#stopping && TAKES_ON.has(cmd)) {
+      this.#answers.settle(slot, refusalText(stopping));
+      return true;
+    }
+    if (cmd === "PULL" || cmd === "PULLB") {
+      this.#pull(session, slot, cmd === "PULLB", input);
+      return true;
+    }
+    if (long) {
+      this.#flushGroups();
+      if (this.#changes > 0) return false;
+    }
+    if (cmd === "PUSH") {
+      this.#push(session, slot, input);
+    } else if (cmd === "ACK") {
+      this.#ack(session, slot, input);
+    } else {
+      const command = wireCommands.get(cmd);
+      if (command === undefined) {
+        const error = `Unknown command: ${cmd.slice(0, 64).toWellFormed()}`;
+        this.#answers.settle(slot, refusalText({ error }));
+        return true;
+      }
+      this.#flush();
+      if (!command.changes && this.#changes > 0) return false;
+      const done = this.#perform(command, session, cmd, input);
+      if (command.changes) this.#run(slot, done, long);
+      else void this.#answer(slot, done);
+      return true;
+    }
+    if (long) {
+      this.#flushGroups();
+      this.#exclusive = true;
+    }
+    return true;
+  }
+
+  async #perform(
+    command: WireCommand,
+    session: Session,
+    cmd: string,
+    input: object,
+  ): Promise<string> {
+    if (!command.audited) return command.run(session, input);
+    const { queue, name, id } = input as Record<string, unknown>;
+    const target = String(queue ?? name ?? id).slice(0, 256);
+    const call = {
+      requestId: randomUUID(),
+      operation: `tcp.${cmd}`,
+      target: target.toWellFormed(),
+    };
+    const { log } = this.#options;
+    try {
+      const text = await command.run(session, input);
+      audit(log, session.caller, { ...call, outcome: "done" });
+      return text;
+    } catch (error) {
+      const { fault } = refuse(error, log);
+      audit(log, session.caller, { ...call, outcome: `refused: ${fault}` });
+      throw error;
+    }
+  }
+
+  /** A change: what reads later waits for it, and if it is exclusive, so does all else. */
+  #run(slot: Slot, done: Promise<string>, exclusive: boolean): void {
+    this.#changes++;
+    this.#exclusive = exclusive;
+    void this.#answer(slot, done).then(() => this.#changed(1));
+  }
+
+  async #answer(slot: Slot, done: Promise<string>): Promise<void> {
+    let text: string;
+    try {
+      text = await done;
+    } catch (error) {
+      text = this.#refusal(error);
+    }
+    this.#settle(slot, text);
+  }
+
+  #settle(slot: Slot, text: string): void {
+    if (!this.#dropped && !this.#gone) this.#answers.settle(slot, text);
+  }
+
+  #changed(changes: number): void {
+    this.#changes -= changes;
+    if (this.#changes > 0) return;
+    this.#exclusive = false;
+    let begun = 0;
+    while (begun < this.#held.length && this.#begin(this.#held[begun] as Asked | Unparsed)) begun++;
+    this.#held.splice(0, begun);
+    if (begun > 0) this.#flush();
+  }
+
+  #flush(): void {
+    this.#flushGroups();
+    this.#claims.flush();
+  }
+
+  #refusal(error: unknown): string {
+    return refusalText(refuse(error, this.#options.log));
+  }
+
+  // ---- who calls
+
+  #authenticated(): Session {
+    if (this.#expired(Date.now())) this.#forgetCaller();
+    if (this.#session === null) throw new RequestError("UNAUTHENTICATED", "AUTH comes first");
+    return this.#session;
+  }
+
+  #expired(now: number): boolean {
+    return this.#session !== null && this.#session.caller.expiresAt <= now;
+  }
+
+  #forgetCaller(): void {
+    this.#session = null;
+    this.#claims.refuseAll(this.#refusal(new RequestError("UNAUTHENTICATED", "Expired")));
+  }
+
+  async #login(token: string): Promise<string> {
+    const { authenticate, queue, limits } = this.#options;
+    try {
+      this.#session = { queue, caller: await authenticate(`Bearer ${token}`) };
+      this.#failedLogins = 0;
+      return DONE;
+    } catch (error) {
+      if (error instanceof RequestError && ++this.#failedLogins >= limits.failedLogins) {
+        this.drop("Too many failed AUTHs");
+      }
+      throw error;
+    }
+  }
+
+  // ---- pushes, acknowledgements, pulls
+
+  #push(session: Session, slot: Slot, input: object): void {
+    const { access, input: schema } = commands.push;
+    requireAccess(session.caller, access);
+    const asked = parseInput(schema, input);
+    const job = newJob(asked.queue, asked);
+    // Whether its key is free may depend on what was acknowledged before.
+    if (this.#acks.length > 0 && job.uniqueKey !== undefined) this.#flushGroups();
+    this.#pushes.push({ slot, item: job });
+    if (this.#pushes.length === MAX_BATCH) this.#flushGroups();
+  }
+
+  #ack(session: Session, slot: Slot, input: object): void {
+    const { access, input: schema } = commands.ack;
+    requireAccess(session.caller, access);
+    const ack = ackOf(parseInput(schema, input));
+    if (this.#pushes.some(({ item }) => item.uniqueKey !== undefined)) this.#flushGroups();
+    this.#acks.push({ slot, item: ack });
+    if (this.#acks.length === MAX_BATCH) this.#flushGroups();
+  }
+
+  #pull(session: Session, slot: Slot, list: boolean, input: object): void {
+    requireAccess(session.caller, PULL_ACCESS);
+    const { queue, worker, count } = parseInput(
+      pullBatchInput,
+      list ? input : { ...input, count: 1 },
+    );
+    this.#claims.add(session, slot, { queue, worker: worker ?? null, count: count ?? 1, list });
+  }
+
+  #flushGroups(): void {
+    const { queue } = this.#options;
+    const pushes = this.#pushes;
+    const acks = this.#acks;
+    if (this.#session === null || pushes.length + acks.length === 0) return;
+    const jobs = queue.of(this.#session.caller.tenant);
+    if (pushes.length > 0) {
+      this.#pushes = [];
+      const batch = pushes.map(({ item }) => item);
+      this.#group(pushes, jobs.addMany(batch, { atomic: false }), idText);
+    }
+    if (acks.length > 0) {
+      this.#acks = [];
+      this.#group(acks, acknowledge(jobs, acks), () => DONE);
+    }
+  }
+
+  #group<T, Done>(
+    group: readonly Grouped<T>[],
+    done: Promise<readonly Outcome<Done>[]>,
+    textOf: (done: Done) => string,
+  ): void {
+    this.#changes += group.length;
+    void done
+      .then(
+        (outcomes) => {
+          for (const [i, { slot }] of group.entries()) {
+            const outcome = outcomes[i];
+            if (outcome === undefined || outcome instanceof QueueError) {
+              this.#settle(slot, this.#refusal(alone(outcome as QueueError | undefined)));
+            } else {
+              this.#settle(slot, textOf(outcome));
+            }
+          }
+        },
+        (error: unknown) => {
+          const text = this.#refusal(error);
+          for (const { slot } of group) this.#settle(slot, text);
+        },
+      )
+      .then(() => this.#changed(group.length));
+  }
+}
+
+/** One acknowledgement that is malformed does not refuse the others. */
+async function acknowledge(
+  jobs: TenantQueue,
+  acks: readonly Grouped<Ack>[],
+): Promise<readonly Outcome<true>[]> {
+  try {
+    return await jobs.ack(acks.map(({ item }) => item));
+  } catch (error) {
+    const whole = !(error instanceof QueueError) || error.code === "UNAVAILABLE";
+    if (acks.length === 1 || whole) throw error;
+    return Promise.all(
+      acks.map(({ item }) =>
+        jobs.ack([item]).then(
+          ([outcome]) => outcome ?? alone(undefined),
+          (refused: unknown) => {
+            if (refused instanceof QueueError) return refused;
+            throw refused;
+          },
+        ),
+      ),
+    );
+  }
+}

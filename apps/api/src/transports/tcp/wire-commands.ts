@@ -1,0 +1,118 @@
+import type { z } from "zod";
+import { type Command, commands, execute, type Session } from "../../dialects/flashq/commands.ts";
+import type { Refusal } from "../../dialects/flashq/errors.ts";
+import {
+  failureOf,
+  flashqState,
+  jobText,
+  type LoadedJob,
+  wholePercent,
+} from "../../dialects/flashq/mapping.ts";
+
+/** A command of the line protocol that is carried out alone: claims, and what is grouped, is the connection's. */
+export interface WireCommand {
+  /** Whether it changes anything: what reads waits for the changes asked for before it. */
+  readonly changes: boolean;
+  /** Leaves a line in the audit log: what people do to queues, not the traffic of jobs. */
+  readonly audited: boolean;
+  /** Answers with the line, without its end. */
+  readonly run: (session: Session, input: unknown) => Promise<string>;
+}
+
+function wire<Input extends z.ZodType, Output>(
+  kind: "reads" | "changes" | "audited",
+  command: Command<Input, Output>,
+  answer: (output: Output) => string,
+): WireCommand {
+  return {
+    changes: kind !== "reads",
+    audited: kind === "audited",
+    run: async (session, input) => answer(await execute(session, command, input)),
+  };
+}
+
+export const DONE = '{"ok":true}';
+
+const done = (): string => DONE;
+const ids = (numbers: readonly number[]): string => `{"ok":true,"ids":[${numbers.join()}]}`;
+const count = (number: number): string => ids([number]);
+
+function success(members: object): string {
+  return JSON.stringify({ ok: true, ...members });
+}
+
+export function idText(id: number): string {
+  return `{"ok":true,"id":${id}}`;
+}
+
+export function pulledText(job: LoadedJob): string {
+  return `{"ok":true,"job":${jobText(job)}}`;
+}
+
+export function jobsText(jobs: readonly LoadedJob[]): string {
+  return `{"ok":true,"jobs":[${jobs.map((job) => jobText(job)).join()}]}`;
+}
+
+/** With why they failed. */
+function failedText(jobs: readonly LoadedJob[]): string {
+  return `{"ok":true,"jobs":[${jobs.map((one) => jobText(one, errorMember(one))).join()}]}`;
+}
+
+function errorMember({ job }: LoadedJob): string {
+  const error = failureOf(job);
+  return error === undefined ? "" : `,"error":${JSON.stringify(error)}`;
+}
+
+export function refusalText({ error, existing_id }: Omit<Refusal, "fault">): string {
+  return JSON.stringify({ ok: false, error, existing_id });
+}
+
+export const wireCommands: ReadonlyMap<string, WireCommand> = new Map([
+  ["PUSHB", wire("changes", commands.pushBatch, ids)],
+  ["ACKB", wire("changes", commands.ackBatch, count)],
+  ["FAIL", wire("changes", commands.fail, done)],
+  ["CANCEL", wire("audited", commands.cancel, done)],
+  ["PROGRESS", wire("changes", commands.progress, done)],
+  [
+    "GETPROGRESS",
+    wire("reads", commands.getProgress, (job) =>
+      success({
+        progress: { id: job.id, progress: wholePercent(job), message: job.progressMessage },
+      }),
+    ),
+  ],
+  [
+    "GETJOB",
+    wire("reads", commands.getJob, (found) => {
+      if (found === null) return success({ job: null, state: null });
+      const state = flashqState(found.job.state);
+      return `{"ok":true,"job":${jobText(found, errorMember(found))},"state":"${state}"}`;
+    }),
+  ],
+  [
+    "GETSTATE",
+    wire("reads", commands.getState, ({ id, state }) => success({ id, state: flashqState(state) })),
+  ],
+  [
+    "GETRESULT",
+    wire("reads", commands.getResult, ({ id, result }) => {
+      return `{"ok":true,"id":${id},"result":${result ?? "null"}}`;
+    }),
+  ],
+  ["DLQ", wire("reads", commands.dlq, failedText)],
+  // It looks at the jobs first.
+  ["RETRYDLQ", { ...wire("audited", commands.retryDlq, count), changes: false }],
+  ["RATELIMIT", wire("audited", commands.rateLimit, done)],
+  ["RATELIMITCLEAR", wire("audited", commands.clearRateLimit, done)],
+  ["SETCONCURRENCY", wire("audited", commands.setConcurrency, done)],
+  ["CLEARCONCURRENCY", wire("audited", commands.clearConcurrency, done)],
+  ["PAUSE", wire("audited", commands.pause, done)],
+  ["RESUME", wire("audited", commands.resume, done)],
+  ["LISTQUEUES", wire("reads", commands.listQueues, (queues) => success({ queues }))],
+  ["CRON", wire("audited", commands.cron, done)],
+  ["CRONDELETE", wire("audited", commands.deleteCron, done)],
+  ["CRONLIST", wire("reads", commands.listCrons, (crons) => success({ crons }))],
+  ["HEARTBEAT", wire("changes", commands.heartbeat, done)],
+  ["STATS", wire("reads", commands.stats, success)],
+  ["METRICS", wire("reads", commands.metrics, (metrics) => success({ metrics }))],
+]);
