@@ -7,6 +7,7 @@ export {
   type FieldError,
   QueueError,
 } from "./errors.ts";
+export { commonMessage } from "./error-groups.ts";
 export { type EventType, eventTypes, type JobEvent } from "./events.ts";
 export {
   defineHandler,
@@ -17,7 +18,7 @@ export {
   type ProgressReport,
 } from "./handler.ts";
 export { formatUuid, type JobId, parseJobId } from "./ids.ts";
-export { isName, LONGEST_MS } from "./input-checks.ts";
+export { isName, isTenant, LONGEST_MS } from "./input-checks.ts";
 export * from "./job-types/index.ts";
 export {
   defineJobType,
@@ -49,6 +50,7 @@ export { type NodeAddress, processId } from "./node.ts";
 export * from "./priority.ts";
 export {
   ALL_TENANTS,
+  type ErrorGroup,
   type JobFilter,
   type JobList,
   type Outcome,

@@ -1,3 +1,4 @@
+import { parseFingerprint } from "./error-groups.ts";
 import { type FieldError, validationError } from "./errors.ts";
 import { isJobId } from "./ids.ts";
 import { jobStates } from "./job.ts";
@@ -9,8 +10,14 @@ export const MAX_LABEL = 256;
 /** Ten years: longer is a unit mistaken. */
 export const LONGEST_MS = 315_360_000_000;
 
+/** Of queues, schedules, workers. */
 const NAME = /^[A-Za-z0-9_.-]{1,256}$/;
+const TENANT = /^[A-Za-z0-9_-]{1,128}$/;
 const CONTROL = /\p{Cc}/u;
+
+export function isTenant(value: unknown): boolean {
+  return typeof value === "string" && TENANT.test(value);
+}
 
 export function refuseIfAny(errors: readonly FieldError[]): void {
   if (errors.length > 0) throw validationError(errors);
@@ -30,7 +37,7 @@ export function checkObject(
 }
 
 /** Of a queue, a schedule, a worker. */
-export function isName(value: unknown): value is string {
+export function isName(value: unknown): boolean {
   return typeof value === "string" && NAME.test(value);
 }
 
@@ -131,6 +138,15 @@ export function checkFilter(filter: unknown, errors: FieldError[]): void {
   if (priority !== undefined) {
     checkBounds(priority, "priority", ["min", "max"], MAX_PRIORITY, errors);
   }
+  const { ids, error, errorGroup } = fields;
+  if (ids !== undefined && checkList(ids, "ids", 1000, errors)) {
+    for (const [i, id] of ids.entries()) {
+      if (!isJobId(id)) errors.push({ field: `ids[${i}]`, message: "Must be a job's id" });
+    }
+  }
+  if (error !== undefined) checkText(error, "error", 1, 1000, errors);
+  if (errorGroup !== undefined && (typeof errorGroup !== "string" || !parseFingerprint(errorGroup)))
+    errors.push({ field: "errorGroup", message: "Must be the fingerprint of an error group" });
   if (created !== undefined) checkBounds(created, "created", ["from", "to"], 2 ** 53 - 1, errors);
 }
 

@@ -141,6 +141,11 @@ export interface JobFilter {
   readonly priority?: { readonly min?: number; readonly max?: number };
   /** Creation time, inclusive from, exclusive to. */
   readonly created?: { readonly from?: number; readonly to?: number };
+  readonly ids?: readonly number[];
+  /** Contained in the message of the last failure, whatever the case: of failed jobs and of those that try again. */
+  readonly error?: string;
+  /** The `fingerprint` of a group of failed jobs. */
+  readonly errorGroup?: string;
 }
 
 export interface Page {
@@ -185,6 +190,33 @@ export interface StatsParams {
   readonly to?: number;
   /** One row for each value; absent = one row in all. */
   readonly groupBy?: "queue" | "level" | "project" | "minute" | "hour";
+}
+
+export interface ErrorGroupsParams {
+  readonly tenant: TenantScope;
+  readonly queues?: readonly string[];
+  /** When the jobs failed, epoch ms: inclusive from, exclusive to. */
+  readonly from?: number;
+  readonly to?: number;
+  readonly limit: number;
+}
+
+/** Failed jobs of one queue, still there, that failed alike. */
+export interface ErrorGroup {
+  /** For `JobFilter.errorGroup`. */
+  readonly fingerprint: string;
+  readonly queue: string;
+  /** What their messages have in common. */
+  readonly message: string;
+  readonly count: number;
+  /** Epoch ms, of the jobs counted. */
+  readonly firstAt: number;
+  readonly lastAt: number;
+  /** The newest of them, and its message. */
+  readonly sampleId: number;
+  readonly sampleMessage: string;
+  /** Failures in each of the last 24 hours, the oldest first; the last one ends now. */
+  readonly perHour: readonly number[];
 }
 
 /** What happened, from roll-ups that pruning does not touch. */
@@ -442,6 +474,8 @@ export interface QueueAdapter {
   list(params: { readonly filter: JobFilter; readonly page: Page }): Promise<JobList<JobOutline>>;
   count(filter: JobFilter): Promise<StateCounts>;
   stats(params: StatsParams): Promise<readonly StatsRow[]>;
+  /** The largest first, the newer first among equals. */
+  errorGroups(params: ErrorGroupsParams): Promise<readonly ErrorGroup[]>;
   logs(params: {
     readonly tenant: TenantScope;
     readonly id: number;

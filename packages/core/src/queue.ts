@@ -24,6 +24,7 @@ import {
   checkWait,
   LONGEST_MS,
   MAX_LABEL,
+  isTenant,
   refuseIfAny,
 } from "./input-checks.ts";
 import {
@@ -48,6 +49,8 @@ import {
   type BulkAction,
   type Completion,
   type EngineHealth,
+  type ErrorGroup,
+  type ErrorGroupsParams,
   type EventSubscription,
   type JobFilter,
   type JobList,
@@ -83,7 +86,6 @@ const NODE_GONE_MS = 15_000;
 
 /** The last moment that a date can be, epoch ms. */
 const LAST_MOMENT = 8.64e15;
-const TENANT = /^[A-Za-z0-9_-]{1,128}$/;
 const MAX_ATTEMPTS = 1000;
 const MAX_TAGS = 100;
 const MAX_DEPENDENCIES = 1000;
@@ -841,6 +843,19 @@ export class TenantQueue {
     return this.#adapter.logs({ tenant: this.tenant, id, offset: page.offset, limit: page.limit });
   }
 
+  /** Failed jobs still there, by what their errors have in common: the largest groups first. */
+  async errorGroups(params: Omit<ErrorGroupsParams, "tenant">): Promise<readonly ErrorGroup[]> {
+    const errors: FieldError[] = [];
+    const { queues, from, to, limit } = checkObject(params, "params", errors);
+    checkFilter({ queues }, errors);
+    checkInteger(limit, "limit", 1, MAX_BATCH, errors);
+    for (const [field, time] of Object.entries({ from, to })) {
+      if (time !== undefined) checkInteger(time, field, 0, 2 ** 53 - 1, errors);
+    }
+    refuseIfAny(errors);
+    return this.#adapter.errorGroups({ ...params, tenant: this.tenant });
+  }
+
   /** Unfinished jobs that depend on this one, directly. @throws QueueError JOB_NOT_FOUND */
   async dependents(
     id: number,
@@ -1115,7 +1130,7 @@ function checkJob(
   checkObject(job, "job", errors);
   refuseIfAny(errors);
   checkName(job.queue, "queue", errors);
-  if (!TENANT.test(tenant)) errors.push({ field: "tenantId", message: "Is no tenant name" });
+  if (!isTenant(tenant)) errors.push({ field: "tenantId", message: "Is no tenant name" });
   const type = errors.length > 0 ? undefined : jobTypeOf(job.queue);
   const optional = (
     field: "delayMs" | "ttlMs" | "timeoutMs" | "maxAttempts" | "backoffMs",

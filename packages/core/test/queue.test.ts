@@ -500,6 +500,9 @@ const filter = partly({
   batch: fc.string({ minLength: 1 }),
   priority: partly({ min: fc.integer({ min: -9, max: 9 }), max: fc.nat(9) }),
   created: partly({ from: fc.nat(), to: fc.nat() }),
+  ids: fc.array(fc.nat(9), { maxLength: 3 }),
+  error: fc.string(),
+  errorGroup: fc.constantFrom("0123456789abcdef.work", "x"),
 });
 
 type Args = readonly fc.Arbitrary<unknown>[];
@@ -570,6 +573,14 @@ const methods: Record<string, Args> = {
   ],
   logs: [id, partly({ offset: fc.nat(3), limit: fc.nat(3) })],
   runs: [id],
+  errorGroups: [
+    partly({
+      queues: fc.array(fc.constant("work"), { maxLength: 1 }),
+      from: fc.nat(),
+      to: fc.nat(),
+      limit: fc.nat(3),
+    }),
+  ],
   dependents: [id, partly({ limit: fc.nat(3) })],
   requeue: [id, partly({ data: fc.jsonValue(), delayMs: ms, remove: fc.boolean() })],
   wait: [id, partly({ timeoutMs: fc.constant(0) })],

@@ -2,6 +2,7 @@ import { mkdirSync, realpathSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { isTenant } from "@jobyard/core";
 import { PublicHttp } from "./public-http.ts";
 import { Records, type StoredRecord } from "./records.ts";
 import { type S3Settings, S3Source } from "./s3-source.ts";
@@ -121,7 +122,6 @@ export interface TenantFiles {
   ): AsyncGenerator<StoredRecord>;
 }
 
-const TENANT = /^[A-Za-z0-9_-]{1,128}$/;
 const DAY_MS = 86_400_000;
 /** Left by a process that died. */
 const SCRATCH_KEPT_MS = DAY_MS;
@@ -147,7 +147,7 @@ export class Storage {
 
   /** @throws TypeError when the name is no tenant's */
   of(tenant: string): TenantFiles {
-    if (!TENANT.test(tenant)) throw new TypeError(`"${tenant}" is no tenant's name`);
+    if (!isTenant(tenant)) throw new TypeError(`"${tenant}" is no tenant's name`);
     const root = join(this.root, tenant);
     return new TenantFolder(tenant, root, this.#resultsFolder, this.#http, this.#s3);
   }
@@ -172,7 +172,7 @@ export class Storage {
     readonly present: (tenant: string, ids: readonly number[]) => Promise<readonly boolean[]>;
   }): Promise<void> {
     for (const tenant of await fs.readdir(this.root)) {
-      if (!TENANT.test(tenant)) continue;
+      if (!isTenant(tenant)) continue;
       const own = join(this.root, tenant, OWN_FOLDER);
       await removeOlder(join(own, "tmp"), now - SCRATCH_KEPT_MS);
       await removeOlder(join(own, "datasets"), now - DATASET_KEPT_MS);

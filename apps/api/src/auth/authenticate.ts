@@ -3,6 +3,7 @@ import {
   ALL_TENANTS,
   type Config,
   DEFAULT_TENANT,
+  isTenant,
   jwtAlgorithmsFor,
   QueueError,
 } from "@jobyard/core";
@@ -20,7 +21,6 @@ import { type Caller, type Role, roles } from "./caller.ts";
 export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
 
 const BEARER = /^Bearer +([^\s]+) *$/i;
-const TENANT = /^[A-Za-z0-9_-]{1,128}$/;
 
 /** `developmentSecret` signs the tokens of an open server, which lets in calls without one as well. */
 export function authenticator(
@@ -83,7 +83,7 @@ const fullAccess = {
 
 function callerOf(payload: JWTPayload, credential: string): Caller {
   const { tenantId = DEFAULT_TENANT, sub, exp = 0 } = payload;
-  if (typeof tenantId !== "string" || (tenantId !== ALL_TENANTS && !TENANT.test(tenantId))) {
+  if (typeof tenantId !== "string" || (tenantId !== ALL_TENANTS && !isTenant(tenantId))) {
     throw unauthenticated("The token's tenantId is malformed");
   }
   const granted = [payload["roles"] ?? [], payload["role"] ?? []].flat();

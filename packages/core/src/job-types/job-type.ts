@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { FieldError } from "../errors.ts";
+import { isName } from "../input-checks.ts";
 
 export interface JobTypeDefaults {
   /** How many runs a job gets in all, the first one included. */
@@ -40,7 +41,6 @@ export type JobData<T extends JobType> = z.output<T["data"]>;
 export type JobInput<T extends JobType> = z.input<T["data"]>;
 export type JobResult<T extends JobType> = z.output<T["result"]>;
 
-const QUEUE_NAME = /^[A-Za-z0-9_.-]{1,256}$/;
 const DEFAULT_MAX_DATA_BYTES = 1_000_000;
 
 /**
@@ -60,7 +60,7 @@ export function defineJobType<
   maxDataBytes?: number;
 }): JobType<Name, Data, Result> {
   const { name, title, data, result, defaults, maxDataBytes = DEFAULT_MAX_DATA_BYTES } = definition;
-  if (!QUEUE_NAME.test(name)) {
+  if (!isName(name)) {
     throw new TypeError(`Job type name "${name}" must be 1 to 256 of A-Z a-z 0-9 _ . -`);
   }
   const { attempts, backoffMs, timeoutMs, retryableErrors, priority } = defaults;

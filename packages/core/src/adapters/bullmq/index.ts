@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Queue } from "bullmq";
 import { RateLimiterRedis } from "rate-limiter-flexible";
 import type { Clock } from "../../clock.ts";
+import { errorGroupOf } from "../../error-groups.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
 import {
   type ClaimedJob,
@@ -20,6 +21,8 @@ import {
   type ClaimParams,
   type Completion,
   type EngineHealth,
+  type ErrorGroup,
+  type ErrorGroupsParams,
   type EventSubscription,
   type Failure,
   type JobFilter,
@@ -54,8 +57,9 @@ import {
   rateLimiterOf,
 } from "../../rate-limiter.ts";
 import { Connection, type Reply } from "./connection.ts";
-import { crashArguments } from "./crash.ts";
+import { crashArguments, noCrash } from "./crash.ts";
 import { EventReader } from "./event-reader.ts";
+import { Failures } from "./failures.ts";
 import { Instances } from "./instances.ts";
 import {
   decodeClaimed,
@@ -109,6 +113,7 @@ export interface BullmqOptions {
 interface Open {
   readonly connection: Connection;
   readonly listing: Listing;
+  readonly failures: Failures;
   readonly records: Records;
   readonly events: EventReader;
   readonly upkeep: Upkeep;
@@ -173,9 +178,11 @@ export class BullmqAdapter implements QueueAdapter {
       onNews: (message) => this.#onNews(message),
     });
     await connection.open();
+    const listing = new Listing(connection);
     this.#state = {
       connection,
-      listing: new Listing(connection),
+      listing,
+      failures: new Failures(connection, listing),
       records: new Records(connection, () => this.clock.now()),
       events: new EventReader(connection),
       upkeep: new Upkeep(connection, this.clock),
@@ -218,7 +225,7 @@ export class BullmqAdapter implements QueueAdapter {
     upkeep.close();
     try {
       const runs = [...this.#runs].reverse().flatMap(([run, { lease }]) => [run, lease]);
-      const released = connection.script("release", ALL_TENANTS, "", "", 0, "", "", ...runs);
+      const released = connection.script("release", ALL_TENANTS, "", ...noCrash, ...runs);
       await Promise.all([released, instances.signOff()]);
       if (upkeep.leads) await connection.command("HDEL", "leader", "until");
     } finally {
@@ -448,7 +455,7 @@ export class BullmqAdapter implements QueueAdapter {
     const unknown = (members as readonly string[]).map(Number).filter((id) => !this.#runs.has(id));
     if (unknown.length === 0) return;
     const refs = unknown.sort((a, b) => b - a).flatMap((id) => [id, ""]);
-    await connection.script("release", ALL_TENANTS, "gone", "", 0, "", "", ...refs);
+    await connection.script("release", ALL_TENANTS, "gone", ...noCrash, ...refs);
   }
 
   /** In the reverse order, so that each finds its place in front of the others. */
@@ -493,6 +500,7 @@ export class BullmqAdapter implements QueueAdapter {
     for (const { id, lease = "", attempt, retryAt, error } of params.runs) {
       const stack = JSON.stringify(error.stack === undefined ? [] : [error.stack]);
       args.push(id, lease, attempt, retryAt ?? "", error.message, JSON.stringify(error), stack);
+      args.push(errorGroupOf(error.message));
     }
     return this.#ended(
       params.runs,
@@ -507,7 +515,7 @@ export class BullmqAdapter implements QueueAdapter {
     crashed?: JobFailure;
   }): Promise<readonly Outcome<JobState>[]> {
     const { tenant, runs, crashed } = params;
-    const crash = crashed === undefined ? ["", 0, "", ""] : crashArguments(crashed.message);
+    const crash = crashed === undefined ? noCrash : crashArguments(crashed.message);
     const refs = runs.flatMap(({ id, lease = "" }) => [id, lease]);
     const answer = await this.#open.connection.script("release", tenant, "", ...crash, ...refs);
     return this.#ended(runs, answer, stateOutcome);
@@ -624,7 +632,7 @@ export class BullmqAdapter implements QueueAdapter {
   }): Promise<{ applied: number; refused: number; next: number | null; removed: RemovedJob[] }> {
     const { filter, action, reason, limit, after } = params;
     const page: Page = { limit, order: "asc", ...(after === undefined ? {} : { after }) };
-    const { ids } = await this.#open.listing.find(filter, page);
+    const ids = await this.#open.listing.ids(filter, page);
     const answers = await this.#administer(filter.tenant, action, ids, true, reason);
     const removed = answers.filter((answer) => Array.isArray(answer)).map(removedJob);
     const applied = removed.length + answers.filter((answer) => answer === "ok").length;
@@ -667,6 +675,10 @@ export class BullmqAdapter implements QueueAdapter {
 
   count(filter: JobFilter): Promise<StateCounts> {
     return this.#open.listing.count(filter);
+  }
+
+  errorGroups(params: ErrorGroupsParams): Promise<readonly ErrorGroup[]> {
+    return this.#open.failures.groups(params);
   }
 
   async stats(params: StatsParams): Promise<readonly StatsRow[]> {

@@ -95,8 +95,9 @@ export function encodeSpec(spec: JobSpec, args: (string | number)[]): void {
   for (const each of extra) args.push(each);
 }
 
-export function labelsOf(spec: Pick<JobSpec, "tags" | "project" | "batch">): string[] {
+export function labelsOf(spec: Pick<JobSpec, "tags" | "name" | "project" | "batch">): string[] {
   const labels = spec.tags.map((tag) => `tag:${tag}`);
+  if (spec.name !== null) labels.push(`name:${spec.name}`);
   if (spec.project !== null) labels.push(`project:${spec.project}`);
   if (spec.batch !== null) labels.push(`batch:${spec.batch}`);
   return labels;

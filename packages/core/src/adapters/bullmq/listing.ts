@@ -1,7 +1,8 @@
+import { parseFingerprint } from "../../error-groups.ts";
 import { type JobState, jobStates } from "../../job.ts";
 import type { JobFilter, Page, StateCounts } from "../../queue-adapter.ts";
 import type { Connection, Reply } from "./connection.ts";
-import { laneName, labelsOf, stateOfLetter } from "./job-hash.ts";
+import { labelsOf, parseLane, stateOfLetter } from "./job-hash.ts";
 
 /** Jobs looked at in one step, which must stay short. */
 const STEP = 1000;
@@ -19,12 +20,9 @@ export interface LaneCounts {
 const LONG = 20_000;
 const WALK_BUCKETS = 500;
 
-/** What a filter looks at. */
-interface Outline {
-  readonly id: number;
-  readonly lane: string;
-  readonly state: JobState;
-}
+/** Ids rise with creation times, but for clocks that were set back; by no more than this, ms. */
+const CLOCK_MARGIN_MS = 3_600_000;
+const LETTERS = ["w", "d", "b", "a", "c", "f", "x"];
 
 /** Finds jobs by filter. Lanes' own structures tell states and totals; only what they cannot tell is read from jobs. */
 export class Listing {
@@ -61,29 +59,32 @@ export class Listing {
   }
 
   async count(filter: JobFilter): Promise<StateCounts> {
-    const counts = emptyCounts();
-    const wanted = wantedStates(filter);
     if (looksIntoJobs(filter)) {
-      for (const { state } of await this.#matching(filter)) counts[state]++;
-    } else {
-      for (const lane of await this.lanes(filter)) {
-        for (const state of wanted) counts[state] += lane.counts[state];
-      }
+      return (await this.#search(filter, { limit: 0, order: "asc" }, "all")).counts;
+    }
+    const counts = emptyCounts();
+    for (const lane of await this.lanes(filter)) {
+      for (const state of wantedStates(filter)) counts[state] += lane.counts[state];
     }
     return counts;
   }
 
   /** Ids of the page, and how many match in all. */
   async find(filter: JobFilter, page: Page): Promise<{ ids: number[]; total: number }> {
-    if (!looksIntoJobs(filter)) {
-      const states = wantedStates(filter);
-      const lanes = (await this.lanes(filter)).filter((lane) => jobsIn(lane, states) > 0);
-      const total = lanes.reduce((sum, lane) => sum + jobsIn(lane, states), 0);
-      if (total > LONG) return { ids: await this.#walk(lanes, states, page), total };
+    if (looksIntoJobs(filter)) {
+      const label = soleLabel(filter);
+      if (label !== undefined) {
+        const { ids } = await this.#search(filter, page, "page");
+        return { ids, total: Number(await this.#connection.command("ZCARD", label)) };
+      }
+      const { ids, counts } = await this.#search(filter, page, "all");
+      return { ids, total: Object.values(counts).reduce((sum, n) => sum + n, 0) };
     }
-    const all = looksIntoJobs(filter)
-      ? (await this.#matching(filter)).map(({ id }) => id)
-      : await this.#idsOf(filter);
+    const states = wantedStates(filter);
+    const lanes = (await this.lanes(filter)).filter((lane) => jobsIn(lane, states) > 0);
+    const total = lanes.reduce((sum, lane) => sum + jobsIn(lane, states), 0);
+    if (total > LONG) return { ids: await this.#walk(lanes, states, page), total };
+    const all = await this.#idsOf(lanes, states);
     all.sort((a, b) => (page.order === "asc" ? a - b : b - a));
     const { after, limit, offset = 0 } = page;
     const rest =
@@ -91,6 +92,92 @@ export class Listing {
         ? all
         : all.filter((id) => (page.order === "asc" ? id > after : id < after));
     return { ids: rest.slice(offset, offset + limit), total: all.length };
+  }
+
+  async ids(filter: JobFilter, page: Page): Promise<number[]> {
+    if (!looksIntoJobs(filter)) return (await this.find(filter, page)).ids;
+    return (await this.#search(filter, page, "page")).ids;
+  }
+
+  /** Looks through jobs step by step; `what`: all matches are counted, or the search ends with the page. */
+  async #search(
+    filter: JobFilter,
+    page: Page,
+    what: "all" | "page",
+  ): Promise<{ ids: number[]; counts: StateCounts }> {
+    const { limit, offset = 0, order, after } = page;
+    const ascending = order === "asc";
+    const wanted = limit === 0 ? 0 : offset + limit;
+    const ids: number[] = [];
+    const counts = emptyCounts();
+    const where = await this.#placesOf(filter, ascending);
+    if (where.length === 1) return { ids, counts };
+    const [first, last] = await this.#idsCreated(filter);
+    let from = ascending ? first : last;
+    if (what === "page" && after !== undefined) from = String(after);
+    const to = ascending ? last : first;
+    const asked = JSON.stringify(encodeFilter(filter));
+    do {
+      const answer = await this.#connection.script(
+        "search",
+        order,
+        from,
+        to,
+        STEP,
+        asked,
+        ...where,
+      );
+      const [next, ...numbers] = answer as readonly (string | number)[];
+      for (const [i, letter] of LETTERS.entries()) {
+        counts[stateOfLetter[letter === "w" ? "" : letter] ?? "waiting"] += Number(numbers[i]);
+      }
+      for (const id of numbers.slice(LETTERS.length).map(Number)) {
+        const beyond = after === undefined || (ascending ? id > after : id < after);
+        if (beyond && ids.length < wanted) ids.push(id);
+      }
+      from = String(next);
+      if (what === "page" && ids.length >= wanted) break;
+    } while (from !== "");
+    return { ids: ids.slice(offset), counts };
+  }
+
+  /** Where the script `search` is to look: the shorter the better. Only the kind: nowhere. */
+  async #placesOf(filter: JobFilter, ascending: boolean): Promise<(string | number)[]> {
+    const { ids, errorGroup, error, tenant } = filter;
+    if (ids !== undefined) {
+      return ["ids", ...[...new Set(ids)].sort((a, b) => (ascending ? a - b : b - a))];
+    }
+    const states = wantedStates(filter);
+    const lanes = (await this.lanes(filter)).filter((lane) => jobsIn(lane, states) > 0);
+    const names = lanes.map(({ lane }) => lane);
+    if (errorGroup !== undefined) {
+      const wanted = parseFingerprint(errorGroup);
+      const alike = names.filter((lane) => parseLane(lane).queue === wanted?.queue);
+      return ["sets", ...alike.map((lane) => `${lane}:errors:${wanted?.group}`)];
+    }
+    const [label] = labelsIn(filter);
+    if (label !== undefined) {
+      const tenants = new Set(names.map((lane) => parseLane(lane).tenant));
+      if (tenant !== "*") tenants.add(tenant);
+      return ["sets", ...[...tenants].map((each) => `label:${each}:${label}`)];
+    }
+    if (error !== undefined) return ["sets", ...names.map((lane) => `${lane}:erring`)];
+    return ["lanes", ...names];
+  }
+
+  /** Behind which ids those lie that were created in the time asked for: the one before the first, the last. */
+  async #idsCreated({ created }: JobFilter): Promise<readonly [string, string]> {
+    const { from, to } = created ?? {};
+    const since = async (time: number | undefined): Promise<number | undefined> =>
+      time === undefined ? undefined : Number(await this.#connection.script("since", time));
+    const [first, last] = await Promise.all([
+      since(from === undefined ? undefined : from - CLOCK_MARGIN_MS),
+      since(to === undefined ? undefined : to + CLOCK_MARGIN_MS),
+    ]);
+    return [
+      first === undefined ? "" : String(first),
+      last === undefined ? "" : String(last + 2048),
+    ];
   }
 
   async #walk(
@@ -124,88 +211,78 @@ export class Listing {
     return ids;
   }
 
-  /** All that is in the filter's lanes and states. */
-  async #idsOf(filter: JobFilter): Promise<number[]> {
-    const states = wantedStates(filter);
+  /** All that is in some lanes and states. */
+  async #idsOf(lanes: readonly LaneCounts[], states: readonly JobState[]): Promise<number[]> {
     const ids = new Set<number>();
-    if (states.length === 0) return [];
-    const lanes = await this.lanes(filter);
     const found = await Promise.all(
-      lanes
-        .filter(({ counts }) => states.some((state) => counts[state] > 0))
-        .map(({ lane }) => this.#connection.script("members", lane, ...states)),
+      lanes.map(({ lane }) => this.#connection.script("members", lane, ...states)),
     );
     for (const places of found as string[][][]) {
       for (const members of places) for (const member of members) ids.add(Number(member.slice(1)));
     }
     return [...ids];
   }
-
-  async #matching(filter: JobFilter): Promise<Outline[]> {
-    const [label] = labelsIn(filter);
-    let candidates: number[];
-    if (label === undefined) {
-      candidates = await this.#idsOf(filter);
-    } else {
-      const found = await this.#connection.script("labelled", filter.tenant, label);
-      candidates = (found as string[][]).flat().map(Number);
-    }
-    const outlines: Outline[] = [];
-    for (let from = 0; from < candidates.length; from += STEP) {
-      const ids = candidates.slice(from, from + STEP);
-      const rows = (await this.#connection.script("outline", ...ids)) as string[][];
-      rows.forEach((row, i) => {
-        const outline = match(filter, ids[i] as number, row);
-        if (outline !== undefined) outlines.push(outline);
-      });
-    }
-    return outlines;
-  }
 }
 
-/** Of one row of the script `outline`; undefined where it does not match. */
-function match(filter: JobFilter, id: number, row: readonly string[]): Outline | undefined {
-  const [lane = "", letter = "", priorityText, createdText, labels = "", named, name] = row;
-  if (lane === "") return undefined;
-  const { queues, priority, created, tenant } = filter;
-  const state = stateOfLetter[letter] ?? "waiting";
-  if (!wantedStates(filter).includes(state)) return undefined;
-  if (tenant !== "*" && !lane.startsWith(`${tenant}.`)) return undefined;
-  const ofLane = lane.slice(0, lane.indexOf("."));
-  if (queues !== undefined && !queues.some((queue) => laneName(ofLane, queue) === lane)) {
-    return undefined;
-  }
-  if (filter.name !== undefined && (named !== "1" || name !== filter.name)) return undefined;
-  const p = Number(priorityText);
-  if (priority?.min !== undefined && p < priority.min) return undefined;
-  if (priority?.max !== undefined && p > priority.max) return undefined;
-  const createdAt = Number(createdText);
-  if (created?.from !== undefined && createdAt < created.from) return undefined;
-  if (created?.to !== undefined && createdAt >= created.to) return undefined;
-  const has = labels === "" ? [] : (JSON.parse(labels) as string[]);
-  if (labelsIn(filter).some((label) => !has.includes(label))) return undefined;
-  return { id, lane, state };
+/** As the script `search` takes it. */
+function encodeFilter(filter: JobFilter): object {
+  const { tenant, queues, states, priority, created, error, errorGroup } = filter;
+  const labels = labelsIn(filter);
+  const fingerprint = errorGroup === undefined ? undefined : parseFingerprint(errorGroup);
+  const text = error?.toLowerCase();
+  return {
+    tenant,
+    queues: fingerprint === undefined ? queues : queuesWith(queues, fingerprint?.queue),
+    states: states === undefined ? undefined : wantedStates(filter).map(letterOf).join(""),
+    least: priority?.min,
+    greatest: priority?.max,
+    since: created?.from,
+    until: created?.to,
+    labels: labels.length === 0 ? undefined : labels,
+    text,
+    folds: text === undefined ? undefined : foldsOf(text),
+    group: fingerprint === undefined ? undefined : (fingerprint?.group ?? ""),
+  };
+}
+
+function queuesWith(queues: readonly string[] | undefined, queue: string | undefined): string[] {
+  return queue !== undefined && (queues?.includes(queue) ?? true) ? [queue] : [];
+}
+
+/** Lua knows upper and lower case of ASCII alone: those of the other letters in a text. */
+function foldsOf(text: string): (readonly [upper: string, lower: string])[] {
+  return [...new Set(text)]
+    .filter((letter) => letter > "\u007f")
+    .map((letter) => [letter.toUpperCase(), letter] as const)
+    .filter(([upper, letter]) => upper !== letter);
+}
+
+/** The set of one tenant's jobs with a label, where the filter asks for nothing else. */
+function soleLabel(filter: JobFilter): string | undefined {
+  const { tenant, queues, states, priority, created, ids, error, errorGroup } = filter;
+  const [label, ...others] = labelsIn(filter);
+  const more = [queues, states, priority, created, ids, error, errorGroup];
+  const sole = others.length === 0 && more.every((each) => each === undefined) && tenant !== "*";
+  return sole && label !== undefined ? `label:${tenant}:${label}` : undefined;
 }
 
 /** The rarest kind first. */
-function labelsIn({ batch, tag, project }: JobFilter): string[] {
+function labelsIn({ batch, tag, name, project }: JobFilter): string[] {
+  const nothing = { batch: null, tags: [], name: null, project: null };
   return [
-    ...labelsOf({ batch: batch ?? null, tags: [], project: null }),
-    ...labelsOf({ batch: null, tags: tag === undefined ? [] : [tag], project: null }),
-    ...labelsOf({ batch: null, tags: [], project: project ?? null }),
+    ...labelsOf({ ...nothing, batch: batch ?? null }),
+    ...labelsOf({ ...nothing, tags: tag === undefined ? [] : [tag] }),
+    ...labelsOf({ ...nothing, name: name ?? null }),
+    ...labelsOf({ ...nothing, project: project ?? null }),
   ];
 }
 
 function looksIntoJobs(filter: JobFilter): boolean {
-  const { name, priority, created } = filter;
-  return (
-    labelsIn(filter).length > 0 ||
-    name !== undefined ||
-    priority?.min !== undefined ||
-    priority?.max !== undefined ||
-    created?.from !== undefined ||
-    created?.to !== undefined
-  );
+  const { priority, created, ids, error, errorGroup } = filter;
+  const { min, max } = priority ?? {};
+  const { from, to } = created ?? {};
+  const more = [min, max, from, to, ids, error, errorGroup];
+  return labelsIn(filter).length > 0 || more.some((each) => each !== undefined);
 }
 
 function jobsIn({ counts }: LaneCounts, states: readonly JobState[]): number {

@@ -1,4 +1,5 @@
 import type { Clock } from "../../clock.ts";
+import { errorGroupOf } from "../../error-groups.ts";
 import { jobTypeOf } from "../../job-types/index.ts";
 import type { JobFailure } from "../../job.ts";
 import { decideRetry } from "../../retry-policy.ts";
@@ -125,7 +126,8 @@ export class Upkeep {
     });
     const message = `timeout: not done within ${run.timeoutMs} ms`;
     const failure: JobFailure = { code: "timeout", message };
-    return [id, lease, attempt, retryAt ?? "", message, JSON.stringify(failure), "[]"];
+    const group = errorGroupOf(message);
+    return [id, lease, attempt, retryAt ?? "", message, JSON.stringify(failure), "[]", group];
   }
 
   #arm(wait: number): void {

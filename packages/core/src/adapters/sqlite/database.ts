@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { containsText, errorGroupOf } from "../../error-groups.ts";
 import { QueueError } from "../../errors.ts";
+import type { JobFailure } from "../../job.ts";
 
 const migrations = new URL("./migrations/", import.meta.url);
 
@@ -53,6 +55,7 @@ export function openDatabase(path: string): DatabaseSync {
     `);
     // The lock is taken with the first write transaction and kept.
     db.exec("BEGIN IMMEDIATE; COMMIT");
+    defineFunctions(db);
     migrate(db);
     return db;
   } catch (error) {
@@ -68,6 +71,18 @@ export function openDatabase(path: string): DatabaseSync {
     }
     throw storeError(error, path) ?? error;
   }
+}
+
+/** What statements ask of a JobFailure as JSON. */
+function defineFunctions(db: DatabaseSync): void {
+  const messageOf = (error: unknown): string => (JSON.parse(String(error)) as JobFailure).message;
+  const pure = { deterministic: true };
+  db.function("error_group", pure, (error) =>
+    error === null ? errorGroupOf("") : errorGroupOf(messageOf(error)),
+  );
+  db.function("error_has", pure, (error, text) =>
+    error !== null && containsText(messageOf(error), String(text)) ? 1 : 0,
+  );
 }
 
 function migrate(db: DatabaseSync): void {

@@ -1,5 +1,7 @@
 import { backup, type DatabaseSync } from "node:sqlite";
+import { setImmediate } from "node:timers/promises";
 import { type Clock, systemClock } from "../../clock.ts";
+import { commonMessage, fingerprintOf } from "../../error-groups.ts";
 import { QueueError } from "../../errors.ts";
 import type { ClaimedJob, Job, JobOutline, JobRun, JobState } from "../../job.ts";
 import {
@@ -9,6 +11,8 @@ import {
   type ClaimParams,
   type Completion,
   type EngineHealth,
+  type ErrorGroup,
+  type ErrorGroupsParams,
   type EventSubscription,
   type Failure,
   type JobFilter,
@@ -44,8 +48,9 @@ import {
 import type { QueueGroup } from "../../queue-groups.ts";
 import { Committer, type Transaction } from "./committer.ts";
 import { openDatabase, storeError } from "./database.ts";
+import { Failures } from "./failures.ts";
 import type { Lane } from "./lanes.ts";
-import { Listing } from "./listing.ts";
+import { type Asked, keysTell, Listing } from "./listing.ts";
 import { Records } from "./records.ts";
 import { Store } from "./store.ts";
 
@@ -65,6 +70,7 @@ interface Open {
   readonly db: DatabaseSync;
   readonly store: Store;
   readonly listing: Listing;
+  readonly failures: Failures;
   readonly records: Records;
   readonly committer: Committer;
 }
@@ -115,6 +121,7 @@ export class SqliteAdapter implements QueueAdapter {
         store,
         committer,
         listing: new Listing(db),
+        failures: new Failures(db),
         records: new Records(db, this.#clock),
       };
       await committer.submit((tx) => store.load(tx));
@@ -335,13 +342,11 @@ export class SqliteAdapter implements QueueAdapter {
     after?: number;
   }): Promise<{ applied: number; refused: number; next: number | null; removed: RemovedJob[] }> {
     const { filter, action, reason, limit, after } = params;
-    return this.#write((tx, { store, listing }) => {
-      const page: Page = { limit, order: "asc", ...(after === undefined ? {} : { after }) };
-      const ids = listing.ids(filter, page, this.#lanes(filter), store.activeIds());
+    const page: Page = { limit, order: "asc", ...(after === undefined ? {} : { after }) };
+    return this.#found(filter, page, (tx, { store }, ids, next) => {
       const removed: RemovedJob[] = [];
       let applied = 0;
       for (const id of ids) if (store.act(tx, action, id, reason, removed)) applied++;
-      const next = ids.length < limit ? null : (ids.at(-1) ?? null);
       return { applied, refused: ids.length - applied, next, removed };
     });
   }
@@ -354,21 +359,37 @@ export class SqliteAdapter implements QueueAdapter {
 
   list(params: { filter: JobFilter; page: Page }): Promise<JobList<JobOutline>> {
     const { filter, page } = params;
-    return this.#read(({ store, listing }) => {
-      const lanes = this.#lanes(filter);
-      const ids = listing.ids(filter, page, lanes, store.activeIds());
-      const counts = listing.counts(filter, lanes, store.activeIds());
+    return this.#search(async ({ store, listing }, pause) => {
+      const { ids, total } = await listing.find(this.#asked(filter), page, pause);
       const jobs = ids
         .map((id) => store.outline(filter.tenant, id))
         .filter((job) => job !== undefined);
-      return { jobs, total: Object.values(counts).reduce((sum, n) => sum + n, 0) };
+      return { jobs, total };
     });
   }
 
   count(filter: JobFilter): Promise<StateCounts> {
-    return this.#read(({ store, listing }) =>
-      listing.counts(filter, this.#lanes(filter), store.activeIds()),
-    );
+    return this.#search(({ listing }, pause) => listing.count(this.#asked(filter), pause));
+  }
+
+  errorGroups(params: ErrorGroupsParams): Promise<readonly ErrorGroup[]> {
+    return this.#search(async ({ store, failures }, pause) => {
+      const now = this.#clock.now();
+      const groups = await failures.groups(params, this.#lanes(params), now, pause);
+      return groups.flatMap(({ group, queue, newest, ...tally }) => {
+        const sample = store.outline(params.tenant, newest)?.error?.message;
+        // Retried or removed while the others were counted.
+        if (sample === undefined) return [];
+        return {
+          ...tally,
+          fingerprint: fingerprintOf(group, queue),
+          queue,
+          message: commonMessage(sample),
+          sampleId: newest,
+          sampleMessage: sample,
+        };
+      });
+    });
   }
 
   stats(params: StatsParams): Promise<readonly StatsRow[]> {
@@ -567,6 +588,45 @@ export class SqliteAdapter implements QueueAdapter {
     const state = this.#state;
     if (state === undefined || this.#closing !== undefined) return Promise.reject(closed());
     return state.committer.submit((tx) => apply(tx, state));
+  }
+
+  /** Reads in steps, between which others have their turn. */
+  async #search<T>(search: (state: Open, pause: () => Promise<void>) => Promise<T>): Promise<T> {
+    const state = this.#open;
+    const pause = async (): Promise<void> => {
+      await setImmediate();
+      if (this.#state !== state) throw closed();
+    };
+    try {
+      return await search(state, pause);
+    } catch (error) {
+      throw error instanceof QueueError ? error : this.#translate(error).error;
+    }
+  }
+
+  /** Changes the jobs of a page, of those that still match then; `next`: the last id looked at, null at the end. */
+  async #found<T>(
+    filter: JobFilter,
+    page: Page,
+    apply: (tx: Transaction, state: Open, ids: readonly number[], next: number | null) => T,
+  ): Promise<T> {
+    const next = (ids: readonly number[]): number | null =>
+      ids.length < page.limit ? null : (ids.at(-1) ?? null);
+    const ids = keysTell(this.#asked(filter), page)
+      ? undefined
+      : await this.#search(({ listing }, pause) => listing.ids(this.#asked(filter), page, pause));
+    return this.#write((tx, state) => {
+      const asked = this.#asked(filter);
+      if (ids !== undefined) {
+        return apply(tx, state, state.listing.matching(asked, ids), next(ids));
+      }
+      const direct = state.listing.directIds(asked, page);
+      return apply(tx, state, direct, next(direct));
+    });
+  }
+
+  #asked(filter: JobFilter): Asked {
+    return { filter, lanes: this.#lanes(filter), active: () => this.#open.store.activeIds() };
   }
 
   async #read<T>(read: (state: Open) => T): Promise<T> {

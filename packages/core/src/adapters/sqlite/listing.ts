@@ -1,13 +1,24 @@
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
-import { isFinished, type JobState } from "../../job.ts";
+import { parseFingerprint } from "../../error-groups.ts";
+import { isFinished, type JobState, jobStates } from "../../job.ts";
 import type { JobFilter, Page, StateCounts } from "../../queue-adapter.ts";
 import { type Lane, noCounts } from "./lanes.ts";
 import { Phase } from "./rows.ts";
 
-/** Lanes merged in one statement, each read in the order of its own key; above that the jobs are read in id order. */
+/** Lanes merged in one statement, each read in the order of its own key. */
 const MERGED_LANES = 60;
 /** Stands for an active job, whose phase is that of a waiting one. */
 const ACTIVE = 6;
+/** Jobs passed over in one statement. */
+const LONGEST_SKIP = 5000;
+/** Jobs looked at in one statement: as many as take about so long, ms. */
+const FIRST_STEP = 500;
+const LONGEST_STEP = 50_000;
+const STEP_MS = 5;
+/** Then others get their turn, ms. */
+const TURN_MS = 8;
+/** Ids rise with creation times, but for clocks that were set back; by no more than this, ms. */
+const CLOCK_MARGIN_MS = 3_600_000;
 
 const stateNumbers: Readonly<Record<JobState, number>> = {
   waiting: Phase.ready,
@@ -19,204 +30,453 @@ const stateNumbers: Readonly<Record<JobState, number>> = {
   cancelled: Phase.cancelled,
 };
 
-interface Condition {
-  readonly sql: string;
-  readonly values: readonly SQLInputValue[];
+const GIVEN = "SELECT g.id FROM (SELECT value id FROM json_each($given)) g WHERE 1";
+
+type Values = Record<string, SQLInputValue>;
+
+/** Jobs in the order of their ids, of which some match. */
+interface Source {
+  /** A SELECT that ends in its conditions; its ids are called `id`. */
+  readonly candidates: string;
+  readonly joins: string;
+  /** The number of a candidate's state. */
+  readonly state: string;
+  readonly conditions: readonly string[];
+  readonly values: Values;
 }
 
-const joined = `job j
-  LEFT JOIN open_job o ON o.lane = j.lane AND o.id = j.id
-  LEFT JOIN finished_job f ON f.lane = j.lane AND f.phase IN (3, 4, 5) AND f.id = j.id`;
+export interface Asked {
+  readonly filter: JobFilter;
+  readonly lanes: readonly Lane[];
+  /** Ids of the jobs being run, which the tables do not tell from waiting ones. */
+  readonly active: () => readonly number[];
+}
 
-/** Finds jobs by filter. `active` are the ids of the jobs being run, which the tables do not tell from waiting ones. */
+interface Scan {
+  readonly counts: Record<JobState, number>;
+  readonly ids: number[];
+}
+
+/** Finds jobs by filter: at once where keys and counters tell, else by looking through them in short steps. */
 export class Listing {
   readonly #db: DatabaseSync;
+  readonly #bounds;
+  readonly #next;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
+    this.#bounds = db.prepare(
+      "SELECT (SELECT min(id) FROM job) first, (SELECT max(id) FROM job) last",
+    );
+    this.#next = db.prepare("SELECT id, created_at at FROM job WHERE id >= ? ORDER BY id LIMIT 1");
   }
 
-  ids(filter: JobFilter, page: Page, lanes: readonly Lane[], active: readonly number[]): number[] {
-    const states = filter.states;
-    const onJob = [...jobConditions(filter), ...pageConditions(page)];
-    const limit = `ORDER BY id ${page.order === "asc" ? "ASC" : "DESC"} LIMIT ? OFFSET ?`;
-    const window = [page.limit, page.offset ?? 0];
-    if (labelOf(filter) !== undefined || lanes.length > MERGED_LANES) {
-      const all = this.#everywhere(filter, lanes, active, onJob);
-      return this.#column(`SELECT j.id id ${all.sql} ${limit}`, [...all.values, ...window]);
+  /** `pause` lets others have their turn. */
+  async find(
+    asked: Asked,
+    page: Page,
+    pause: () => Promise<void>,
+  ): Promise<{ ids: number[]; total: number }> {
+    if (isDirect(asked.filter)) {
+      const counts = directCounts(asked);
+      return { ids: await this.ids(asked, page, pause), total: sumOf(counts) };
     }
-    const parts: Condition[] = [];
-    const wanted = (state: JobState): boolean => states === undefined || states.includes(state);
-    for (const { no } of lanes) {
-      const open = openCondition(wanted, active);
-      if (open !== undefined) parts.push(part("open_job", no, open, onJob));
-      for (const state of ["completed", "failed", "cancelled"] as const) {
-        if (!wanted(state)) continue;
-        const phase = { sql: "x.phase = ?", values: [stateNumbers[state]] };
-        parts.push(part("finished_job", no, phase, onJob));
-      }
-    }
-    if (parts.length === 0) return [];
-    const sql = parts.map((p) => p.sql).join(" UNION ALL ");
-    return this.#column(`${sql} ${limit}`, [...parts.flatMap((p) => p.values), ...window]);
+    const { ids, counts } = await this.#scan(asked, pause, page, "all", false);
+    return { ids, total: sumOf(counts) };
   }
 
-  counts(filter: JobFilter, lanes: readonly Lane[], active: readonly number[]): StateCounts {
-    const counts = noCounts();
-    const { states } = filter;
-    if (labelOf(filter) === undefined && jobConditions(filter).length === 0) {
-      for (const lane of lanes) {
-        for (const state of Object.keys(counts) as JobState[]) counts[state] += lane.counts[state];
-      }
-    } else {
-      const everything = this.#everywhere(filter, lanes, active, jobConditions(filter));
-      const rows = this.#db
-        .prepare(`SELECT ${stateExpression} state, count(*) n ${everything.sql} GROUP BY 1`)
-        .all(JSON.stringify(active), ...everything.values);
-      for (const state of Object.keys(counts) as JobState[]) {
-        counts[state] = Number(
-          rows.find((row) => row["state"] === stateNumbers[state])?.["n"] ?? 0,
-        );
-      }
-    }
-    for (const state of Object.keys(counts) as JobState[]) {
-      if (states !== undefined && !states.includes(state)) counts[state] = 0;
-    }
-    return counts;
+  /** The ids alone. */
+  async ids(asked: Asked, page: Page, pause: () => Promise<void>): Promise<number[]> {
+    if (keysTell(asked, page)) return this.directIds(asked, page);
+    return (await this.#scan(asked, pause, page, "page", false)).ids;
   }
 
-  /** Label first if there is one, else the jobs in order of their ids. */
-  #everywhere(
-    filter: JobFilter,
-    lanes: readonly Lane[],
-    active: readonly number[],
-    onJob: readonly Condition[],
-  ): Condition {
-    const label = labelOf(filter);
-    const conditions: Condition[] = [...onJob];
-    let from = joined;
-    if (label !== undefined) {
-      // A tenant's own labels; for all tenants the key's other columns do not help, so they are looked through.
-      from = `label l CROSS JOIN ${joined.replace("job j", "job j ON j.id = l.id")}`;
-      const tenants = [...new Set(lanes.map((lane) => lane.tenant))];
-      conditions.push({
-        sql: "l.tenant IN (SELECT value FROM json_each(?)) AND l.kind = ? AND l.value = ?",
-        values: [JSON.stringify(tenants), ...label],
-      });
-    }
-    conditions.push({
-      sql: "j.lane IN (SELECT value FROM json_each(?))",
-      values: [JSON.stringify(lanes.map((lane) => lane.no))],
+  async count(asked: Asked, pause: () => Promise<void>): Promise<StateCounts> {
+    if (isDirect(asked.filter)) return directCounts(asked);
+    return (await this.#scan(asked, pause, { limit: 0, order: "asc" }, "all", true)).counts;
+  }
+
+  /** Those of some jobs that match now. */
+  matching(asked: Asked, ids: readonly number[]): number[] {
+    const source = wholeSource(asked, false, {
+      candidates: GIVEN,
+      values: { given: JSON.stringify(ids) },
+      tells: [],
     });
-    if (filter.states !== undefined) {
-      conditions.push({
-        sql: `${stateExpression} IN (SELECT value FROM json_each(?))`,
-        values: [
-          JSON.stringify(active),
-          JSON.stringify(filter.states.map((state) => stateNumbers[state])),
-        ],
-      });
+    const found = this.#all(
+      `SELECT c.id id FROM (${source.candidates}) c ${source.joins} WHERE ${allOf(source)}`,
+      { ...source.values, active: JSON.stringify(asked.active()) },
+    );
+    const matching = new Set(found.map((row) => Number(row["id"])));
+    return ids.filter((id) => matching.has(id));
+  }
+
+  /** A page of a filter whose keys tell. */
+  directIds(asked: Asked, page: Page): number[] {
+    const { lanes, active } = asked;
+    const sources = lanes.flatMap((lane) => laneSources(lane, asked, false));
+    if (sources.length === 0) return [];
+    const { after, order, limit, offset = 0 } = page;
+    const parts: string[] = [];
+    const values: Values = { limit, offset, ...(after === undefined ? {} : { after }) };
+    for (const [n, source] of sources.entries()) {
+      const numbered = (sql: string): string => sql.replaceAll(/\$(?!active)(\w+)/g, `$$$1_${n}`);
+      const beyond = after === undefined ? "" : ` AND id ${order === "asc" ? ">" : "<"} $after`;
+      // Conditions on the table itself: so that its key gives the order.
+      const conditions = source.conditions.map((sql) => ` AND ${sql.replaceAll("c.", "x.")}`);
+      parts.push(numbered(source.candidates + conditions.join("")) + beyond);
+      for (const [name, value] of Object.entries(source.values)) values[`${name}_${n}`] = value;
     }
+    const union = parts.map((part) => part.replace(/^SELECT .*? FROM/, "SELECT x.id id FROM"));
+    const sql = `${union.join(" UNION ALL ")} ORDER BY id ${order} LIMIT $limit OFFSET $offset`;
+    const rows = this.#all(sql, { ...values, active: JSON.stringify(active()) });
+    return rows.map((row) => Number(row["id"]));
+  }
+
+  /** `what`: all matches are counted, or the search ends with the page. */
+  async #scan(
+    asked: Asked,
+    pause: () => Promise<void>,
+    page: Page,
+    what: "all" | "page",
+    withState: boolean,
+  ): Promise<Scan> {
+    const { limit, offset = 0, order, after } = page;
+    const wanted = limit === 0 ? 0 : offset + limit;
+    const counts = noCounts();
+    const found: number[] = [];
+    const [first, last] = this.#idsIn(asked.filter);
+    const ascending = order === "asc";
+    let turnBegan = performance.now();
+    let most = FIRST_STEP;
+    for (const source of this.#sources(asked, withState)) {
+      const step = this.#stepThrough(source, ascending);
+      let collected = 0;
+      let at = ascending ? first - 1 : last + 1;
+      if (what === "page" && after !== undefined)
+        at = ascending ? Math.max(at, after) : Math.min(at, after);
+      const end = ascending ? last : first;
+      for (;;) {
+        const began = performance.now();
+        const range = { at, end, most, active: JSON.stringify(asked.active()) };
+        const { seen, reached, ofStates } = step.count(range);
+        for (const [state, n] of ofStates) counts[state] += n;
+        if (seen > 0 && collected < wanted) {
+          const beyond = after ?? (ascending ? 0 : Number.MAX_SAFE_INTEGER);
+          const ids = step.ids({ ...range, beyond, limit: wanted - collected });
+          collected += ids.length;
+          found.push(...ids);
+        }
+        if (seen < most || (what === "page" && collected >= wanted)) break;
+        at = reached;
+        const took = performance.now() - began;
+        if (took < STEP_MS / 2) most = Math.min(LONGEST_STEP, most * 2);
+        else if (took > STEP_MS) most = Math.max(1, Math.floor((most * STEP_MS) / took));
+        if (performance.now() - turnBegan > TURN_MS) {
+          await pause();
+          turnBegan = performance.now();
+        }
+      }
+      // Many small sources are a long one.
+      if (performance.now() - turnBegan > TURN_MS) {
+        await pause();
+        turnBegan = performance.now();
+      }
+    }
+    found.sort((a, b) => (ascending ? a - b : b - a));
+    return { counts, ids: found.slice(offset, wanted) };
+  }
+
+  #stepThrough(source: Source, ascending: boolean) {
+    const direction = ascending ? "ASC" : "DESC";
+    const range = ascending ? "id > $at AND id <= $end" : "id < $at AND id >= $end";
+    const from = `FROM (${source.candidates} AND ${range} ORDER BY id ${direction} LIMIT $most) c ${source.joins}`;
+    const count = this.#prepare(
+      `SELECT ${source.state} state, count(*) seen, sum(${allOf(source)}) n,
+         ${ascending ? "max" : "min"}(c.id) reached ${from} GROUP BY 1`,
+    );
+    const ids = this.#prepare(
+      `SELECT c.id id ${from} WHERE ${allOf(source)} AND c.id ${ascending ? ">" : "<"} $beyond
+       ORDER BY c.id ${direction} LIMIT $limit`,
+    );
     return {
-      sql: `FROM ${from} WHERE ${conditions.map((c) => c.sql).join(" AND ")}`,
-      values: conditions.flatMap((c) => c.values),
+      count: (values: Values) => {
+        let seen = 0;
+        let reached = Number(values["at"]);
+        const ofStates: [JobState, number][] = [];
+        for (const row of count({ ...source.values, ...values })) {
+          seen += Number(row["seen"]);
+          const there = Number(row["reached"]);
+          if (ascending ? there > reached : there < reached) reached = there;
+          ofStates.push([stateOfNumber(Number(row["state"])), Number(row["n"] ?? 0)]);
+        }
+        return { seen, reached, ofStates };
+      },
+      ids: (values: Values) => ids({ ...source.values, ...values }).map((row) => Number(row["id"])),
     };
   }
 
-  #column(sql: string, values: readonly SQLInputValue[]): number[] {
-    return this.#db
-      .prepare(sql)
-      .all(...values)
-      .map((row) => Number(row["id"]));
-  }
-}
-
-/** Takes the active ids as its one parameter. */
-const stateExpression = `CASE WHEN f.phase IS NOT NULL THEN f.phase
-  WHEN o.phase = 0 AND j.id IN (SELECT value FROM json_each(?)) THEN ${ACTIVE} ELSE o.phase END`;
-
-function openCondition(
-  wanted: (state: JobState) => boolean,
-  active: readonly number[],
-): Condition | undefined {
-  const states = (Object.keys(stateNumbers) as JobState[]).filter(
-    (s) => wanted(s) && !isFinished(s),
-  );
-  if (states.length === 0) return undefined;
-  if (states.length === 4) return { sql: "1", values: [] };
-  const alternatives: Condition[] = [];
-  const ids = (): string => JSON.stringify(active);
-  for (const state of states) {
-    if (state === "active") {
-      alternatives.push({ sql: "x.id IN (SELECT value FROM json_each(?))", values: [ids()] });
-    } else if (state === "waiting") {
-      alternatives.push({
-        sql: "(x.phase = 0 AND x.id NOT IN (SELECT value FROM json_each(?)))",
-        values: [ids()],
-      });
-    } else {
-      alternatives.push({ sql: "x.phase = ?", values: [stateNumbers[state]] });
+  /** The most telling part of the filter gives the candidates. */
+  #sources(asked: Asked, withState: boolean): Source[] {
+    const { filter, lanes } = asked;
+    if (filter.ids !== undefined) {
+      const values = { given: JSON.stringify([...new Set(filter.ids)]) };
+      return [wholeSource(asked, withState, { candidates: GIVEN, values, tells: ["ids"] })];
     }
+    const group = filter.errorGroup === undefined ? null : parseFingerprint(filter.errorGroup);
+    if (group !== null) {
+      return lanes
+        .filter(({ queue, counts }) => queue === group.queue && counts.failed > 0)
+        .map(({ no }) =>
+          wholeSource(asked, withState, {
+            candidates: "SELECT e.id FROM failure e WHERE e.lane = $no AND e.grp = $grp",
+            values: { no, grp: group.group },
+            tells: ["errorGroup", "queues"],
+          }),
+        );
+    }
+    const [label] = labelsOf(filter);
+    if (label !== undefined) {
+      const [kind, value] = label;
+      return [...new Set(lanes.map(({ tenant }) => tenant))].map((tenant) =>
+        wholeSource(asked, withState, {
+          candidates:
+            "SELECT l.id FROM label l WHERE l.tenant = $owner AND l.kind = $kind AND l.value = $value",
+          values: { owner: tenant, kind, value },
+          tells: [kind],
+        }),
+      );
+    }
+    const present = lanes.reduce((sum, { counts }) => sum + sumOf(counts), 0);
+    const { first, last } = this.#bounds.get() as { first: number | null; last: number | null };
+    // Where most jobs are in question, to read them one after the other is faster than to look each one up.
+    if (!withState && filter.states === undefined && filter.error === undefined) {
+      if (present * 4 > (last ?? 0) - (first ?? 0)) return [jobSource(asked)];
+    }
+    return lanes.flatMap((lane) => laneSources(lane, asked, withState));
   }
+
+  /** First and last id that can match. */
+  #idsIn({ created }: JobFilter): [number, number] {
+    const { first, last } = this.#bounds.get() as { first: number | null; last: number | null };
+    if (first === null || last === null) return [1, 0];
+    const { from, to } = created ?? {};
+    return [
+      from === undefined ? first : this.#firstSince(from - CLOCK_MARGIN_MS, first, last),
+      to === undefined ? last : this.#firstSince(to + CLOCK_MARGIN_MS, first, last),
+    ];
+  }
+
+  #firstSince(time: number, first: number, last: number): number {
+    let low = first;
+    let high = last + 1;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const row = this.#next.get(middle) as { id: number; at: number } | undefined;
+      if (row === undefined || row.at >= time) high = middle;
+      else low = row.id + 1;
+    }
+    return low;
+  }
+
+  /** A statement that is given exactly the values it names. */
+  #prepare(sql: string): (values: Values) => Record<string, SQLInputValue>[] {
+    const statement = this.#db.prepare(sql);
+    const names = [...new Set(Array.from(sql.matchAll(/\$(\w+)/g), ([, name]) => name as string))];
+    return (values) =>
+      statement.all(Object.fromEntries(names.map((name) => [name, values[name] as SQLInputValue])));
+  }
+
+  #all(sql: string, values: Values): Record<string, SQLInputValue>[] {
+    return this.#prepare(sql)(values);
+  }
+}
+
+const wholeState = `CASE WHEN f.phase IS NOT NULL THEN f.phase
+  WHEN o.phase = 0 AND c.id IN (SELECT value FROM json_each($active)) THEN ${ACTIVE} ELSE o.phase END`;
+
+/** Jobs named from outside the lanes' own tables, by what `tells` some of the filter already. */
+function wholeSource(
+  { filter, lanes }: Asked,
+  withState: boolean,
+  given: Pick<Source, "candidates" | "values"> & { readonly tells: readonly string[] },
+): Source {
+  const { tells } = given;
+  const rest = Object.entries(filter).filter(([field]) => !tells.includes(field));
+  const { sql, values } = jobConditions(Object.fromEntries(rest) as unknown as JobFilter);
+  const conditions = [...sql];
+  // A tenant's own set has no other tenant's jobs.
+  if (filter.queues !== undefined || tells.length === 0 || tells[0] === "ids") {
+    conditions.push("j.lane IN (SELECT value FROM json_each($lanes))");
+  }
+  if (filter.error !== undefined) {
+    conditions.push(
+      `coalesce(CASE WHEN f.phase IS NULL THEN o.error IS NOT NULL AND error_has(o.error, $text)
+         WHEN f.phase = 4 THEN error_has(f.error, $text) END, 0)`,
+    );
+  }
+  if (filter.states !== undefined) {
+    conditions.push(`(${wholeState}) IN (SELECT value FROM json_each($states))`);
+  }
+  const looksAtRows = withState || filter.error !== undefined || filter.states !== undefined;
   return {
-    sql: `(${alternatives.map((a) => a.sql).join(" OR ")})`,
-    values: alternatives.flatMap((a) => a.values),
+    candidates: given.candidates,
+    joins: [
+      looksAtRows || conditions.length > 0 ? "LEFT JOIN job j ON j.id = c.id" : "",
+      looksAtRows
+        ? `LEFT JOIN open_job o ON o.lane = j.lane AND o.id = j.id
+           LEFT JOIN finished_job f ON f.lane = j.lane AND f.phase IN (3, 4, 5) AND f.id = j.id`
+        : "",
+    ].join(" "),
+    state: withState ? wholeState : "0",
+    conditions,
+    values: {
+      ...values,
+      ...given.values,
+      lanes: JSON.stringify(lanes.map(({ no }) => no)),
+      text: filter.error ?? null,
+      states: JSON.stringify(wantedStates(filter).map((state) => stateNumbers[state])),
+    },
   };
 }
 
-function part(
-  table: string,
-  lane: number,
-  state: Condition,
-  onJob: readonly Condition[],
-): Condition {
-  const conditions = [{ sql: "x.lane = ?", values: [lane] }, state, ...onJob];
-  // `j` only where something is asked of it: the key of `x` alone gives the order.
-  const job = onJob.some(
-    (c) =>
-      c.sql.includes("j.options") || c.sql.includes("j.created_at") || c.sql.includes("j.priority"),
-  );
-  const from = job ? `${table} x CROSS JOIN job j ON j.id = x.id` : `${table} x`;
-  const where = conditions
-    .map((c) => (job ? c.sql : c.sql.replaceAll("j.id", "x.id")))
-    .join(" AND ");
+/** All jobs, one after the other. */
+function jobSource({ filter, lanes }: Asked): Source {
+  const { sql, values } = jobConditions(filter);
   return {
-    sql: `SELECT x.id id FROM ${from} WHERE ${where.replaceAll("j.id", "x.id")}`,
-    values: conditions.flatMap((c) => c.values),
+    candidates: "SELECT a.id, a.lane, a.priority, a.created_at FROM job a WHERE 1",
+    joins: "",
+    state: "0",
+    // The candidates have all that is asked of a job.
+    conditions: [...sql, "j.lane IN (SELECT value FROM json_each($lanes))"].map((condition) =>
+      condition.replaceAll("j.", "c."),
+    ),
+    values: { ...values, lanes: JSON.stringify(lanes.map(({ no }) => no)) },
   };
 }
 
-function labelOf(filter: JobFilter): readonly [kind: string, value: string] | undefined {
-  if (filter.batch !== undefined) return ["batch", filter.batch];
-  if (filter.tag !== undefined) return ["tag", filter.tag];
-  if (filter.project !== undefined) return ["project", filter.project];
-  return undefined;
+/** One lane's jobs by the tables they are in, as far as their states are wanted. */
+function laneSources(lane: Lane, { filter }: Asked, withState: boolean): Source[] {
+  const states = wantedStates(filter).filter((state) => lane.counts[state] > 0);
+  const { sql, values } = jobConditions(filter);
+  const joins = sql.length > 0 ? "LEFT JOIN job j ON j.id = c.id" : "";
+  const error = filter.error === undefined ? "" : ", x.error";
+  const onError =
+    filter.error === undefined ? [] : ["c.error IS NOT NULL AND error_has(c.error, $text)"];
+  const common = { joins, values: { ...values, no: lane.no, text: filter.error ?? null } };
+  const sources: Source[] = [];
+  const open = states.filter((state) => !isFinished(state));
+  if (open.length > 0) {
+    const isActive = "c.id IN (SELECT value FROM json_each($active))";
+    const alternatives = open.map((state) =>
+      state === "active"
+        ? isActive
+        : state === "waiting"
+          ? `(c.phase = 0 AND NOT ${isActive})`
+          : `c.phase = ${stateNumbers[state]}`,
+    );
+    // All there are need no telling apart.
+    const all =
+      filter.states === undefined || openStates.every((state) => filter.states?.includes(state));
+    sources.push({
+      ...common,
+      candidates: `SELECT x.id, x.phase${error} FROM open_job x WHERE x.lane = $no`,
+      state: withState
+        ? `CASE WHEN c.phase = 0 AND ${isActive} THEN ${ACTIVE} ELSE c.phase END`
+        : "0",
+      conditions: [...(all ? [] : [`(${alternatives.join(" OR ")})`]), ...onError, ...sql],
+    });
+  }
+  for (const state of states.filter(isFinished)) {
+    // Only failed jobs have errors: a cancelled one has a reason.
+    if (filter.error !== undefined && state !== "failed") continue;
+    const phase = stateNumbers[state];
+    sources.push({
+      ...common,
+      candidates: `SELECT x.id${error} FROM finished_job x WHERE x.lane = $no AND x.phase = ${phase}`,
+      state: String(phase),
+      conditions: [...onError, ...sql],
+    });
+  }
+  return sources;
 }
 
-function jobConditions(filter: JobFilter): Condition[] {
-  const conditions: Condition[] = [];
-  const add = (sql: string, ...values: SQLInputValue[]): void =>
-    void conditions.push({ sql, values });
-  const { priority, created, name } = filter;
-  if (priority?.min !== undefined) add("j.priority >= ?", priority.min);
-  if (priority?.max !== undefined) add("j.priority <= ?", priority.max);
-  if (created?.from !== undefined) add("j.created_at >= ?", created.from);
-  if (created?.to !== undefined) add("j.created_at < ?", created.to);
-  if (name !== undefined) add("j.options ->> 'name' = ?", name);
-  const first = labelOf(filter)?.[0];
-  for (const kind of ["batch", "tag", "project"] as const) {
-    const value = filter[kind];
-    if (value === undefined || kind === first) continue;
+const openStates = jobStates.filter((state) => !isFinished(state));
+
+function allOf({ conditions }: Source): string {
+  return conditions.length === 0 ? "1" : conditions.join(" AND ");
+}
+
+/** On what never changes about a job, and on its labels. */
+function jobConditions(filter: JobFilter): { sql: string[]; values: Values } {
+  const sql: string[] = [];
+  const values: Values = {};
+  const add = (condition: string, name: string, value: SQLInputValue): void => {
+    sql.push(condition);
+    values[name] = value;
+  };
+  const { priority, created, ids, errorGroup } = filter;
+  if (priority?.min !== undefined) add("j.priority >= $least", "least", priority.min);
+  if (priority?.max !== undefined) add("j.priority <= $greatest", "greatest", priority.max);
+  if (created?.from !== undefined) add("j.created_at >= $since", "since", created.from);
+  if (created?.to !== undefined) add("j.created_at < $until", "until", created.to);
+  if (ids !== undefined) {
+    add("c.id IN (SELECT value FROM json_each($ids))", "ids", JSON.stringify(ids));
+  }
+  if (errorGroup !== undefined) {
+    // That of no queue is in no group.
+    const { group, queue } = parseFingerprint(errorGroup) ?? { group: "", queue: "" };
+    add("EXISTS (SELECT 1 FROM failure g WHERE g.id = c.id AND g.grp = $group)", "group", group);
+    add("j.lane IN (SELECT no FROM lane WHERE queue = $queue)", "queue", queue);
+  }
+  for (const [n, [kind, value]] of labelsOf(filter).entries()) {
     add(
-      "EXISTS (SELECT 1 FROM label m WHERE m.tenant = l.tenant AND m.kind = ? AND m.value = ? AND m.id = j.id)",
-      kind,
+      `EXISTS (SELECT 1 FROM lane k JOIN label m ON m.tenant = k.tenant AND m.kind = '${kind}'
+         AND m.value = $label${n} AND m.id = c.id WHERE k.no = j.lane)`,
+      `label${n}`,
       value,
     );
   }
-  return conditions;
+  return { sql, values };
 }
 
-function pageConditions(page: Page): Condition[] {
-  if (page.after === undefined) return [];
-  return [{ sql: page.order === "asc" ? "j.id > ?" : "j.id < ?", values: [page.after] }];
+/** The rarest kind first. */
+function labelsOf({ batch, tag, name, project }: JobFilter): (readonly [string, string])[] {
+  const labels: (readonly [string, string])[] = [];
+  for (const [kind, value] of Object.entries({ batch, tag, name, project })) {
+    if (value !== undefined) labels.push([kind, value]);
+  }
+  return labels;
+}
+
+/** Whether nothing is asked but lanes and states. */
+function isDirect(filter: JobFilter): boolean {
+  const { priority, created, error, errorGroup, ids } = filter;
+  const asked = [priority?.min, priority?.max, created?.from, created?.to, error, errorGroup, ids];
+  return asked.every((each) => each === undefined) && labelsOf(filter).length === 0;
+}
+
+/** Whether a page can be read off the lanes' keys, in little time. */
+export function keysTell({ filter, lanes }: Asked, { offset = 0 }: Page): boolean {
+  return isDirect(filter) && lanes.length <= MERGED_LANES && offset <= LONGEST_SKIP;
+}
+
+function directCounts({ filter, lanes }: Asked): StateCounts {
+  const counts = noCounts();
+  for (const state of wantedStates(filter)) {
+    for (const lane of lanes) counts[state] += lane.counts[state];
+  }
+  return counts;
+}
+
+function sumOf(counts: StateCounts): number {
+  return Object.values(counts).reduce((sum, n) => sum + n, 0);
+}
+
+function wantedStates({ states }: JobFilter): readonly JobState[] {
+  return states === undefined ? jobStates : [...new Set(states)];
+}
+
+function stateOfNumber(n: number): JobState {
+  return jobStates.find((state) => stateNumbers[state] === n) ?? "waiting";
 }

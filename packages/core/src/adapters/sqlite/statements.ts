@@ -166,6 +166,8 @@ export function prepareStatements(db: DatabaseSync) {
     deleteDependencies: one("DELETE FROM dependency WHERE child = ?"),
     insertLabel: one("INSERT OR IGNORE INTO label VALUES (?, ?, ?, ?)"),
     deleteLabel: one("DELETE FROM label WHERE tenant = ? AND kind = ? AND value = ? AND id = ?"),
+    insertFailure: one("INSERT INTO failure VALUES (?, ?, error_group(?), ?)"),
+    deleteFailure: one("DELETE FROM failure WHERE id = ?"),
     lastRun: one("SELECT max(n) n FROM run WHERE job = ?"),
     insertRun: one("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
     trimRuns: one("DELETE FROM run WHERE job = ? AND n <= ?"),

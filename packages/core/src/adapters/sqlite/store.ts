@@ -1111,6 +1111,9 @@ export class Store {
         finished.report,
       );
       this.#keepFile(finished.result);
+      if (finished.phase === Phase.failed) {
+        this.#sql.insertFailure.run(id, lane.no, finished.error, finished.finishedAt);
+      }
       this.#uncache(id);
       this.#touch(lane);
       lane.counts[stateOf(finished.phase)]++;
@@ -1314,6 +1317,7 @@ export class Store {
     if (options.uniqueKey !== null) this.#sql.insertUnique.run(lane.no, options.uniqueKey, id);
     this.#touch(lane);
     this.#sql.deleteFinished.run(lane.no, finished.phase, id);
+    if (finished.phase === Phase.failed) this.#sql.deleteFailure.run(id);
     lane.counts[stateOf(finished.phase)]--;
     // What can still complete is waited for again; what is gone or was cancelled the retry is meant to do without.
     const pending = options.dependsOn.filter(
@@ -1377,7 +1381,9 @@ export class Store {
   #erase(lane: Lane, found: JobTuple): RemovedJob {
     const [id, , priority, , text, data] = found;
     const options = decodeOptions(text);
-    const files = payloadFiles(data, finishedRow(found)?.result ?? null);
+    const finished = finishedRow(found);
+    if (finished?.phase === Phase.failed) this.#sql.deleteFailure.run(id);
+    const files = payloadFiles(data, finished?.result ?? null);
     for (const { file } of files) this.#sql.deleteFile.run(file);
     this.#sql.deleteJob.run(id);
     this.#sql.deleteLogs.run(id);
@@ -1648,6 +1654,7 @@ function invalidState(id: number, state: JobState, refusal: string): QueueError 
 
 function* labels(options: OpenRow["options"]): Generator<readonly [kind: string, value: string]> {
   for (const tag of new Set(options.tags)) yield ["tag", tag];
+  if (options.name !== null) yield ["name", options.name];
   if (options.project !== null) yield ["project", options.project];
   if (options.batch !== null) yield ["batch", options.batch];
 }

@@ -12,7 +12,7 @@ import { holds, PROPERTY_TIMEOUT_MS } from "./property.ts";
 
 /** What a filter means. */
 function matches(job: Job, filter: JobFilter): boolean {
-  const { queues, states, name, tag, project, batch, priority, created } = filter;
+  const { queues, states, name, tag, project, batch, priority, created, error } = filter;
   return (
     (filter.tenant === "*" || job.tenant === filter.tenant) &&
     (queues === undefined || queues.includes(job.queue)) &&
@@ -24,7 +24,10 @@ function matches(job: Job, filter: JobFilter): boolean {
     (priority?.min === undefined || job.priority >= priority.min) &&
     (priority?.max === undefined || job.priority <= priority.max) &&
     (created?.from === undefined || job.createdAt >= created.from) &&
-    (created?.to === undefined || job.createdAt < created.to)
+    (created?.to === undefined || job.createdAt < created.to) &&
+    (filter.ids === undefined || filter.ids.includes(job.id)) &&
+    (error === undefined ||
+      (job.state !== "cancelled" && job.error?.message.includes(error) === true))
   );
 }
 
@@ -100,6 +103,16 @@ export function describeFilters(factory: EngineFactory): void {
       expect(await found({ batch: "b", tag: "t", name: "y" })).toEqual([]);
       expect(await found({ name: "X" })).toEqual([]);
       expect(await found({})).toEqual([a, b, c]);
+    });
+
+    it("find by ids", async () => {
+      const [a, b] = await d.addAll(jobSpecs(2, () => ({ tags: ["t"] })));
+      const theirs = await d.add({ tenant: "acme" });
+      expect(await found({ ids: [b!, 999_999_999, a!, theirs, a!] })).toEqual([a, b]);
+      expect(await found({ ids: [b!], tag: "t", states: ["waiting"] })).toEqual([b]);
+      expect(await found({ ids: [] })).toEqual([]);
+      const one = await list(d, { ids: [a!, b!] }, { limit: 1, order: "desc" });
+      expect([ids(one.jobs), one.total]).toEqual([[b], 2]);
     });
 
     it("find by priority, both ends included", async () => {
@@ -188,6 +201,8 @@ export function describeFilters(factory: EngineFactory): void {
           batch: some(label),
           priority: some(fc.record({ min: bound, max: bound })),
           created: some(fc.record({ from: moment, to: moment })),
+          ids: fc.option(fc.array(fc.integer({ min: 1, max: 40 })), { nil: undefined, freq: 8 }),
+          error: fc.option(fc.constantFrom("broke", "x"), { nil: undefined, freq: 4 }),
         });
         const input = fc.record({
           batches: fc.array(fc.array(spec, { minLength: 1, maxLength: 10 }), { maxLength: 6 }),

@@ -12,6 +12,7 @@ import { describeDelayAndTtl } from "./delay-and-ttl.ts";
 import { describeDependencies } from "./dependencies.ts";
 import { describeDurability } from "./durability.ts";
 import type { EngineFactory } from "./engine.ts";
+import { describeErrors } from "./errors.ts";
 import { describeEvents } from "./events.ts";
 import { describeFilters } from "./filters.ts";
 import { describeGroups } from "./groups.ts";
@@ -52,6 +53,7 @@ export function describeAdapter(name: string, factory: EngineFactory): void {
     describeProgress(factory);
     describeResults(factory);
     describeFilters(factory);
+    describeErrors(factory);
     describeCountsAndStats(factory);
     describeSchedules(factory);
     describeWebhooks(factory);

@@ -54,8 +54,9 @@ local function retry(job)
   if group and roomLeft(group) <= 0 then return "full " .. group.maxUnfinished end
   if job.unique then rcall("HSET", lane.key .. "unique", job.unique, job.id) end
   rcall("ZREM", lane.key .. FINISHED[job.st], job.member)
+  forgetError(job)
   -- A time to live counts once: the retry was asked for after it began.
-  rcall("HDEL", job.key, "finishedOn", "returnvalue", "rf", "failedReason", "er", "stacktrace", "atm", "ats", "cr", "ex")
+  rcall("HDEL", job.key, "finishedOn", "returnvalue", "rf", "failedReason", "er", "stacktrace", "atm", "ats", "cr", "ex", "eg")
   forgetRun(job)
   if waitsAgain(job) then
     touch(lane)

@@ -59,7 +59,7 @@ local function expire(lane)
     local job = findJob(string.sub(member, 2), "*", lane)
     -- A job that has been started lives on, even while it waits for another attempt.
     if job and job.expireAt and job.expireAt <= now and job.starts == 0 and job.st ~= "a" and not FINISHED[job.st] then
-      drop(job, "f", "expired", '{"code":"expired","message":"expired"}')
+      drop(job, "f", "expired", '{"code":"expired","message":"expired"}', errorGroupNamed("expired"))
     end
   end
   taken = taken + #found

@@ -8,6 +8,7 @@ end
 
 local function erase(job)
   tally(job, REMOVED)
+  if job.st == "f" or job.attempts > 0 then forgetError(job) end
   local f = rcall("HMGET", job.key, "df", "rf", "lb", "data", "returnvalue")
   if f[3] then
     for _, label in ipairs(cjson.decode(f[3])) do

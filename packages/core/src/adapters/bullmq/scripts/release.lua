@@ -2,14 +2,15 @@
   Gives runs back.
   ARGV[2]  tenant or "*"
   ARGV[3]  "overdue": the leases ran out, and the runs end only if they still are out; "gone": their process is; else ""
-  ARGV[4]  "" or the message of the crash; ARGV[5] crashes that end a job, ARGV[6] and [7] message and failure (JSON) then
-  ARGV[8.] for each run: id, lease or ""
+  ARGV[4]  "" or the message of the crash; ARGV[5] crashes that end a job, ARGV[6] to [8] message, failure (JSON)
+           and group of its errors then
+  ARGV[9.] for each run: id, lease or ""
   Result   for each its new state, or "!unknown", "!stale" or "!is <state>"
 ]]
 --- @include "transitions"
 
 local answer = {}
-for i = 8, #ARGV, 2 do
+for i = 9, #ARGV, 2 do
   local job, refusal
   if ARGV[3] == "" then
     job, refusal = findRun(ARGV[i], ARGV[i + 1], ARGV[2])
@@ -24,7 +25,7 @@ for i = 8, #ARGV, 2 do
   end
   if refusal then answer[#answer + 1] = "!" .. refusal
   elseif ARGV[4] == "" then answer[#answer + 1] = releaseRun(job)
-  else answer[#answer + 1] = crashRun(job, ARGV[3] == "overdue" and "stalled" or "crashed", ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]) end
+  else answer[#answer + 1] = crashRun(job, ARGV[3] == "overdue" and "stalled" or "crashed", ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8]) end
 end
 settle()
 return answer

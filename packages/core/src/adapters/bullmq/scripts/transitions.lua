@@ -174,11 +174,40 @@ local function freeDependents(job)
   end
 end
 
+-- An error group's name, from what its messages have in common.
+local function errorGroupNamed(common) return string.sub(redis.sha1hex(common), 1, 16) end
+
 local function failDependents(job, what)
   for _, child in ipairs(dependentsOf(job)) do
     local message = "Job " .. job.id .. ", on which this job depends, was " .. what
-    drop(child, "f", message, cjson.encode({ code = "dependency_cancelled", message = message }))
+    local group = errorGroupNamed("Job <n>, on which this job depends, was " .. what)
+    drop(child, "f", message, cjson.encode({ code = "dependency_cancelled", message = message }), group)
   end
+end
+
+-- Jobs whose last run failed, and that may run again or be found by it.
+local function noteError(job) rcall("ZADD", job.lane.key .. "erring", job.id, job.id) end
+
+local function forgetError(job)
+  local lane = job.lane
+  rcall("ZREM", lane.key .. "erring", job.id)
+  if job.st ~= "f" then return end
+  local group = rcall("HGET", job.key, "eg")
+  if not group then return end
+  rcall("ZREM", lane.key .. "errorTimes:" .. group, job.member)
+  if rcall("ZREM", lane.key .. "errors:" .. group, job.id) == 1 and rcall("EXISTS", lane.key .. "errors:" .. group) == 0 then
+    rcall("ZREM", lane.key .. "errorGroups", group)
+  end
+end
+
+-- A failed job joins the others that failed alike.
+local function joinErrorGroup(job, group)
+  local lane = job.lane
+  rcall("HSET", job.key, "eg", group)
+  rcall("ZADD", lane.key .. "errors:" .. group, job.id, job.id)
+  rcall("ZADD", lane.key .. "errorTimes:" .. group, now, job.member)
+  rcall("ZADD", lane.key .. "errorGroups", 0, group)
+  noteError(job)
 end
 
 -- The job, taken out already, is over. `...` are further fields of its hash.
@@ -187,6 +216,7 @@ local function finish(job, st, ...)
   rcall("HSET", job.key, "st", st, "finishedOn", now, ...)
   rcall("HDEL", job.key, "run", "or", "stop")
   job.st = st
+  if st ~= "f" and job.attempts > 0 then forgetError(job) end
   later(lane, st, now, job.member)
   if job.unique then rcall("HDEL", lane.key .. "unique", job.unique) end
   if job.dependsOn then leaveParents(job) end
@@ -197,7 +227,7 @@ local function finish(job, st, ...)
 end
 
 -- Ends a job that is not being run, as failed or cancelled.
-drop = function(job, st, message, failure)
+drop = function(job, st, message, failure, group)
   takeOut(job)
   tally(job, st == "f" and FAILED or CANCELLED)
   if st == "f" then
@@ -206,6 +236,7 @@ drop = function(job, st, message, failure)
     tell("job.cancelled", job.lane, job.id, cjson.encode({ error = message }))
   end
   finish(job, st, "failedReason", message, "er", failure)
+  if st == "f" then joinErrorGroup(job, group) end
 end
 
 -- Ends a run whose cancellation was asked for.
@@ -230,7 +261,7 @@ local function releaseRun(job)
 end
 
 -- The run's worker is gone, or silent: "crashed" or "stalled". `limit`: so many crashes end the job, with that failure.
-local function crashRun(job, outcome, message, limit, lastMessage, lastFailure)
+local function crashRun(job, outcome, message, limit, lastMessage, lastFailure, group)
   if job.stop then return cancelRun(job) end
   endRun(job)
   job.crashes = job.crashes + 1
@@ -246,11 +277,12 @@ local function crashRun(job, outcome, message, limit, lastMessage, lastFailure)
   tell("job.failed", job.lane, job.id, cjson.encode({ error = message, final = true }))
   tally(job, FAILED)
   finish(job, "f", "failedReason", lastMessage, "er", lastFailure)
+  joinErrorGroup(job, group)
   return "failed"
 end
 
 -- A run ended in failure ("failed"), or out of time ("stalled"), which counts as an attempt.
-local function failRun(job, outcome, message, failure, stack, retryAt)
+local function failRun(job, outcome, message, failure, stack, retryAt, group)
   if job.stop then return cancelRun(job) end
   endRun(job)
   job.attempts = job.attempts + 1
@@ -260,8 +292,10 @@ local function failRun(job, outcome, message, failure, stack, retryAt)
   if retryAt == nil then
     tally(job, FAILED)
     finish(job, "f")
+    joinErrorGroup(job, group)
     return "failed"
   end
+  noteError(job)
   tally(job, RETRIED)
   forgetRun(job)
   if retryAt > now then
