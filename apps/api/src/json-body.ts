@@ -28,6 +28,12 @@ export async function readJson(
   throw malformed(parsed.fault === "not UTF-8" ? "Must be UTF-8" : "Must be JSON");
 }
 
+/** As `readJson`, for what needs no body: an empty one is `{}`. */
+export async function readJsonOrEmpty(c: ApiContext, maxBytes: number): Promise<unknown> {
+  const body = await readJson(c, maxBytes);
+  return body === undefined ? {} : body;
+}
+
 async function readBody(c: ApiContext, maxBytes: number): Promise<Buffer> {
   const { incoming } = c.env;
   if (Number(incoming.headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes);

@@ -43,6 +43,20 @@ export function assertDocumented(exchange: Exchange): void {
   }
 }
 
+/** Whether the document of a call does not allow this JSON text as its body. */
+export function refusedByDocument(method: string, template: string, text: string): boolean {
+  const route = routeOf(template.replaceAll(/\{\w+\}/g, "x"));
+  if (route === undefined) throw new Error(`${template} is in no document`);
+  const where = `/paths/${escaped(route.template)}/${method.toLowerCase()}/requestBody/content/application~1json/schema`;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return true;
+  }
+  return !validatorOf(where)(value);
+}
+
 interface Described {
   readonly content?: Readonly<Record<string, unknown>>;
 }
@@ -85,12 +99,16 @@ function prepare(document: OpenApiDocument): Route[] {
   return routes.sort((a, b) => holes(a) - holes(b));
 }
 
+function validatorOf(where: string): ValidateFunction {
+  const known = validators.get(where);
+  if (known !== undefined) return known;
+  const validate = ajv.compile({ $ref: `document#${encodeURI(where)}` });
+  validators.set(where, validate);
+  return validate;
+}
+
 function check(where: string, value: unknown, what: string): void {
-  let validate = validators.get(where);
-  if (validate === undefined) {
-    validate = ajv.compile({ $ref: `document#${encodeURI(where)}` });
-    validators.set(where, validate);
-  }
+  const validate = validatorOf(where);
   if (validate(value)) return;
   const faults = ajv.errorsText(validate.errors, { dataVar: "it" });
   throw new Error(`${what} is not as documented: ${faults}\n${JSON.stringify(value)}`);

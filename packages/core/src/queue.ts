@@ -1138,7 +1138,9 @@ function checkJob(
     max: number,
   ): void => {
     const value = job[field];
-    if (value != null) checkInteger(value, field, min, max, errors);
+    const unset =
+      value === undefined || (value === null && (field === "ttlMs" || field === "timeoutMs"));
+    if (!unset) checkInteger(value, field, min, max, errors);
   };
   optional("delayMs", 0, LONGEST_MS);
   optional("ttlMs", 1, LONGEST_MS);

@@ -178,11 +178,14 @@ test.each([
   { timeout: 1.5 },
   { timeout: null },
   [],
+  "null",
 ])("wait refuses %j", async (wait) => {
   const { call, add } = await serve({ handlers: [] });
   const { status, body } = await call("POST", `/api/v1/jobs/${await add(good)}/wait`, wait);
   expect(status).toBe(400);
-  expect(body).toEqual(invalid({ field: Array.isArray(wait) ? "body" : "timeout", message: any }));
+  expect(body).toEqual(
+    invalid({ field: "timeout" in Object(wait) ? "timeout" : "body", message: any }),
+  );
 });
 
 const strangers = [

@@ -320,7 +320,7 @@ export const operations = {
     operationId: "setRateLimit",
     summary: "Start at most so many jobs a second",
     request: { params: queueParams, body: body(limitInput.omit({ queue: true }), { limit: 50 }) },
-    responses: done,
+    responses: { ...done, ...tooLarge },
   }),
   clearRateLimit: operation(commands.clearRateLimit.access, {
     method: "delete",
@@ -336,7 +336,7 @@ export const operations = {
     operationId: "setConcurrency",
     summary: "Run at most so many jobs at once",
     request: { params: queueParams, body: body(limitInput.omit({ queue: true }), { limit: 2 }) },
-    responses: done,
+    responses: { ...done, ...tooLarge },
   }),
   clearConcurrency: operation(commands.clearConcurrency.access, {
     method: "delete",
@@ -389,7 +389,7 @@ export const operations = {
       params: idParams,
       body: body(failInput.omit({ id: true }), { error: "The image is empty" }, false),
     },
-    responses: { ...done, ...jobUnknown, ...wrongState },
+    responses: { ...done, ...tooLarge, ...jobUnknown, ...wrongState },
   }),
   cancel: operation(commands.cancel.access, {
     method: "post",
@@ -408,7 +408,7 @@ export const operations = {
       params: idParams,
       body: body(progressInput.omit({ id: true }), { progress: 40, message: "Scaling" }),
     },
-    responses: { ...done, ...jobUnknown, ...wrongState },
+    responses: { ...done, ...tooLarge, ...jobUnknown, ...wrongState },
   }),
   getProgress: operation(commands.getProgress.access, {
     method: "get",
@@ -469,7 +469,7 @@ export const operations = {
         schedule: "0 15 2 * * *",
       }),
     },
-    responses: done,
+    responses: { ...done, ...tooLarge },
   }),
   deleteCron: operation(commands.deleteCron.access, {
     method: "delete",
@@ -551,6 +551,6 @@ export const operations = {
         false,
       ),
     },
-    responses: done,
+    responses: { ...done, ...tooLarge },
   }),
 };

@@ -184,8 +184,8 @@ function listedText(loaded: LoadedJob, more = ""): string {
 
 /** @throws QueueError VALIDATION; an absent body has no fields. */
 function objectIn(body: unknown): object {
-  if (body === undefined || body === null) return {};
-  if (typeof body === "object" && !Array.isArray(body)) return body;
+  if (body === undefined) return {};
+  if (typeof body === "object" && body !== null && !Array.isArray(body)) return body;
   throw new QueueError("VALIDATION", "The body must be a JSON object");
 }
 

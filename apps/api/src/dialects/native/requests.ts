@@ -2,7 +2,7 @@ import { ALL_TENANTS, type JobQueue, QueueError, type TenantQueue } from "@jobya
 import { z } from "zod";
 import type { ApiContext } from "../../dialect.ts";
 import { success } from "../../envelope.ts";
-import { readJson } from "../../json-body.ts";
+import { readJsonOrEmpty } from "../../json-body.ts";
 import { parseInput } from "../../operations.ts";
 import { RequestError } from "../../request-error.ts";
 import { tenantQuery } from "./schemas/basics.ts";
@@ -38,7 +38,7 @@ export async function bodyOf<Schema extends z.ZodType>(
   schema: Schema,
   maxBytes = SMALL_BODY,
 ): Promise<z.output<Schema>> {
-  return parseInput(schema, (await readJson(c, maxBytes)) ?? {});
+  return parseInput(schema, await readJsonOrEmpty(c, maxBytes));
 }
 
 /**

@@ -13,7 +13,7 @@ import { requireAccess } from "../../auth/caller.ts";
 import type { ApiContext, Dialect, DialectDeps } from "../../dialect.ts";
 import { success } from "../../envelope.ts";
 import { answerWithFile } from "../../file-answer.ts";
-import { readJson } from "../../json-body.ts";
+import { readJson, readJsonOrEmpty } from "../../json-body.ts";
 import { type Handle, idempotencyKey, jobIdIn, mount, parseInput } from "../../operations.ts";
 import { RequestError } from "../../request-error.ts";
 import { refuse } from "./errors.ts";
@@ -245,7 +245,7 @@ function handlersOf({
     async wait(c) {
       const jobs = tenantOf(c);
       const id = jobIdIn(c);
-      const { timeout } = parseInput(waitBody, (await readJson(c, MAX_WAIT_BYTES)) ?? {});
+      const { timeout } = parseInput(waitBody, await readJsonOrEmpty(c, MAX_WAIT_BYTES));
       const signal = AbortSignal.any([c.req.raw.signal, ending]);
       const job = await jobs
         .wait(id, { timeoutMs: timeout, signal })

@@ -6,13 +6,18 @@ import {
   type ScheduleRecord,
   type TenantQueue,
 } from "@jobyard/core";
-import cronstrue from "cronstrue/i18n.js";
+import { createRequire } from "node:module";
 import type { ApiContext, DialectDeps } from "../../../dialect.ts";
 import type { Handle } from "../../../operations.ts";
 import { defined, epochOf, iso, isoOrNull, newJob } from "../mapping.ts";
 import type { scheduleOperations } from "../operations/schedules.ts";
 import { answer, bodyOf, scopeOf } from "../requests.ts";
 import * as schemas from "../schemas/schedules.ts";
+
+// How a default export of CommonJS is imported depends on who imports it.
+const { default: cronstrue } = createRequire(import.meta.url)("cronstrue/i18n.js") as {
+  readonly default: typeof import("cronstrue/i18n.js").default;
+};
 
 /** A job's data, and what surrounds it. */
 const MAX_SCHEDULE_BYTES = 2_000_000;
@@ -109,8 +114,8 @@ function wordsOf(cron: string): { readonly en: string; readonly es: string } {
   }
   const options = { use24HourTimeFormat: true, throwExceptionOnParseError: false };
   return {
-    en: cronstrue.default.toString(cron, { ...options, locale: "en" }),
-    es: cronstrue.default.toString(cron, { ...options, locale: "es" }),
+    en: cronstrue.toString(cron, { ...options, locale: "en" }),
+    es: cronstrue.toString(cron, { ...options, locale: "es" }),
   };
 }
 
