@@ -7,6 +7,7 @@ import {
   type TenantQueue,
 } from "@jobyard/core";
 import { createRequire } from "node:module";
+import type * as Cronstrue from "cronstrue/i18n.js";
 import type { ApiContext, DialectDeps } from "../../../dialect.ts";
 import type { Handle } from "../../../operations.ts";
 import { defined, epochOf, iso, isoOrNull, newJob } from "../mapping.ts";
@@ -15,9 +16,9 @@ import { answer, bodyOf, scopeOf } from "../requests.ts";
 import * as schemas from "../schemas/schedules.ts";
 
 // How a default export of CommonJS is imported depends on who imports it.
-const { default: cronstrue } = createRequire(import.meta.url)("cronstrue/i18n.js") as {
-  readonly default: typeof import("cronstrue/i18n.js").default;
-};
+const { default: cronstrue } = createRequire(import.meta.url)(
+  "cronstrue/i18n.js",
+) as typeof Cronstrue;
 
 /** A job's data, and what surrounds it. */
 const MAX_SCHEDULE_BYTES = 2_000_000;
