@@ -7,7 +7,7 @@ import {
   type TenantQueue,
 } from "@jobyard/core";
 import { createRequire } from "node:module";
-import type * as Cronstrue from "cronstrue/i18n.js";
+import type Cronstrue from "cronstrue/i18n.js";
 import type { ApiContext, DialectDeps } from "../../../dialect.ts";
 import type { Handle } from "../../../operations.ts";
 import { defined, epochOf, iso, isoOrNull, newJob } from "../mapping.ts";
