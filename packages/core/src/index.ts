@@ -1,3 +1,4 @@
+export type { Admission } from "./admission.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export * from "./config.ts";
 export {
@@ -82,7 +83,7 @@ export {
 } from "./queue.ts";
 export type { JsonFault } from "./json-bytes.ts";
 export { parseJson } from "./long-json.ts";
-export type { RateLimit, RateLimiter, RateTaken } from "./rate-limiter.ts";
+export type { Allowance, PointsTaken, RateLimit, RateLimiter, RateTaken } from "./rate-limiter.ts";
 export { CRASH_LIMIT } from "./retry-policy.ts";
 export type { ScheduleInput } from "./scheduler.ts";
 export { nextRun, parseSchedule, previewRuns } from "./schedules.ts";

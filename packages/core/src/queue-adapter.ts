@@ -25,7 +25,7 @@ import type {
   ProcessingStats,
 } from "./job.ts";
 import type { PriorityLevel } from "./priority.ts";
-import type { RateLimit, RateLimiter } from "./rate-limiter.ts";
+import type { Allowance, RateLimit, RateLimiter } from "./rate-limiter.ts";
 
 /** A tenant's name, or `"*"`: all of them. */
 export type TenantScope = string;
@@ -558,6 +558,7 @@ export interface QueueAdapter {
   // Limits
   /** To be made once a process. Windows are of real time. */
   rateLimiter(limit: RateLimit): RateLimiter;
+  allowance(limit: RateLimit): Allowance;
 
   // Upkeep
   /**

@@ -13,7 +13,7 @@ export interface QueueGroup {
 }
 
 /** Sentiment, file, scan and export jobs. */
-const dataQueues = [
+export const dataQueues = [
   "sentiment_analysis_batch",
   "file_processing",
   "security_scan",

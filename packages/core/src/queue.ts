@@ -1,3 +1,4 @@
+import type { Admission } from "./admission.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import {
   type ErrorRecord,
@@ -184,6 +185,8 @@ export interface QueueOptions {
    * for leftovers as well.
    */
   readonly onRemoved?: (jobs: readonly RemovedJob[]) => Promise<void>;
+  /** Absent: jobs may be added as fast as can be. */
+  readonly admission?: Admission;
   /** Told of failures that no caller waits for. */
   readonly onError?: (error: unknown, doing: string) => void;
 }
@@ -197,6 +200,7 @@ export class JobQueue {
   readonly payloads: PayloadFiles;
   readonly clock: Clock;
   readonly leaseMs: number;
+  readonly admission: Admission | undefined;
   readonly scheduler: Scheduler;
   readonly #options: QueueOptions;
   readonly #waits: Waits;
@@ -211,6 +215,7 @@ export class JobQueue {
     this.clock = options.clock ?? systemClock;
     this.payloads = new PayloadFiles(options.payloadFolder);
     this.leaseMs = options.leaseMs ?? 300_000;
+    this.admission = options.admission;
     this.#waits = new Waits(this.adapter, this.clock);
     this.scheduler = new Scheduler({
       adapter: this.adapter,
@@ -389,11 +394,52 @@ export class TenantQueue {
         outcomes[i] = told;
       }
     }
-    for (const orphan of refuseOrphans(needs, outcomes)) {
-      await this.#discard([specs.get(orphan) as JobSpec]);
-      specs.delete(orphan);
+    await this.#drop(refuseOrphans(needs, outcomes), specs);
+    const hasty = await this.#refuseHasty(specs, options.atomic, outcomes);
+    if (hasty.length > 0) {
+      await this.#drop(hasty, specs);
+      const orphans = refuseOrphans(needs, outcomes);
+      await this.#withdraw(orphans.map((i) => specs.get(i) as JobSpec));
+      for (const i of orphans) specs.delete(i);
     }
     return this.#enqueue(specs, options, outcomes);
+  }
+
+  /** Refuses jobs that are added faster than they may be; answers with their positions. The others are counted. */
+  async #refuseHasty(
+    specs: ReadonlyMap<number, JobSpec>,
+    atomic: boolean,
+    outcomes: (Outcome<number> | undefined)[],
+  ): Promise<readonly number[]> {
+    const { admission } = this.#queue;
+    if (admission === undefined) return none;
+    const asking = [...specs.keys()].filter((i) => admission.queues.has(specs.get(i)?.queue ?? ""));
+    const count = asking.length;
+    if (count === 0) return none;
+    try {
+      const answer = await admission.take({ tenant: this.home, count, whole: atomic });
+      const { taken, retryAfterMs } = answer;
+      const hasty = asking.slice(taken);
+      for (const index of hasty) {
+        outcomes[index] = new QueueError(
+          "RATE_LIMITED",
+          "Too many jobs of this kind were added lately; try again later",
+          { index, retryAfterMs },
+        );
+      }
+      if (atomic && hasty.length > 0) throw outcomes[hasty[0] as number] as QueueError;
+      return hasty;
+    } catch (error) {
+      await this.#discard(specs.values());
+      throw error;
+    }
+  }
+
+  async #drop(positions: readonly number[], specs: Map<number, JobSpec>): Promise<void> {
+    for (const i of positions) {
+      await this.#discard([specs.get(i) as JobSpec]);
+      specs.delete(i);
+    }
   }
 
   /** Hands the sound jobs of a call to the engine, by their positions in the call; the others have their outcomes. */
@@ -423,14 +469,14 @@ export class TenantQueue {
         const call = { tenant: this.home, key, note: noteOf(outcomes) };
         const answer = await this.#adapter.enqueueOnce({ jobs, atomic, ...call });
         if (answer.repeated) {
-          await this.#discard(jobs);
+          await this.#withdraw(jobs);
           return repeatedOutcomes(answer);
         }
         if (answer.outcome instanceof QueueError) throw answer.outcome;
         added = answer.outcome;
       }
     } catch (error) {
-      if (!isUncertain(error)) await this.#discard(jobs);
+      if (!isUncertain(error)) await this.#withdraw(jobs);
       throw error;
     }
     const refused: JobSpec[] = [];
@@ -439,8 +485,17 @@ export class TenantQueue {
       outcomes[i] = outcome instanceof QueueError ? indexed(outcome, i) : outcome;
       if (outcome instanceof QueueError) refused.push(spec);
     }
-    await this.#discard(refused);
+    await this.#withdraw(refused);
     return outcomes as Outcome<number>[];
+  }
+
+  /** Jobs that might have been added, but were not. */
+  async #withdraw(specs: readonly JobSpec[]): Promise<void> {
+    await this.#discard(specs);
+    const { admission } = this.#queue;
+    if (admission === undefined) return;
+    const count = specs.filter(({ queue }) => admission.queues.has(queue)).length;
+    if (count > 0) await admission.giveBack({ tenant: this.home, count });
   }
 
   /** Deletes the files of jobs that were not taken. */

@@ -24,6 +24,30 @@ describe.each(engines)("on the %s engine", (engine) => {
     await add(scan);
   });
 
+  test("so many of them are added a minute at most, over all processes", async () => {
+    const env = { DATACLOAK_JOBS_PER_MINUTE: "3" };
+    const { call, add, env: own } = await serve({ engine, env, handlers: [] });
+    await add(scan);
+    // What is refused does not count, and neither does what was added before.
+    const invalid = await call("POST", "/api/v1/jobs", { ...scan, data: {} });
+    expect(invalid.status).toBe(400);
+    const key = { "Idempotency-Key": "scan-of-may" };
+    const first = await call("POST", "/api/v1/jobs", scan, key);
+    expect(first.status).toBe(201);
+    expect((await call("POST", "/api/v1/jobs", scan, key)).body.data.jobId).toBe(
+      first.body.data.jobId,
+    );
+    const other = engine === "redis" ? await serve({ env: own, handlers: [] }) : { add };
+    await other.add(dataExport);
+    const { status, body, headers } = await call("POST", "/api/v1/jobs", dataExport);
+    expect([status, body.details.code]).toEqual([429, "RATE_LIMIT_EXCEEDED"]);
+    const seconds = Number(headers.get("retry-after"));
+    expect(seconds).toBeGreaterThan(1);
+    expect(seconds).toBeLessThanOrEqual(60);
+    expect((await call("POST", "/api/v1/jobs", scan, key)).status).toBe(201);
+    await add({ type: "report-generation", data: { reportType: "analytics", format: "pdf" } });
+  });
+
   test("so many of them run at once at most, over all their queues", async () => {
     const gate = new Gate();
     const env = { DATACLOAK_MAX_CONCURRENT: "1", WORKER_CONCURRENCY: "5" };

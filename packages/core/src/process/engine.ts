@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { dataJobsAdmission } from "../admission.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { QueueError } from "../errors.ts";
@@ -12,7 +13,10 @@ export interface EngineOptions extends Pick<QueueOptions, "onRemoved"> {
   readonly onError: (error: unknown, doing: string) => void;
   /** Told at the start of what is at risk with the store as it is set up. */
   readonly onWarning: (warning: string) => void;
-  /** Whether this process' limits of groups of queues hold for the whole store, or those that others have set. */
+  /**
+   * Whether this process takes jobs from clients: the limits of its settings hold for what is added here, and those of
+   * groups of queues for the whole store. Else the latter are as others have set them.
+   */
   readonly setsLimits?: boolean;
 }
 
@@ -26,9 +30,11 @@ export async function openQueue(config: Config, options: EngineOptions): Promise
   const { onError, onWarning, onRemoved, setsLimits = false } = options;
   const limits = setsLimits ? { groups: queueGroups(config.limits) } : {};
   const { adapter, clock } = await openAdapter(engine, limits);
+  const admission = setsLimits ? dataJobsAdmission(adapter, config.limits.dataJobs) : undefined;
   const queue = new JobQueue({
     adapter,
     clock,
+    ...(admission && { admission }),
     // No name of a tenant, whose own folders lie beside it. Each engine deletes what its own jobs do not name.
     payloadFolder: join(files.dir, engine.redisUrl === null ? ".payloads" : ".payloads-redis"),
     leaseMs: engine.leaseMs,

@@ -51,6 +51,8 @@ import {
 } from "../../queue-adapter.ts";
 import { groupIsFull, type QueueGroup } from "../../queue-groups.ts";
 import {
+  type Allowance,
+  allowanceOf,
   memoryLimiter,
   type RateLimit,
   type RateLimiter,
@@ -857,20 +859,27 @@ export class BullmqAdapter implements QueueAdapter {
   // ---- limits
 
   rateLimiter(limit: RateLimit): RateLimiter {
+    // Whoever is over the limit is refused without asking Redis again.
+    return rateLimiterOf(this.#limiter(limit, limit.points + 1));
+  }
+
+  allowance(limit: RateLimit): Allowance {
+    // What is over the limit is given back: the key is not to be refused for it.
+    return allowanceOf(this.#limiter(limit, 0));
+  }
+
+  #limiter(limit: RateLimit, inMemoryBlockOnConsumed: number): RateLimiterRedis {
     const { connection } = this.#open;
-    return rateLimiterOf(
-      new RateLimiterRedis({
-        storeClient: connection.redis,
-        keyPrefix: `${connection.tag}:limit:${limit.name}`,
-        points: limit.points,
-        duration: limit.seconds,
-        // Whoever is over the limit is refused without asking Redis again.
-        inMemoryBlockOnConsumed: limit.points + 1,
-        rejectIfRedisNotReady: true,
-        // While Redis is away, each process counts for itself.
-        insuranceLimiter: memoryLimiter(limit),
-      }),
-    );
+    return new RateLimiterRedis({
+      storeClient: connection.redis,
+      keyPrefix: `${connection.tag}:limit:${limit.name}`,
+      points: limit.points,
+      duration: limit.seconds,
+      inMemoryBlockOnConsumed,
+      rejectIfRedisNotReady: true,
+      // While Redis is away, each process counts for itself.
+      insuranceLimiter: memoryLimiter(limit),
+    });
   }
 
   // ---- upkeep

@@ -40,6 +40,8 @@ import {
   type WorkerRecord,
 } from "../../queue-adapter.ts";
 import {
+  type Allowance,
+  allowanceOf,
   memoryLimiter,
   type RateLimit,
   type RateLimiter,
@@ -544,6 +546,10 @@ export class SqliteAdapter implements QueueAdapter {
 
   rateLimiter(limit: RateLimit): RateLimiter {
     return rateLimiterOf(memoryLimiter(limit));
+  }
+
+  allowance(limit: RateLimit): Allowance {
+    return allowanceOf(memoryLimiter(limit));
   }
 
   // ---- upkeep
