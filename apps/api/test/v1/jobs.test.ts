@@ -406,6 +406,7 @@ describe.each(engines)("on the %s engine", (engine) => {
     const ids = [await add1(), await add1({ priority: "high" }), await add1(), await add1()];
     for (const n of [0, 1]) (await gate.run(n)).finish();
     (await gate.run(2)).fail(new HandlerError("NO_ROWS", "Nothing there"));
+    await gate.run(3);
     await call("DELETE", `/api/v1/jobs/${ids[3]}`);
     for (const id of ids) await ended(id);
     await add({ type: "security_scan", data: scanData, options: { priority: 2 } });
