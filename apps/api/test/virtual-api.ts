@@ -18,13 +18,18 @@ import { EventHub } from "../src/transports/event-hub.ts";
 
 export interface VirtualApi {
   readonly queue: JobQueue;
+  readonly storage: Storage;
   readonly url: string;
   now(): number;
   /** Moves the engine's time and has it do what became due. */
   advance(ms: number): Promise<void>;
-  /** The body of a GET. */
-  // oxlint-disable-next-line typescript/no-explicit-any -- which of it, the test knows
-  get(path: string, headers?: Record<string, string>): Promise<any>;
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+    // oxlint-disable-next-line typescript/no-explicit-any -- which of it, the test knows
+  ): Promise<{ readonly status: number; readonly headers: Headers; readonly body: any }>;
 }
 
 /** The HTTP application over a queue whose time the test moves; it has no worker. */
@@ -43,12 +48,13 @@ export async function virtualApi(
   await queue.open();
   onTestFinished(() => queue.close());
   const config = parseConfig({ DATA_DIR: folder, ...env });
+  const storage = new Storage({ root: config.files.dir });
   const never = new AbortController().signal;
   const app = createApp({
     config,
     queue,
     events: new EventHub(queue),
-    storage: new Storage({ root: config.files.dir }),
+    storage,
     authenticate: authenticator(config.auth, null),
     nodeId: "node",
     log: createLogger("silent", false),
@@ -65,18 +71,25 @@ export async function virtualApi(
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
     queue,
+    storage,
     url,
     now: () => clock.now(),
     async advance(ms) {
       clock.advance(ms);
       await adapter.upkeep();
     },
-    async get(path, headers = {}) {
-      const response = await fetch(`${url}${path}`, { headers });
+    async call(method, path, body, headers = {}) {
+      const sent = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+      const response = await fetch(`${url}${path}`, {
+        method,
+        headers: { "Content-Type": "application/json", ...headers },
+        ...(sent === undefined ? {} : { body: sent }),
+      });
       const { status } = response;
       const answered: unknown = await response.json();
-      assertDocumented({ method: "GET", path, sent: undefined, status, answered });
-      return answered;
+      const json = typeof body === "string" ? undefined : body;
+      assertDocumented({ method, path, sent: json, status, answered });
+      return { status, headers: response.headers, body: answered };
     },
   };
 }

@@ -38,7 +38,7 @@ import {
   type JobState,
 } from "./job.ts";
 import { jobTypeOf } from "./job-types/index.ts";
-import { validationIssues } from "./job-types/job-type.ts";
+import { type JobLabels, validationIssues } from "./job-types/job-type.ts";
 import { checkJson, encodeJson } from "./json.ts";
 import { Node, type NodeAddress } from "./node.ts";
 import { knownText } from "./long-json.ts";
@@ -1241,9 +1241,11 @@ function checkJob(
       { limitBytes: maxBytes },
     );
   }
+  let labels: JobLabels = {};
   if (type !== undefined) {
     const parsed = type.data.safeParse(job.data);
     if (!parsed.success) throw validationError(validationIssues(parsed.error));
+    labels = type.labels?.(parsed.data) ?? labels;
   }
   const claimed = (job.data as { readonly tenantId?: unknown } | null)?.tenantId;
   if (claimed !== undefined && claimed !== tenant) {
@@ -1271,8 +1273,8 @@ function checkJob(
           ? none
           : dependsOn.filter((on) => typeof on === "object").map((on) => on.sibling),
       tags,
-      project: job.project ?? null,
-      batch: job.batch ?? null,
+      project: job.project ?? labels.project ?? null,
+      batch: job.batch ?? labels.batch ?? null,
       origin: job.origin ?? null,
     },
   };

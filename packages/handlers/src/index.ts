@@ -1,4 +1,5 @@
 export type { FollowUp, HandlerDeps } from "./handler-deps.ts";
+export { hasBatchRows } from "./process-batch/handler.ts";
 export { createHandlers } from "./registry.ts";
 export {
   type FileInfo,

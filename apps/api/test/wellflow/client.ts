@@ -35,6 +35,7 @@ export interface Wellflow {
   readonly as: (claims: JWTPayload) => Promise<Call>;
   /** Any path, with the ADMIN's token. */
   readonly anywhere: Call;
+  readonly anywhereAs: (claims: JWTPayload) => Promise<Call>;
   /** Adds a job, which has to succeed. */
   readonly add: (queue: string, job: object) => Promise<string>;
 }
@@ -59,6 +60,7 @@ export async function wellflow(setup: Setup = {}): Promise<Wellflow> {
     call,
     as: (claims) => caller("/api/jobs", claims),
     anywhere: await caller("", {}),
+    anywhereAs: (claims) => caller("", claims),
     async add(queue, job) {
       const { status, body } = await call("POST", `/queues/${queue}/jobs`, job);
       if (status !== 201) throw new Error(`The job was refused: ${JSON.stringify(body)}`);

@@ -33,7 +33,7 @@ describe.each(engines)("on the %s engine", (engine) => {
     const api = await virtualApi(engine, { JWT_SECRET: secret });
     const Authorization = `Bearer ${await token()}`;
     const metrics = async (query: string) =>
-      (await api.get(`/api/jobs/metrics${query}`, { Authorization })).data;
+      (await api.call("GET", `/api/jobs/metrics${query}`, undefined, { Authorization })).body.data;
 
     await work(api, "data-validation", "completed", 40);
     await api.advance(15 * DAY);
@@ -101,7 +101,8 @@ describe.each(engines)("on the %s engine", (engine) => {
   test("stats: what is present, and how many were added since ever", async () => {
     const api = await virtualApi(engine, { JWT_SECRET: secret });
     const Authorization = `Bearer ${await token()}`;
-    const stats = async () => (await api.get("/api/jobs/stats", { Authorization })).data;
+    const stats = async () =>
+      (await api.call("GET", "/api/jobs/stats", undefined, { Authorization })).body.data;
     await work(api, "data-validation", "completed", 1);
     await work(api, "data-validation", "failed", 1);
     const jobs = api.queue.of("default");
@@ -125,11 +126,13 @@ describe.each(engines)("on the %s engine", (engine) => {
   test("queues that were pushed to are told after the others", async () => {
     const api = await virtualApi(engine, { JWT_SECRET: secret });
     const headers = { Authorization: `Bearer ${await token()}` };
+    const get = async (path: string) =>
+      (await api.call("GET", `/api/jobs${path}`, undefined, headers)).body;
     const jobs = api.queue.of("default");
     await jobs.add({ queue: "pumps", data: { id: 4 } });
     await jobs.add({ queue: "pumps", data: "plain", name: "tell" });
     await jobs.configure("pumps", { paused: true, concurrency: 2 });
-    const { data } = await api.get("/api/jobs/queues", headers);
+    const { data } = await get("/queues");
     const pumps = {
       name: "pumps",
       waiting: 2,
@@ -141,16 +144,16 @@ describe.each(engines)("on the %s engine", (engine) => {
     };
     expect(data).toHaveLength(13);
     expect(data[12]).toEqual(pumps);
-    const detail = await api.get("/api/jobs/queues/pumps", headers);
+    const detail = await get("/queues/pumps");
     expect(detail.data).toMatchObject({ ...pumps, opts: { maxConcurrency: 2 } });
     await jobs.configure("pumps", { concurrency: null });
-    expect((await api.get("/api/jobs/queues/pumps", headers)).data.opts.maxConcurrency).toBeNull();
-    const listed = (await api.get("/api/jobs/queues/pumps/jobs?order=asc", headers)).data;
+    expect((await get("/queues/pumps")).data.opts.maxConcurrency).toBeNull();
+    const listed = (await get("/queues/pumps/jobs?order=asc")).data;
     expect(listed.jobs).toMatchObject([
       { name: "pumps", data: { id: 4 }, opts: { attempts: 1 } },
       { name: "tell", data: "plain" },
     ]);
-    const health = await api.get("/api/jobs/health", headers);
+    const health = await get("/health");
     expect(health.data.queues.pumps).toBe("paused");
   });
 

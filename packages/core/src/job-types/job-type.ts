@@ -33,6 +33,13 @@ export interface JobType<
   readonly defaults: JobTypeDefaults;
   /** Longest data accepted, in bytes of JSON as received. */
   readonly maxDataBytes: number;
+  /** What a job is found by that says nothing else; absent: nothing. */
+  labels?(data: z.output<Data>): JobLabels;
+}
+
+export interface JobLabels {
+  readonly project?: string | undefined;
+  readonly batch?: string | undefined;
 }
 
 /** Data as a handler sees it: checked, with the schema's defaults filled in. */
@@ -58,8 +65,10 @@ export function defineJobType<
   result: Result;
   defaults: JobTypeDefaults;
   maxDataBytes?: number;
+  labels?: (data: z.output<Data>) => JobLabels;
 }): JobType<Name, Data, Result> {
   const { name, title, data, result, defaults, maxDataBytes = DEFAULT_MAX_DATA_BYTES } = definition;
+  const { labels } = definition;
   if (!isName(name)) {
     throw new TypeError(`Job type name "${name}" must be 1 to 256 of A-Z a-z 0-9 _ . -`);
   }
@@ -85,6 +94,7 @@ export function defineJobType<
       ...(retryableErrors && { retryableErrors: Object.freeze([...retryableErrors]) }),
     }),
     maxDataBytes,
+    ...(labels && { labels }),
   });
 }
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { anyData, needsOneOf, pathSafeId } from "./fields.ts";
-import { defineJobType } from "./job-type.ts";
+import { defineJobType, type JobLabels } from "./job-type.ts";
 
 export const batchData = z
   .looseObject({
@@ -47,6 +47,14 @@ export const batchResult = z.looseObject({
   ...extractionCosts,
 });
 
+/** A job of several batches is found by its project alone. */
+export function batchLabels(data: z.output<typeof batchData>): JobLabels {
+  const { projectId, batchId, batchIds = [] } = data;
+  const ids = new Set(batchId === undefined ? batchIds : [batchId, ...batchIds]);
+  const [only] = ids;
+  return { project: projectId, batch: ids.size === 1 ? only : undefined };
+}
+
 export const batchDefaults = { attempts: 3, backoffMs: 5_000, timeoutMs: 600_000 };
 
 export const processBatch = defineJobType({
@@ -55,4 +63,5 @@ export const processBatch = defineJobType({
   data: batchData,
   result: batchResult,
   defaults: batchDefaults,
+  labels: batchLabels,
 });

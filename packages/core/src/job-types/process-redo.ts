@@ -37,4 +37,5 @@ export const processRedo = defineJobType({
   result,
   // Somebody waits for this one row: before ordinary batches.
   defaults: { ...batchDefaults, priority: -5 },
+  labels: ({ projectId, batchId }) => ({ project: projectId, batch: batchId }),
 });

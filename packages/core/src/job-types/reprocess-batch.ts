@@ -1,5 +1,5 @@
 import { defineJobType } from "./job-type.ts";
-import { batchData, batchDefaults, batchResult } from "./process-batch.ts";
+import { batchData, batchDefaults, batchLabels, batchResult } from "./process-batch.ts";
 
 /** A batch that was completed before, extracted again from the start. */
 export const reprocessBatch = defineJobType({
@@ -8,4 +8,5 @@ export const reprocessBatch = defineJobType({
   data: batchData,
   result: batchResult,
   defaults: batchDefaults,
+  labels: batchLabels,
 });

@@ -62,6 +62,15 @@ function clientOf(
   return { settings: deps.extractor, turns, backoffMs };
 }
 
+/** Whether the batch was extracted here before, and its rows are still kept. */
+export async function hasBatchRows(
+  files: TenantFiles,
+  projectId: string,
+  batchId: string,
+): Promise<boolean> {
+  return (await files.getRecord(BATCH_ROWS, rowsId(projectId, batchId))) !== null;
+}
+
 type BatchContext = HandlerContext<JobData<(typeof jobTypes)["process_batch"]>>;
 type RedoContext = HandlerContext<JobData<(typeof jobTypes)["process_redo"]>>;
 

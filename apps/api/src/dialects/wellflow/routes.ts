@@ -127,7 +127,7 @@ function handlersOf({ config, queue }: DialectDeps): Record<keyof typeof operati
       const budget = new PayloadBudget(maxBatchBytes);
       const texts = found.jobs.map((job) => jobText(job, budget));
       const { total } = found;
-      const hasMore = offset + texts.length < total;
+      const hasMore = offset + limit < total;
       return jsonText(
         c,
         `{"success":true,"data":{"jobs":[${texts.join(",")}],"total":${total},"hasMore":${hasMore}}}`,
