@@ -1336,6 +1336,31 @@ describe("pulled jobs", () => {
   });
 });
 
+test.each<[Partial<NewJob> & Pick<NewJob, "queue" | "data">, string | null, string | null]>([
+  [{ queue: "process_batch", data: { projectId: "p", batchId: "b" } }, "p", "b"],
+  [{ queue: "reprocess_batch", data: { projectId: "p", batchIds: ["b", "b"] } }, "p", "b"],
+  [{ queue: "process_batch", data: { projectId: "p", batchId: "b", batchIds: ["c"] } }, "p", null],
+  [{ queue: "process_batch", data: { projectId: "p", batchId: "b" }, project: "q" }, "q", "b"],
+  [
+    {
+      queue: "process_redo",
+      data: {
+        projectId: "p",
+        batchId: "b",
+        rowIndex: 0,
+        redoColumnIds: ["c"],
+        croppedImageIds: { c: "i" },
+      },
+    },
+    "p",
+    "b",
+  ],
+  [{ queue: "work", data: { projectId: "p", batchId: "b" } }, null, null],
+])("a job is found by what its type is about: %j", async (added, project, batch) => {
+  const id = await desk.ours.add(added);
+  expect(await desk.ours.get(id)).toMatchObject({ project, batch });
+});
+
 test("the runs of a job, of the tenant's own alone", async () => {
   const id = await desk.ours.add(job());
   const [run] = await desk.ours.pull({ queue: "work", limit: 1, worker: "w" });
