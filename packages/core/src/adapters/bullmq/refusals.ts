@@ -29,8 +29,11 @@ export function invalidState(id: number, state: JobState, refusal: string): Queu
   return new QueueError("INVALID_STATE", `Job ${id} ${refusal}: it is ${state}`, { state });
 }
 
-export function duplicate(holder: number, index?: number): QueueError {
-  const details = { existingId: holder, ...(index === undefined ? {} : { index }) };
+export function duplicate(holder: number | undefined, index?: number): QueueError {
+  const details = {
+    ...(holder === undefined ? {} : { existingId: holder }),
+    ...(index === undefined ? {} : { index }),
+  };
   return new QueueError("DUPLICATE_JOB", "Duplicate job", details);
 }
 
@@ -39,7 +42,7 @@ export function addRefusal(index: number, why: string, queuesPerTenant: number):
   const [kind, rest = ""] = why.split(" ");
   switch (kind) {
     case "duplicate":
-      return duplicate(Number(rest), index);
+      return duplicate(rest === "" ? undefined : Number(rest), index);
     case "full":
       return groupIsFull(Number(rest), index);
     case "sibling":

@@ -161,6 +161,14 @@ export function describeSubmit(factory: EngineFactory): void {
       expect(await d.add({ uniqueKey: "free" })).toBeGreaterThan(held);
     });
 
+    it("names no job of a batch that it refuses whole", async () => {
+      const batch = [jobSpec(), jobSpec({ uniqueKey: "k" }), jobSpec({ uniqueKey: "k" })];
+      const details = await expectRejected(d.offer(batch, true), "DUPLICATE_JOB");
+      expect(details).toEqual({ index: 2 });
+      const outcomes = await d.offer(batch);
+      expect(expectRefused(outcomes[2], "DUPLICATE_JOB").existingId).toBe(outcomes[1]);
+    });
+
     it("takes an atomic batch whole", async () => {
       const given = accepted(await d.offer(jobSpecs(10), true));
       expect(await d.drain()).toEqual(given);

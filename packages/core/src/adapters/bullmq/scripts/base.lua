@@ -254,7 +254,7 @@ local function startsLeft(lane)
   if lane.max then
     left = math.min(left, now < lane.windowEnd and lane.max - lane.windowStarts or lane.max)
   end
-  local group = groupOf(lane)
+  local group = lane.groupName and groupOf(lane)
   if group then left = math.min(left, runsLeft(group)) end
   return math.max(0, left), prioritized
 end

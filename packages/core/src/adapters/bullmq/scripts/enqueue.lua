@@ -9,7 +9,8 @@
            unique key or "", dependencies: ids and, as `s<n>`, places in this batch, joined by ","; count of further
            fields of its hash, and those
   Result   "missed" where the schedule had moved; else the first id, then for each refused job its place (from 0) and
-           why: "duplicate <id>", "queues", "full <limit>", "sibling <n>", "dependencies <ids>". Ids rise with the places.
+           why: "duplicate <id>" (or "duplicate", of a job in the same atomic batch), "queues", "full <limit>",
+           "sibling <n>", "dependencies <ids>". Ids rise with the places.
            Where the key is known: "repeated" and its answer as `recall` tells it.
   Invariant: as an atomic batch either all jobs are added or none; a schedule moves exactly when its job is tried.
 ]]
@@ -140,8 +141,9 @@ local answer = { firstId }
 for i = 0, count - 1 do
   if refused[i] then
     answer[#answer + 1] = i
-    -- A holder in this batch is told by its id.
-    answer[#answer + 1] = string.gsub(refused[i], "#(%d+)", function(n) return tostring(firstId + tonumber(n)) end)
+    -- A holder in this batch is told by its id, unless it has none as all are refused.
+    local holder = string.match(refused[i], "#(%d+)")
+    answer[#answer + 1] = not holder and refused[i] or atomic and "duplicate" or "duplicate " .. firstId + tonumber(holder)
   end
 end
 local nothing = refusals == count or (atomic and refusals > 0)

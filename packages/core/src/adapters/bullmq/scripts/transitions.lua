@@ -95,7 +95,7 @@ local function endRun(job)
   local lane = job.lane
   -- Only where runs are limited does the end of one let others start.
   if lane.concurrency then touch(lane) end
-  local group = groupOf(lane)
+  local group = lane.groupName and groupOf(lane)
   if group and group.maxRunning and not group.touched then
     group.touched = true
     for _, each in ipairs(lanesOf(group)) do touch(each) end
