@@ -52,7 +52,7 @@ const statusOfState: Readonly<Record<JobState, Status>> = {
   cancelled: "failed",
 };
 
-export function statusOf(state: JobState): Status {
+function statusOf(state: JobState): Status {
   return statusOfState[state];
 }
 

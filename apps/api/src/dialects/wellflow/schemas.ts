@@ -164,16 +164,13 @@ export const queueDetail = queueView
 
 export type QueueDetail = z.output<typeof queueDetail>;
 
-/** In place of what is too large to be shown beside others. */
-export const payloadReference = z
-  .object({ href: z.string(), bytes: count })
-  .openapi("PayloadReference", { description: "Where data or a result that is large is read" });
-
 export const job = z
   .object({
     id: jobId,
     name: z.string().openapi({ description: "The queue's, where the job has none" }),
-    data: anyJson.openapi({ description: "Above 1 MB, or where a page is large: a reference" }),
+    data: anyJson.openapi({
+      description: "Above 1 MB, or where a page is large: `{ href, bytes }`, where to read it",
+    }),
     opts: z.object({ attempts: count, delay: milliseconds, priority: z.number().int() }),
     progress: z.number().min(0).max(100),
     delay: milliseconds,
@@ -246,7 +243,11 @@ export const jobStatus = z
     jobId: z.string(),
     status: z.enum([...statuses, "not_found"]),
     progress: z.number().min(0).max(100),
-    result: anyJson.optional().openapi({ description: "Above 1 MB in all: a reference" }),
+    result: anyJson
+      .optional()
+      .openapi({
+        description: "Above 1 MB, or where an answer is large: `{ href, bytes }`, where to read it",
+      }),
     error: z.string().optional(),
   })
   .openapi("JobStatus");
