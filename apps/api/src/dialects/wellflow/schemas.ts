@@ -243,11 +243,9 @@ export const jobStatus = z
     jobId: z.string(),
     status: z.enum([...statuses, "not_found"]),
     progress: z.number().min(0).max(100),
-    result: anyJson
-      .optional()
-      .openapi({
-        description: "Above 1 MB, or where an answer is large: `{ href, bytes }`, where to read it",
-      }),
+    result: anyJson.optional().openapi({
+      description: "Above 1 MB, or where an answer is large: `{ href, bytes }`, where to read it",
+    }),
     error: z.string().optional(),
   })
   .openapi("JobStatus");
