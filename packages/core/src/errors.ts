@@ -88,6 +88,19 @@ export function validationError(
   return new QueueError("VALIDATION", message, { ...details, errors });
 }
 
+/** A search in payloads that no index answers. */
+export function notIndexed(tenant: string, queue: string, path: string): QueueError {
+  const message =
+    `Queue ${queue} of ${tenant} has no index of this field: add ${path} to its setting indexedPaths, ` +
+    "and search again once its jobs are taken in";
+  return validationError([{ field: "payload.path", message }]);
+}
+
+export function indexUnfinished(queue: string, path: string): QueueError {
+  const message = `The index of ${path} is still being built for queue ${queue}; try again`;
+  return new QueueError("UNAVAILABLE", message, { retryAfterMs: 1000 });
+}
+
 export function jobNotFound(id: unknown): QueueError {
   return new QueueError("JOB_NOT_FOUND", `Job ${String(id).slice(0, 64)} not found`);
 }

@@ -48,6 +48,7 @@ export {
   transitions,
 } from "./job.ts";
 export { type NodeAddress, processId } from "./node.ts";
+export { isPayloadPath, MAX_INDEXED_PATHS, type PayloadValue } from "./payload-paths.ts";
 export * from "./priority.ts";
 export {
   ALL_TENANTS,

@@ -2,6 +2,7 @@ import { parseFingerprint } from "./error-groups.ts";
 import { type FieldError, validationError } from "./errors.ts";
 import { isJobId } from "./ids.ts";
 import { jobStates } from "./job.ts";
+import { isPayloadPath } from "./payload-paths.ts";
 import { MAX_PRIORITY } from "./priority.ts";
 
 /** Checks of what callers hand in, whatever its type: each adds its complaint to `errors`. */
@@ -147,6 +148,18 @@ export function checkFilter(filter: unknown, errors: FieldError[]): void {
   if (error !== undefined) checkText(error, "error", 1, 1000, errors);
   if (errorGroup !== undefined && (typeof errorGroup !== "string" || !parseFingerprint(errorGroup)))
     errors.push({ field: "errorGroup", message: "Must be the fingerprint of an error group" });
+  if (fields["payload"] !== undefined) {
+    const { path, equals } = checkObject(fields["payload"], "payload", errors);
+    checkPayloadPath(path, "payload.path", errors);
+    if (typeof equals === "string") checkText(equals, "payload.equals", 0, 100_000, errors);
+    else if (typeof equals !== "boolean" && equals !== null && !Number.isFinite(equals)) {
+      const message = "Must be a string, a number, true, false or null";
+      errors.push({ field: "payload.equals", message });
+    }
+    if (!Array.isArray(queues) || queues.length === 0) {
+      errors.push({ field: "queues", message: "Must name the queues whose payloads are searched" });
+    }
+  }
   if (created !== undefined) checkBounds(created, "created", ["from", "to"], 2 ** 53 - 1, errors);
 }
 
@@ -161,6 +174,12 @@ function checkBounds(
   for (const end of ends) {
     if (bounds[end] !== undefined) checkInteger(bounds[end], `${field}.${end}`, -max, max, errors);
   }
+}
+
+export function checkPayloadPath(value: unknown, field: string, errors: FieldError[]): void {
+  if (isPayloadPath(value)) return;
+  const message = "Must be data or result and the names of fields, as in data.wellId";
+  errors.push({ field, message });
 }
 
 export function checkPage(page: unknown, maxLimit: number, errors: FieldError[]): void {

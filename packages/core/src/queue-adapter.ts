@@ -24,6 +24,7 @@ import type {
   PayloadFile,
   ProcessingStats,
 } from "./job.ts";
+import type { PayloadValue } from "./payload-paths.ts";
 import type { PriorityLevel } from "./priority.ts";
 import type { Allowance, RateLimit, RateLimiter } from "./rate-limiter.ts";
 
@@ -146,6 +147,11 @@ export interface JobFilter {
   readonly error?: string;
   /** The `fingerprint` of a group of failed jobs. */
   readonly errorGroup?: string;
+  /**
+   * A field with this very value, in queues that are named and whose settings have the path among `indexedPaths`: others
+   * are refused with `VALIDATION`, those whose index is still being built with `UNAVAILABLE`.
+   */
+  readonly payload?: { readonly path: string; readonly equals: PayloadValue };
 }
 
 export interface Page {
@@ -171,6 +177,11 @@ export interface QueueSettings {
   readonly rateLimit: number | null;
   /** Runs at once; null = no limit. */
   readonly concurrency: number | null;
+  /**
+   * Fields that its jobs can be found by, e.g. `data.wellId`, `result.rows.0.total`; at most 16. Jobs that are there
+   * already are taken in bit by bit. Payloads above 1 MB are not looked into.
+   */
+  readonly indexedPaths: readonly string[];
 }
 
 export interface QueueInfo extends QueueSettings {

@@ -20,6 +20,7 @@ import {
   checkObject,
   checkOneOf,
   checkPage,
+  checkPayloadPath,
   checkSignal,
   checkText,
   checkWait,
@@ -43,6 +44,7 @@ import { checkJson, encodeJson } from "./json.ts";
 import { Node, type NodeAddress } from "./node.ts";
 import { knownText } from "./long-json.ts";
 import { isShort, PayloadFiles } from "./payload-files.ts";
+import { MAX_INDEXED_PATHS } from "./payload-paths.ts";
 import { checkedPriority, MAX_PRIORITY, priorityLevels } from "./priority.ts";
 import {
   ALL_TENANTS,
@@ -973,11 +975,23 @@ export class TenantQueue {
     return this.#adapter.listQueues({ tenant, ...(names === undefined ? {} : { queues: names }) });
   }
 
-  /** Pause, starts a second, runs at once; absent ones stay. */
+  /** Pause, starts a second, runs at once, fields to search by; absent ones stay. */
   async configure(queue: string, settings: Partial<QueueSettings>): Promise<QueueSettings> {
     const errors: FieldError[] = [];
     checkName(queue, "queue", errors);
-    const { paused, rateLimit, concurrency } = checkObject(settings, "settings", errors);
+    const { paused, rateLimit, concurrency, indexedPaths } = checkObject(
+      settings,
+      "settings",
+      errors,
+    );
+    if (
+      indexedPaths !== undefined &&
+      checkList(indexedPaths, "indexedPaths", MAX_INDEXED_PATHS, errors)
+    ) {
+      for (const [i, path] of indexedPaths.entries()) {
+        checkPayloadPath(path, `indexedPaths[${i}]`, errors);
+      }
+    }
     if (paused !== undefined) checkBoolean(paused, "paused", errors);
     for (const [field, value] of Object.entries({ rateLimit, concurrency })) {
       if (value != null) checkInteger(value, field, 1, 1_000_000, errors);

@@ -503,6 +503,7 @@ const filter = partly({
   ids: fc.array(fc.nat(9), { maxLength: 3 }),
   error: fc.string(),
   errorGroup: fc.constantFrom("0123456789abcdef.work", "x"),
+  payload: partly({ path: fc.constantFrom("data.a", "a"), equals: fc.jsonValue() }),
 });
 
 type Args = readonly fc.Arbitrary<unknown>[];
@@ -587,7 +588,12 @@ const methods: Record<string, Args> = {
   queues: [fc.oneof(fc.array(fc.constant("work"), { maxLength: 2 }), anything)],
   configure: [
     fc.oneof(fc.constant("work"), anything),
-    partly({ paused: fc.boolean(), rateLimit: fc.nat(3), concurrency: fc.nat(3) }),
+    partly({
+      paused: fc.boolean(),
+      rateLimit: fc.nat(3),
+      concurrency: fc.nat(3),
+      indexedPaths: fc.array(fc.constantFrom("data.a", "data"), { maxLength: 2 }),
+    }),
   ],
   putSchedule: [
     fc.oneof(fc.constant("s"), anything),
@@ -1443,6 +1449,40 @@ test("the dependents of a job", async () => {
   expect(await desk.ours.dependents(parent, { limit: 5 })).toEqual({ ids: [child], total: 1 });
   const other = desk.queue.of("acme").dependents(parent, { limit: 5 });
   expect((await refusal(other)).code).toBe("JOB_NOT_FOUND");
+});
+
+describe("fields that jobs are found by", () => {
+  test("are paths in data or results, at most 16", async () => {
+    const paths = ["data.wellId", "result.rows.0.total", "data.größe", "data.a-b c"];
+    const { indexedPaths } = await desk.ours.configure("work", { indexedPaths: paths });
+    expect(indexedPaths).toEqual(paths);
+    const twice = ["data.a", "data.a"];
+    expect((await desk.ours.configure("work", { indexedPaths: twice })).indexedPaths).toEqual([
+      "data.a",
+    ]);
+    const many = Array.from({ length: 17 }, (_, i) => `data.f${i}`);
+    for (const wrong of [["data"], ["wellId"], ["data."], ["data..a"], ["error.a"], [7], many, 1]) {
+      const settings = { indexedPaths: wrong as string[] };
+      expect((await refusal(desk.ours.configure("work", settings))).code).toBe("VALIDATION");
+    }
+  });
+
+  test("are searched in queues that are named", async () => {
+    await desk.ours.configure("work", { indexedPaths: ["data.n"] });
+    const id = await desk.ours.add(job({ data: { n: 7 } }));
+    const page = { limit: 5, order: "asc" } as const;
+    const payload = { path: "data.n", equals: 7 };
+    const found = await desk.ours.list({ queues: ["work"], payload }, page);
+    expect(found.jobs.map((each) => each.id)).toEqual([id]);
+    for (const wrong of [
+      { payload },
+      { payload, queues: [] },
+      { queues: ["work"], payload: { path: "n", equals: 7 } },
+      { queues: ["work"], payload: { path: "data.n", equals: [7] as unknown as number } },
+    ]) {
+      expect((await refusal(desk.ours.list(wrong, page))).code).toBe("VALIDATION");
+    }
+  });
 });
 
 describe("lists", () => {

@@ -75,7 +75,7 @@ import {
   outlineFields,
   parseLane,
 } from "./job-hash.ts";
-import { Listing } from "./listing.ts";
+import { decodeIndexes, Listing } from "./listing.ts";
 import { Records, scheduleKey } from "./records.ts";
 import { RedisClock } from "./redis-clock.ts";
 import {
@@ -737,7 +737,11 @@ export class BullmqAdapter implements QueueAdapter {
   }): Promise<readonly QueueInfo[]> {
     const lanes = await this.#open.listing.lanes(params);
     return lanes
-      .map(({ lane, ...rest }) => ({ ...parseLane(lane), ...rest }))
+      .map(({ lane, indexes, ...rest }) => ({
+        ...parseLane(lane),
+        ...rest,
+        indexedPaths: indexes.map(({ path }) => path),
+      }))
       .sort((a, b) => compare(a.queue, b.queue) || compare(a.tenant, b.tenant));
   }
 
@@ -748,7 +752,7 @@ export class BullmqAdapter implements QueueAdapter {
     settings: Partial<QueueSettings>;
   }): Promise<QueueSettings> {
     const { tenant, queue, typed, settings } = params;
-    const { paused, rateLimit, concurrency } = settings;
+    const { paused, rateLimit, concurrency, indexedPaths } = settings;
     const limit = (value: number | null | undefined): string | number =>
       value === undefined ? "" : (value ?? "none");
     const answer = await this.#open.connection.script(
@@ -759,13 +763,15 @@ export class BullmqAdapter implements QueueAdapter {
       paused === undefined ? "" : paused ? 1 : 0,
       limit(rateLimit),
       limit(concurrency),
+      indexedPaths === undefined ? "" : JSON.stringify(indexedPaths),
     );
     if (answer === "full") throw tooManyQueues(QUEUES_PER_TENANT);
-    const [isPaused, rate, runs] = answer as readonly string[];
+    const [isPaused, rate, runs, paths] = answer as readonly string[];
     return {
       paused: isPaused === "1",
       rateLimit: rate === "" ? null : Number(rate),
       concurrency: runs === "" ? null : Number(runs),
+      indexedPaths: decodeIndexes(paths).map(({ path }) => path),
     };
   }
 

@@ -1,11 +1,13 @@
 import { parseFingerprint } from "../../error-groups.ts";
+import { indexUnfinished, notIndexed } from "../../errors.ts";
 import { type JobState, jobStates } from "../../job.ts";
+import { valueKey } from "../../payload-paths.ts";
 import type { JobFilter, Page, StateCounts } from "../../queue-adapter.ts";
 import type { Connection, Reply } from "./connection.ts";
 import { labelsOf, parseLane, stateOfLetter } from "./job-hash.ts";
 
 /** Jobs looked at in one step, which must stay short. */
-const STEP = 1000;
+const STEP = 2000;
 
 export interface LaneCounts {
   readonly lane: string;
@@ -13,7 +15,21 @@ export interface LaneCounts {
   readonly paused: boolean;
   readonly rateLimit: number | null;
   readonly concurrency: number | null;
+  readonly indexes: readonly PathIndex[];
   readonly counts: StateCounts;
+}
+
+interface PathIndex {
+  readonly path: string;
+  /** Whether all jobs that were there before it are in it. */
+  readonly complete: boolean;
+}
+
+/** Of a lane's settings. */
+export function decodeIndexes(paths: Reply | undefined): PathIndex[] {
+  if (typeof paths !== "string" || paths === "") return [];
+  const entries = JSON.parse(paths) as readonly (readonly [string, number, number])[];
+  return entries.map(([path, reached, until]) => ({ path, complete: reached >= until }));
 }
 
 /** Above so many, a page is found by walking the ids rather than by reading all that match. */
@@ -37,7 +53,7 @@ export class Listing {
     const asked = queues === undefined ? ["*"] : ["", ...new Set(queues)];
     const answer = (await this.#connection.script("count", tenant, ...asked)) as Reply[][];
     return answer.map((row) => {
-      const [lane, typed, paused, rateLimit, concurrency, ...numbers] = row;
+      const [lane, typed, paused, rateLimit, concurrency, paths, ...numbers] = row;
       const [waiting, delayed, blocked, active, completed, failed, cancelled] = numbers as number[];
       return {
         lane: String(lane),
@@ -45,6 +61,7 @@ export class Listing {
         paused: paused === "1",
         rateLimit: rateLimit === "" ? null : Number(rateLimit),
         concurrency: concurrency === "" ? null : Number(concurrency),
+        indexes: decodeIndexes(paths),
         counts: {
           waiting: waiting ?? 0,
           delayed: delayed ?? 0,
@@ -60,7 +77,7 @@ export class Listing {
 
   async count(filter: JobFilter): Promise<StateCounts> {
     if (looksIntoJobs(filter)) {
-      return (await this.#search(filter, { limit: 0, order: "asc" }, "all")).counts;
+      return (await this.#search(filter, { limit: 0, order: "asc" }, "all", true)).counts;
     }
     const counts = emptyCounts();
     for (const lane of await this.lanes(filter)) {
@@ -99,11 +116,12 @@ export class Listing {
     return (await this.#search(filter, page, "page")).ids;
   }
 
-  /** Looks through jobs step by step; `what`: all matches are counted, or the search ends with the page. */
+  /** Looks through jobs step by step; `what`: all matches are counted, or the search ends with the page; `tell`: by their states. */
   async #search(
     filter: JobFilter,
     page: Page,
     what: "all" | "page",
+    tell = false,
   ): Promise<{ ids: number[]; counts: StateCounts }> {
     const { limit, offset = 0, order, after } = page;
     const ascending = order === "asc";
@@ -116,7 +134,7 @@ export class Listing {
     let from = ascending ? first : last;
     if (what === "page" && after !== undefined) from = String(after);
     const to = ascending ? last : first;
-    const asked = JSON.stringify(encodeFilter(filter));
+    const asked = JSON.stringify({ ...encodeFilter(filter), tell });
     do {
       const answer = await this.#connection.script(
         "search",
@@ -143,7 +161,8 @@ export class Listing {
 
   /** Where the script `search` is to look: the shorter the better. Only the kind: nowhere. */
   async #placesOf(filter: JobFilter, ascending: boolean): Promise<(string | number)[]> {
-    const { ids, errorGroup, error, tenant } = filter;
+    const { ids, errorGroup, error, tenant, payload } = filter;
+    if (payload !== undefined) refuseUnindexed(await this.lanes(filter), payload.path);
     if (ids !== undefined) {
       return ["ids", ...[...new Set(ids)].sort((a, b) => (ascending ? a - b : b - a))];
     }
@@ -154,6 +173,9 @@ export class Listing {
       const wanted = parseFingerprint(errorGroup);
       const alike = names.filter((lane) => parseLane(lane).queue === wanted?.queue);
       return ["sets", ...alike.map((lane) => `${lane}:errors:${wanted?.group}`)];
+    }
+    if (payload !== undefined) {
+      return ["values", ...names.map((lane) => `${lane}:ix:${payload.path}`)];
     }
     const [label] = labelsIn(filter);
     if (label !== undefined) {
@@ -226,7 +248,7 @@ export class Listing {
 
 /** As the script `search` takes it. */
 function encodeFilter(filter: JobFilter): object {
-  const { tenant, queues, states, priority, created, error, errorGroup } = filter;
+  const { tenant, queues, states, priority, created, error, errorGroup, payload } = filter;
   const labels = labelsIn(filter);
   const fingerprint = errorGroup === undefined ? undefined : parseFingerprint(errorGroup);
   const text = error?.toLowerCase();
@@ -241,8 +263,19 @@ function encodeFilter(filter: JobFilter): object {
     labels: labels.length === 0 ? undefined : labels,
     text,
     folds: text === undefined ? undefined : foldsOf(text),
+    path: payload?.path,
+    value: payload === undefined ? undefined : valueKey(payload.equals),
     group: fingerprint === undefined ? undefined : (fingerprint?.group ?? ""),
   };
+}
+
+function refuseUnindexed(lanes: readonly LaneCounts[], path: string): void {
+  for (const { lane, indexes } of lanes) {
+    const { tenant, queue } = parseLane(lane);
+    const index = indexes.find((each) => each.path === path);
+    if (index === undefined) throw notIndexed(tenant, queue, path);
+    if (!index.complete) throw indexUnfinished(queue, path);
+  }
 }
 
 function queuesWith(queues: readonly string[] | undefined, queue: string | undefined): string[] {
@@ -259,9 +292,9 @@ function foldsOf(text: string): (readonly [upper: string, lower: string])[] {
 
 /** The set of one tenant's jobs with a label, where the filter asks for nothing else. */
 function soleLabel(filter: JobFilter): string | undefined {
-  const { tenant, queues, states, priority, created, ids, error, errorGroup } = filter;
+  const { tenant, queues, states, priority, created, ids, error, errorGroup, payload } = filter;
   const [label, ...others] = labelsIn(filter);
-  const more = [queues, states, priority, created, ids, error, errorGroup];
+  const more = [queues, states, priority, created, ids, error, errorGroup, payload];
   const sole = others.length === 0 && more.every((each) => each === undefined) && tenant !== "*";
   return sole && label !== undefined ? `label:${tenant}:${label}` : undefined;
 }
@@ -278,10 +311,10 @@ function labelsIn({ batch, tag, name, project }: JobFilter): string[] {
 }
 
 function looksIntoJobs(filter: JobFilter): boolean {
-  const { priority, created, ids, error, errorGroup } = filter;
+  const { priority, created, ids, error, errorGroup, payload } = filter;
   const { min, max } = priority ?? {};
   const { from, to } = created ?? {};
-  const more = [min, max, from, to, ids, error, errorGroup];
+  const more = [min, max, from, to, ids, error, errorGroup, payload];
   return labelsIn(filter).length > 0 || more.some((each) => each !== undefined);
 }
 

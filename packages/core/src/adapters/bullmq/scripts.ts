@@ -16,6 +16,7 @@ const parts = new Set([
   "erase",
   "lane",
   "leadership",
+  "payload-paths",
   "tallies",
   "transitions",
   "wanted",

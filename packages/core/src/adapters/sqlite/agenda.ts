@@ -12,6 +12,8 @@ export const Due = {
   deadlines: 3,
   /** Kept answers are old enough to be forgotten. */
   answers: 4,
+  /** A lane has payload indexes to build or to drop. */
+  indexes: 5,
 } as const;
 
 /**

@@ -2,7 +2,7 @@ import { backup, type DatabaseSync } from "node:sqlite";
 import { setImmediate } from "node:timers/promises";
 import { type Clock, systemClock } from "../../clock.ts";
 import { commonMessage, fingerprintOf } from "../../error-groups.ts";
-import { QueueError } from "../../errors.ts";
+import { indexUnfinished, notIndexed, QueueError } from "../../errors.ts";
 import type { ClaimedJob, Job, JobOutline, JobRun, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
@@ -51,8 +51,9 @@ import type { QueueGroup } from "../../queue-groups.ts";
 import { Committer, type Transaction } from "./committer.ts";
 import { openDatabase, storeError } from "./database.ts";
 import { Failures } from "./failures.ts";
-import type { Lane } from "./lanes.ts";
+import { type Lane, settingsOf } from "./lanes.ts";
 import { type Asked, keysTell, Listing } from "./listing.ts";
+import { isBuilt } from "./payload-indexes.ts";
 import { Records } from "./records.ts";
 import { Store } from "./store.ts";
 
@@ -433,15 +434,10 @@ export class SqliteAdapter implements QueueAdapter {
   }): Promise<readonly QueueInfo[]> {
     return this.#read(() =>
       this.#lanes(params)
-        .map(({ tenant, queue, typed, paused, rateLimit, concurrency, counts }) => ({
-          tenant,
-          queue,
-          typed,
-          paused,
-          rateLimit,
-          concurrency,
-          counts: { ...counts },
-        }))
+        .map((lane) => {
+          const { tenant, queue, typed, counts } = lane;
+          return { tenant, queue, typed, ...settingsOf(lane), counts: { ...counts } };
+        })
         .sort((a, b) => compare(a.queue, b.queue) || compare(a.tenant, b.tenant)),
     );
   }
@@ -632,7 +628,9 @@ export class SqliteAdapter implements QueueAdapter {
   }
 
   #asked(filter: JobFilter): Asked {
-    return { filter, lanes: this.#lanes(filter), active: () => this.#open.store.activeIds() };
+    const lanes = this.#lanes(filter);
+    const indexes = filter.payload === undefined ? [] : indexesOf(lanes, filter.payload.path);
+    return { filter, lanes, indexes, active: () => this.#open.store.activeIds() };
   }
 
   async #read<T>(read: (state: Open) => T): Promise<T> {
@@ -685,6 +683,16 @@ export class SqliteAdapter implements QueueAdapter {
       wide: false,
     };
   }
+}
+
+/** The lanes' indexes of a path; refuses where one has none. */
+function indexesOf(lanes: readonly Lane[], path: string): number[] {
+  return lanes.map((lane) => {
+    const index = lane.indexes?.find((each) => each.path === path);
+    if (index === undefined) throw notIndexed(lane.tenant, lane.queue, path);
+    if (!isBuilt(index)) throw indexUnfinished(lane.queue, path);
+    return index.no;
+  });
 }
 
 function closed(): QueueError {

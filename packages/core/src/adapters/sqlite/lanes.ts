@@ -1,5 +1,6 @@
-import type { StateCounts } from "../../queue-adapter.ts";
+import type { QueueSettings, StateCounts } from "../../queue-adapter.ts";
 import type { QueueGroup } from "../../queue-groups.ts";
+import type { PayloadIndex } from "./payload-indexes.ts";
 import { ReadyOrder } from "./ready-order.ts";
 
 export type Counts = { -readonly [State in keyof StateCounts]: number };
@@ -22,6 +23,7 @@ export interface Lane {
   paused: boolean;
   rateLimit: number | null;
   concurrency: number | null;
+  indexes: readonly PayloadIndex[] | null;
   readonly counts: Counts;
   readonly ready: ReadyOrder;
   readonly group: LaneGroup | null;
@@ -48,6 +50,12 @@ export function startsLeft(lane: Lane, now: number): number {
   }
   if (lane.group !== null) left = Math.min(left, runsLeft(lane.group));
   return Math.max(0, left);
+}
+
+/** A lane's settings, as the port shows them. */
+export function settingsOf({ paused, rateLimit, concurrency, indexes }: Lane): QueueSettings {
+  const indexedPaths = (indexes ?? []).map(({ path }) => path);
+  return { paused, rateLimit, concurrency, indexedPaths };
 }
 
 function runsLeft({ maxRunning, lanes }: LaneGroup): number {
@@ -96,6 +104,7 @@ export class Lanes {
     const lane: Lane = {
       ...row,
       group,
+      indexes: null,
       counts: noCounts(),
       ready: new ReadyOrder(),
       windowEnd: 0,

@@ -2,6 +2,7 @@ import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import { parseFingerprint } from "../../error-groups.ts";
 import { isFinished, type JobState, jobStates } from "../../job.ts";
 import type { JobFilter, Page, StateCounts } from "../../queue-adapter.ts";
+import { valueKey } from "../../payload-paths.ts";
 import { type Lane, noCounts } from "./lanes.ts";
 import { Phase } from "./rows.ts";
 
@@ -48,6 +49,8 @@ interface Source {
 export interface Asked {
   readonly filter: JobFilter;
   readonly lanes: readonly Lane[];
+  /** Of the filter's path in its payloads. */
+  readonly indexes: readonly number[];
   /** Ids of the jobs being run, which the tables do not tell from waiting ones. */
   readonly active: () => readonly number[];
 }
@@ -235,6 +238,16 @@ export class Listing {
           }),
         );
     }
+    if (filter.payload !== undefined) {
+      const value = valueKey(filter.payload.equals);
+      return asked.indexes.map((idx) =>
+        wholeSource(asked, withState, {
+          candidates: "SELECT v.id FROM payload_value v WHERE v.idx = $idx AND v.value = $value",
+          values: { idx, value },
+          tells: ["payload", "queues"],
+        }),
+      );
+    }
     const [label] = labelsOf(filter);
     if (label !== undefined) {
       const [kind, value] = label;
@@ -297,7 +310,7 @@ const wholeState = `CASE WHEN f.phase IS NOT NULL THEN f.phase
 
 /** Jobs named from outside the lanes' own tables, by what `tells` some of the filter already. */
 function wholeSource(
-  { filter, lanes }: Asked,
+  { filter, lanes, indexes }: Asked,
   withState: boolean,
   given: Pick<Source, "candidates" | "values"> & { readonly tells: readonly string[] },
 ): Source {
@@ -305,6 +318,10 @@ function wholeSource(
   const rest = Object.entries(filter).filter(([field]) => !tells.includes(field));
   const { sql, values } = jobConditions(Object.fromEntries(rest) as unknown as JobFilter);
   const conditions = [...sql];
+  if (filter.payload !== undefined && !tells.includes("payload")) {
+    conditions.push(`EXISTS (SELECT 1 FROM payload_value v WHERE v.value = $sought AND v.id = c.id
+      AND v.idx IN (SELECT value FROM json_each($indexes)))`);
+  }
   // A tenant's own set has no other tenant's jobs.
   if (filter.queues !== undefined || tells.length === 0 || tells[0] === "ids") {
     conditions.push("j.lane IN (SELECT value FROM json_each($lanes))");
@@ -335,6 +352,8 @@ function wholeSource(
       ...given.values,
       lanes: JSON.stringify(lanes.map(({ no }) => no)),
       text: filter.error ?? null,
+      sought: filter.payload === undefined ? null : valueKey(filter.payload.equals),
+      indexes: JSON.stringify(indexes),
       states: JSON.stringify(wantedStates(filter).map((state) => stateNumbers[state])),
     },
   };
@@ -451,8 +470,9 @@ function labelsOf({ batch, tag, name, project }: JobFilter): (readonly [string, 
 
 /** Whether nothing is asked but lanes and states. */
 function isDirect(filter: JobFilter): boolean {
-  const { priority, created, error, errorGroup, ids } = filter;
-  const asked = [priority?.min, priority?.max, created?.from, created?.to, error, errorGroup, ids];
+  const { priority, created, error, errorGroup, ids, payload } = filter;
+  const { min, max } = priority ?? {};
+  const asked = [min, max, created?.from, created?.to, error, errorGroup, ids, payload];
   return asked.every((each) => each === undefined) && labelsOf(filter).length === 0;
 }
 

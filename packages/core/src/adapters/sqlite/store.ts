@@ -41,7 +41,16 @@ import { BulkInsert } from "./bulk-statement.ts";
 import type { Transaction } from "./committer.ts";
 import { Deadlines } from "./deadlines.ts";
 import { EventLog } from "./event-log.ts";
-import { type Lane, type LaneGroup, Lanes, RATE_WINDOW_MS, roomLeft, startsLeft } from "./lanes.ts";
+import {
+  type Lane,
+  type LaneGroup,
+  Lanes,
+  RATE_WINDOW_MS,
+  roomLeft,
+  settingsOf,
+  startsLeft,
+} from "./lanes.ts";
+import { PayloadIndexes } from "./payload-indexes.ts";
 import { popped } from "./ready-order.ts";
 import { Rollups } from "./rollups.ts";
 import {
@@ -100,6 +109,7 @@ export class Store {
   readonly events: EventLog;
   readonly rollups: Rollups;
   readonly agenda: Agenda;
+  readonly indexes: PayloadIndexes;
   readonly answers: Answers;
   readonly #db: DatabaseSync;
   readonly #active = new Map<number, Run>();
@@ -132,6 +142,7 @@ export class Store {
     this.#sql = prepareStatements(db);
     this.rollups = new Rollups(db);
     this.agenda = new Agenda(clock, onDue);
+    this.indexes = new PayloadIndexes(db);
     this.#deadlines = new Deadlines(this.agenda);
     this.answers = new Answers(db, this.agenda);
     this.#insertJob = new BulkInsert(db, "job", [
@@ -188,6 +199,9 @@ export class Store {
         rateLimit: row["rate_limit"] as number | null,
         concurrency: row["concurrency"] as number | null,
       });
+    }
+    for (const lane of this.indexes.load((no) => this.lanes.get(no))) {
+      this.agenda.add(0, Due.indexes, lane.no);
     }
     this.#dependencies = Number(this.#sql.countDependencies.get()?.["n"]);
     for (const row of this.#sql.countFinished.iterate()) {
@@ -380,9 +394,12 @@ export class Store {
     if (was !== lane.paused) {
       this.events.add(lane.paused ? "queue.paused" : "queue.resumed", lane, 0, tx.now);
     }
+    if (settings.indexedPaths !== undefined) {
+      this.indexes.configure(tx, lane, settings.indexedPaths, this.#nextId - 1);
+      this.agenda.add(tx.now, Due.indexes, lane.no);
+    }
     this.#refresh(lane, tx.now);
-    const { paused, rateLimit, concurrency } = lane;
-    return { paused, rateLimit, concurrency };
+    return settingsOf(lane);
   }
 
   // ---- submit
@@ -544,6 +561,7 @@ export class Store {
       this.#sql.insertLabel.run(lane.tenant, kind, value, id);
     }
     this.#keepFile(row.data);
+    this.indexes.add(lane, id, row.data, "data");
     this.#touch(lane);
     lane.counts[stateOf(row.phase)]++;
     this.rollups.add(lane, row.priority, options.project, "added");
@@ -1111,6 +1129,7 @@ export class Store {
         finished.report,
       );
       this.#keepFile(finished.result);
+      this.indexes.add(lane, id, finished.result, "result");
       if (finished.phase === Phase.failed) {
         this.#sql.insertFailure.run(id, lane.no, finished.error, finished.finishedAt);
       }
@@ -1383,6 +1402,8 @@ export class Store {
     const options = decodeOptions(text);
     const finished = finishedRow(found);
     if (finished?.phase === Phase.failed) this.#sql.deleteFailure.run(id);
+    this.indexes.remove(lane, id, data, "data");
+    this.indexes.remove(lane, id, finished?.result ?? null, "result");
     const files = payloadFiles(data, finished?.result ?? null);
     for (const { file } of files) this.#sql.deleteFile.run(file);
     this.#sql.deleteJob.run(id);
@@ -1480,6 +1501,13 @@ export class Store {
       } else if (kind === Due.lane) {
         const lane = this.lanes.get(key);
         if (lane !== undefined) this.#refresh(lane, now);
+      } else if (kind === Due.indexes) {
+        const lane = this.lanes.get(key);
+        if (lane !== undefined && this.indexes.step(tx, lane)) {
+          // Others come in between.
+          this.agenda.add(now, Due.indexes, key);
+          return true;
+        }
       } else if (kind === Due.answers) {
         steps += this.answers.forget(tx, at);
       }

@@ -60,6 +60,34 @@ export function describeDurability(factory: EngineFactory): void {
       expect((await d.take()).id).toBe(given[1]);
     });
 
+    it("keeps what failed, and how", async () => {
+      const id = await d.add({ maxAttempts: 2 });
+      await d.fail(await d.take(), { retryAt: d.now(), error: { message: "no 1" } });
+      await d.fail(await d.take(), { error: { message: "no 2" } });
+      const runs = await d.adapter.runs({ tenant: "default", id });
+      const groups = await d.adapter.errorGroups({ tenant: "default", limit: 5 });
+      expect([runs.length, groups.length]).toEqual([2, 1]);
+      await restart();
+      expect(await d.adapter.runs({ tenant: "default", id })).toEqual(runs);
+      expect(await d.adapter.errorGroups({ tenant: "default", limit: 5 })).toEqual(groups);
+    });
+
+    it("goes on building the indexes of payloads", async () => {
+      const given = await d.addAll(
+        jobSpecs(1000, (index) => ({ data: JSON.stringify({ n: index % 500 }) })),
+      );
+      await d.configure({ indexedPaths: ["data.n"] });
+      await restart();
+      await d.adapter.upkeep();
+      const later = await d.add({ data: '{"n":7}' });
+      const payload = { path: "data.n", equals: 7 };
+      const { jobs } = await d.adapter.list({
+        filter: { tenant: "default", queues: ["work"], payload },
+        page: { limit: 10, order: "asc" },
+      });
+      expect(ids(jobs)).toEqual([given[7], given[507], later]);
+    });
+
     it("keeps the order", async () => {
       const priorities = [0, -2, 3, 0, -2, 3];
       await d.addAll(jobSpecs(6, (index) => ({ priority: at(priorities, index) })));

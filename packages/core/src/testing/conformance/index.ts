@@ -20,6 +20,7 @@ import { describeIdempotency } from "./idempotency.ts";
 import { describeLeases } from "./leases.ts";
 import { describeModel } from "./model.ts";
 import { describeOrder } from "./order.ts";
+import { describePayloadSearch } from "./payload-search.ts";
 import { describeProgress } from "./progress.ts";
 import { describeQueues } from "./queues.ts";
 import { describeRateLimits } from "./rate-limits.ts";
@@ -54,6 +55,7 @@ export function describeAdapter(name: string, factory: EngineFactory): void {
     describeResults(factory);
     describeFilters(factory);
     describeErrors(factory);
+    describePayloadSearch(factory);
     describeCountsAndStats(factory);
     describeSchedules(factory);
     describeWebhooks(factory);

@@ -32,6 +32,7 @@ export function describeQueues(factory: EngineFactory): void {
         paused: false,
         rateLimit: null,
         concurrency: 3,
+        indexedPaths: [],
         counts: counts({}),
       });
       expect(all[1]).toMatchObject({ typed: true, counts: counts({ delayed: 1 }) });
@@ -47,13 +48,21 @@ export function describeQueues(factory: EngineFactory): void {
         paused: false,
         rateLimit: 5,
         concurrency: null,
+        indexedPaths: [],
       });
       expect(await d.configure({ concurrency: 2 })).toMatchObject({ rateLimit: 5, concurrency: 2 });
-      expect(await d.configure({})).toEqual({ paused: false, rateLimit: 5, concurrency: 2 });
+      expect(await d.configure({ indexedPaths: ["data.a"] })).toMatchObject({ rateLimit: 5 });
+      expect(await d.configure({})).toEqual({
+        paused: false,
+        rateLimit: 5,
+        concurrency: 2,
+        indexedPaths: ["data.a"],
+      });
       expect(await d.configure({ rateLimit: null, paused: true })).toEqual({
         paused: true,
         rateLimit: null,
         concurrency: 2,
+        indexedPaths: ["data.a"],
       });
     });
 

@@ -131,7 +131,7 @@ const none: StateCounts = {
 
 function unseen(tenant: string, queue: string): QueueInfo {
   const typed = jobTypeOf(queue) !== undefined;
-  const settings = { paused: false, rateLimit: null, concurrency: null };
+  const settings = { paused: false, rateLimit: null, concurrency: null, indexedPaths: [] };
   return { tenant, queue, typed, ...settings, counts: none };
 }
 

@@ -26,7 +26,7 @@ local function laneNamed(name)
   if lane ~= nil then return lane end
   local key = p .. name .. ":"
   local m = rcall("HMGET", key .. "meta", "no", "paused", "concurrency", "max", "typed", "windowEnd", "windowStarts",
-    "peakAt", "peak", "prioritized", "group")
+    "peakAt", "peak", "prioritized", "group", "paths")
   if not m[1] then return nil end
   local tenant = string.match(name, "^[^.]*")
   lane = {
@@ -46,6 +46,7 @@ local function laneNamed(name)
     -- Whether it ever had a prioritized job: most lanes never do, and need not be asked.
     prioritizes = m[10] ~= false,
     groupName = m[11],
+    paths = m[12],
   }
   lanes[name] = lane
   return lane

@@ -5,6 +5,7 @@
   Result   for each "ok", "unknown", "stale" or "is <state>"
 ]]
 --- @include "transitions"
+--- @include "payload-paths"
 
 local answer = {}
 for i = 3, #ARGV, 5 do
@@ -27,7 +28,9 @@ for i = 3, #ARGV, 5 do
     if job.attempts > 0 or job.crashes > 0 then rcall("HDEL", job.key, "er", "failedReason", "stacktrace") end
     local kind = ARGV[i + 2]
     if kind == "" then finish(job, "c", "atm", attempts)
-    elseif kind == "j" then finish(job, "c", "atm", attempts, "returnvalue", ARGV[i + 3])
+    elseif kind == "j" then
+      finish(job, "c", "atm", attempts, "returnvalue", ARGV[i + 3])
+      indexPayload(job.lane, job.id, "result", ARGV[i + 3])
     else
       rcall("SADD", p .. "files", cjson.decode(ARGV[i + 3]).file)
       finish(job, "c", "atm", attempts, "returnvalue", ARGV[i + 3], "rf", "1")

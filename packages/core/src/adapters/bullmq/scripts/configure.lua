@@ -2,10 +2,13 @@
   Makes a lane if need be, and changes its settings, which lie where BullMQ keeps a queue's.
   ARGV[2]  the lane's name; ARGV[3] "1" if typed; ARGV[4] queues a tenant can have
   ARGV[5]  paused: "1", "0", or "" to leave it; ARGV[6] rate limit: a number, "none", or ""; ARGV[7] concurrency likewise
-  Result   "full", or the settings then: "1" if paused, rate limit or "", concurrency or ""
+  ARGV[8]  paths to be indexed (JSON), or "" to leave them
+  Result   "full", or the settings then: "1" if paused, rate limit or "", concurrency or "", indexed
+           paths (JSON) or ""
 ]]
 --- @include "transitions"
 --- @include "lane"
+--- @include "payload-paths"
 
 local name = ARGV[2]
 local lane = laneNamed(name)
@@ -38,7 +41,36 @@ elseif ARGV[7] ~= "" then
   lane.concurrency = tonumber(ARGV[7])
   rcall("HSET", meta, "concurrency", ARGV[7])
 end
+if ARGV[8] ~= "" then
+  local wanted, kept, known = {}, {}, {}
+  for _, path in ipairs(cjson.decode(ARGV[8])) do wanted[path] = true end
+  for _, entry in ipairs(pathsOf(lane)) do
+    if wanted[entry[1]] then
+      kept[#kept + 1] = entry
+      known[entry[1]] = true
+    else
+      -- Freed beside the other work.
+      rcall("UNLINK", indexKey(lane, entry[1]))
+    end
+  end
+  local newest = tonumber(rcall("GET", p .. "id") or 0)
+  for _, path in ipairs(cjson.decode(ARGV[8])) do
+    if not known[path] then
+      known[path] = true
+      kept[#kept + 1] = { path, 0, newest }
+    end
+  end
+  if #kept == 0 then
+    lane.paths = nil
+    rcall("HDEL", meta, "paths")
+  else
+    lane.paths = cjson.encode(kept)
+    rcall("HSET", meta, "paths", lane.paths)
+    addDue("i" .. lane.name, now)
+  end
+end
 touch(lane)
 if lane.max and now < lane.windowEnd and lane.windowStarts >= lane.max then addDue("r" .. lane.name, lane.windowEnd) end
 settle()
-return { lane.paused and "1" or "0", lane.max and tostring(lane.max) or "", lane.concurrency and tostring(lane.concurrency) or "" }
+return { lane.paused and "1" or "0", lane.max and tostring(lane.max) or "", lane.concurrency and tostring(lane.concurrency) or "",
+  lane.paths or "" }

@@ -1,8 +1,8 @@
 --[[
   Settings of lanes, and their jobs by state.
   ARGV[2]  tenant or "*"; ARGV[3] "*" for all queues, or "" and ARGV[4.] their names
-  Result   for each lane its name, "1" if typed, "1" if paused, rate limit or "", concurrency or "", and its jobs
-           waiting, delayed, blocked, active, completed, failed, cancelled
+  Result   for each lane its name, "1" if typed, "1" if paused, rate limit or "", concurrency or "", indexed paths
+           (JSON) or "", and its jobs waiting, delayed, blocked, active, completed, failed, cancelled
 ]]
 --- @include "base"
 --- @include "wanted"
@@ -13,7 +13,7 @@ for _, lane in ipairs(wantedLanes(ARGV[2], queuesFrom(3))) do
   answer[#answer + 1] = {
     lane.name, lane.typed and "1" or "0", lane.paused and "1" or "0",
     lane.max and tostring(lane.max) or "", lane.concurrency and tostring(lane.concurrency) or "",
-    rcall("LLEN", key .. "wait") + rcall("ZCARD", key .. "prioritized"),
+    lane.paths or "", rcall("LLEN", key .. "wait") + rcall("ZCARD", key .. "prioritized"),
     rcall("ZCARD", key .. "delayed"), rcall("ZCARD", key .. "waiting-children"), rcall("LLEN", key .. "active"),
     rcall("ZCARD", key .. "completed"), rcall("ZCARD", key .. "failed"), rcall("ZCARD", key .. "cancelled"),
   }

@@ -7,6 +7,7 @@
   Invariant: a lane's entry in `due` is never later than the first thing of its kind in that lane.
 ]]
 --- @include "transitions"
+--- @include "payload-paths"
 
 local steps = tonumber(ARGV[2])
 local overdue = {}
@@ -86,6 +87,48 @@ local function nameOverdue()
   plan("l", headOf(key))
 end
 
+-- Takes some of the jobs that are there into the lane's indexes.
+local function buildIndexes(lane)
+  local from, ends
+  for _, entry in ipairs(pathsOf(lane)) do
+    if entry[2] < entry[3] then
+      from = math.min(from or entry[2], entry[2])
+      ends = math.max(ends or 0, entry[3])
+    end
+  end
+  if not from then return plan("i" .. lane.name) end
+  local own = bytesOf(lane.no)
+  local id, bytes, left = from, 0, math.min(steps, 200)
+  while id < ends and left > 0 and bytes < 1000000 do
+    id = id + 1
+    local no = math.floor(id / BUCKET)
+    local bucket = rcall("GET", p .. "ids:" .. no)
+    local last = math.min(no * BUCKET + BUCKET - 1, ends)
+    left = left - 1
+    for each = id, bucket and last or id - 1 do
+      id = each
+      local at = (each % BUCKET) * 4
+      if string.sub(bucket, at + 1, at + 4) == own then
+        local f = rcall("HMGET", lane.key .. "j" .. each, "data", "df", "returnvalue", "rf")
+        if f[1] and not f[2] then indexPayload(lane, each, "data", f[1]) end
+        if f[3] and not f[4] then indexPayload(lane, each, "result", f[3]) end
+        bytes = bytes + #(f[1] or "") + #(f[3] or "")
+        left = left - 1
+        if left <= 0 or bytes >= 1000000 then break end
+      end
+    end
+    if not bucket then id = last end
+  end
+  local finished = true
+  for _, entry in ipairs(pathsOf(lane)) do
+    if entry[2] < id then entry[2] = id end
+    if entry[2] < entry[3] then finished = false end
+  end
+  rcall("HSET", lane.key .. "meta", "paths", cjson.encode(pathsOf(lane)))
+  taken = taken + steps
+  plan("i" .. lane.name, not finished and now or nil)
+end
+
 for _, member in ipairs(rcall("ZRANGEBYSCORE", p .. "due", "-inf", now, "LIMIT", 0, steps)) do
   if taken >= steps then break end
   local kind = string.sub(member, 1, 1)
@@ -94,6 +137,7 @@ for _, member in ipairs(rcall("ZRANGEBYSCORE", p .. "due", "-inf", now, "LIMIT",
   elseif lane == nil then rcall("ZREM", p .. "due", member)
   elseif kind == "d" then promoteDelayed(lane)
   elseif kind == "x" then expire(lane)
+  elseif kind == "i" then buildIndexes(lane)
   else
     rcall("ZREM", p .. "due", member)
     touch(lane)

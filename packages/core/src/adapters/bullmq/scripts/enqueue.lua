@@ -15,6 +15,7 @@
   Invariant: as an atomic batch either all jobs are added or none; a schedule moves exactly when its job is tried.
 ]]
 --- @include "transitions"
+--- @include "payload-paths"
 --- @include "answers"
 
 if ARGV[7] ~= "" then
@@ -244,10 +245,12 @@ local function add(i)
     end
     members[#members + 1] = member
   end
+  local inFile = false
   for f = from + 12, from + 11 + extra, 2 do
     if ARGV[f] == "pj" then
       job.project = ARGV[f + 1]
     elseif ARGV[f] == "df" then
+      inFile = true
       rcall("SADD", p .. "files", cjson.decode(ARGV[from + 6]).file)
     elseif ARGV[f] == "lb" then
       for _, label in ipairs(cjson.decode(ARGV[f + 1])) do
@@ -255,6 +258,7 @@ local function add(i)
       end
     end
   end
+  if lane.paths and not inFile then indexPayload(lane, id, "data", ARGV[from + 6]) end
   tally(job, ADDED)
   tell("job.pushed", lane, id)
 end

@@ -6,6 +6,8 @@ local function forgetId(id)
   if rcall("INCR", bucket .. ":gone") >= BUCKET then rcall("DEL", bucket, bucket .. ":gone") end
 end
 
+--- @include "payload-paths"
+
 local function erase(job)
   tally(job, REMOVED)
   if job.st == "f" or job.attempts > 0 then forgetError(job) end
@@ -15,6 +17,8 @@ local function erase(job)
       rcall("ZREM", p .. "label:" .. job.lane.tenant .. ":" .. label, job.id)
     end
   end
+  indexPayload(job.lane, job.id, "data", f[4], "ZREM")
+  indexPayload(job.lane, job.id, "result", f[5], "ZREM")
   rcall("DEL", job.key, job.key .. ":logs", job.key .. ":runs", job.key .. ":dependencies")
   forgetId(job.id)
   local gone = { job.lane.name, job.id }

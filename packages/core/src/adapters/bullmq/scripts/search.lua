@@ -3,11 +3,14 @@
   ARGV[2]  "asc" or "desc"; ARGV[3] the id to go on behind, or "" to begin; ARGV[4] the last id to look at, or ""
   ARGV[5]  jobs looked at, at most
   ARGV[6]  the filter (JSON): tenant, queues, states (letters), least, greatest, since, until, labels, text and folds
-           (its letters beyond ASCII, upper and lower), group (of failed jobs)
-  ARGV[7]  where the jobs are: "lanes" (ARGV[8.] names of lanes), "sets" (ARGV[8.] sets scored by id) or "ids" (ARGV[8.])
+           (its letters beyond ASCII, upper and lower), group (of failed jobs), path and value (its key), tell (whether
+           the states matter to who asks)
+  ARGV[7]  where the jobs are: "lanes" (ARGV[8.] names of lanes), "sets" (ARGV[8.] sets scored by id), "values" (ARGV[8.]
+           indexes of the path) or "ids" (ARGV[8.])
   Result   where to go on, or "" at the end; how many match by state, in the order w d b a c f x; then their ids
 ]]
 --- @include "base"
+--- @include "payload-paths"
 
 local ascending, cursor, last, most = ARGV[2] == "asc", tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local filter = cjson.decode(ARGV[6])
@@ -34,6 +37,27 @@ local function laneAt(id)
   local number = numberAt(bucketBytes, (id % BUCKET) * 4)
   if number == 0 then return nil end
   return laneNamed(nameOfLane(number))
+end
+
+-- Up to `count` ids of one set behind the cursor, in order.
+local function scored(key, count)
+  local from, to
+  if ascending then from, to = cursor and "(" .. cursor or "-inf", last or "+inf"
+  else from, to = cursor and "(" .. cursor or "+inf", last or "-inf" end
+  local command = ascending and "ZRANGEBYSCORE" or "ZREVRANGEBYSCORE"
+  local found = rcall(command, key, from, to, "LIMIT", 0, count)
+  for i = 1, #found do found[i] = tonumber(found[i]) end
+  return found
+end
+
+local function valued(key, count)
+  local value = filter.value
+  local from, to
+  if ascending then from, to = cursor and "(" .. memberOf(value, cursor) or "[" .. value .. "\0", "(" .. value .. "\1"
+  else from, to = "(" .. (cursor and memberOf(value, cursor) or value .. "\1"), "[" .. value .. "\0" end
+  local found = rcall(ascending and "ZRANGEBYLEX" or "ZREVRANGEBYLEX", key, from, to, "LIMIT", 0, count)
+  for i = 1, #found do found[i] = tonumber(string.sub(found[i], -16)) end
+  return found
 end
 
 -- Up to `most` ids behind the cursor, in order, and where to go on.
@@ -77,18 +101,11 @@ local function candidates()
   local each = math.max(10, math.floor(most / math.max(1, #ARGV - 7)))
   local bound
   for i = 8, #ARGV do
-    local from, to
-    if ascending then from, to = cursor and "(" .. cursor or "-inf", last or "+inf"
-    else from, to = cursor and "(" .. cursor or "+inf", last or "-inf" end
-    local command = ascending and "ZRANGEBYSCORE" or "ZREVRANGEBYSCORE"
-    local found = rcall(command, p .. ARGV[i], from, to, "WITHSCORES", "LIMIT", 0, each)
-    local final
-    for f = 2, #found, 2 do
-      final = tonumber(found[f])
-      ids[#ids + 1] = final
-    end
+    local found = ARGV[7] == "values" and valued(p .. ARGV[i], each) or scored(p .. ARGV[i], each)
+    local final = found[#found]
+    for _, id in ipairs(found) do ids[#ids + 1] = id end
     -- Beyond the end of a part that was cut off, the others have to wait for it.
-    if #found == each * 2 and (not bound or (ascending and final < bound or not ascending and final > bound)) then
+    if #found == each and (not bound or (ascending and final < bound or not ascending and final > bound)) then
       bound = final
     end
   end
@@ -117,22 +134,39 @@ local function hasLabels(text)
   return true
 end
 
--- The letter of the job's state if it matches.
+-- Only the fields that are asked for: to look for one that is not there takes longest.
+local fields, placeOf = {}, {}
+local function need(wanted, field)
+  if not wanted or placeOf[field] then return end
+  fields[#fields + 1] = field
+  placeOf[field] = #fields
+end
+need(filter.least or filter.greatest, "priority")
+need(filter.since or filter["until"], "timestamp")
+need(filter.labels, "lb")
+need(filter.text, "failedReason")
+need(filter.group, "eg")
+need(filter.tell or filter.states or filter.text or filter.group, "st")
+need(#fields == 0, "timestamp")
+
+-- The letter of the job's state (or of any, where nobody asks for it) if it matches.
 local function matches(id)
   local lane = laneAt(id)
   if not lane or (filter.tenant ~= "*" and filter.tenant ~= lane.tenant) then return nil end
   if queues and not queues[lane.queue] then return nil end
-  local f = rcall("HMGET", lane.key .. "j" .. id, "timestamp", "st", "priority", "lb", "failedReason", "eg")
-  if not f[1] then return nil end
-  local st = f[2] or "w"
+  local f = rcall("HMGET", lane.key .. "j" .. id, unpack(fields))
+  local function of(field) return placeOf[field] and f[placeOf[field]] end
+  local st = of("st") or "w"
   if filter.states and not string.find(filter.states, st, 1, true) then return nil end
-  local priority, created = tonumber(f[3]) or 0, tonumber(f[1])
+  local priority, created = tonumber(of("priority") or 0), tonumber(of("timestamp") or nil)
   if filter.least and priority < filter.least or filter.greatest and priority > filter.greatest then return nil end
   if filter.since and created < filter.since or filter["until"] and created >= filter["until"] then return nil end
-  if filter.labels and not hasLabels(f[4]) then return nil end
-  if filter.group and (st ~= "f" or f[6] ~= filter.group) then return nil end
+  if filter.labels and not hasLabels(of("lb")) then return nil end
+  if filter.value and ARGV[7] ~= "values"
+    and not rcall("ZSCORE", indexKey(lane, filter.path), memberOf(filter.value, id)) then return nil end
+  if filter.group and (st ~= "f" or of("eg") ~= filter.group) then return nil end
   -- A cancelled job has a reason, not an error.
-  if filter.text and (st == "x" or st == "c" or not f[5] or not contains(f[5])) then return nil end
+  if filter.text and (st == "x" or st == "c" or not of("failedReason") or not contains(of("failedReason"))) then return nil end
   return st
 end
 
