@@ -5,7 +5,7 @@ import type { Context, Hono } from "hono";
 import type { Caller } from "./auth/caller.ts";
 import type { Operation } from "./operations.ts";
 import type { EventHub } from "./transports/event-hub.ts";
-import type { Logger } from "@jobyard/core/process";
+import type { Logger, ProcessControl } from "@jobyard/core/process";
 import type { RequestError } from "./request-error.ts";
 
 export interface ApiEnv {
@@ -33,6 +33,7 @@ export interface DialectDeps {
   readonly log: Logger;
   /** Of this process in the cluster. */
   readonly nodeId: string;
+  readonly control: ProcessControl;
   /** Aborted when the server goes down and whoever still waits has to be answered. */
   readonly ending: AbortSignal;
 }

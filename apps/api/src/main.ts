@@ -1,8 +1,8 @@
 import { runProcess } from "@jobyard/core/process";
 import { startServer } from "./server.ts";
 
-await runProcess(process.env, async (config, log) => {
-  const server = await startServer({ config, log });
+await runProcess(process.env, async (config, log, control) => {
+  const server = await startServer({ config, log, control });
   const { urls, tcp } = server;
   log.info({ urls, tcp }, `Jobyard is ready on ${[...urls, ...tcp].join(", ")}`);
   if (config.auth.open) {

@@ -1,6 +1,13 @@
 import { getRequestListener, RequestError } from "@hono/node-server";
-import { type Config, type Handler, processId } from "@jobyard/core";
-import { closeAll, listen, type Listener, type Logger, nodeAt } from "@jobyard/core/process";
+import { type Config, type Handler, processId, QueueError } from "@jobyard/core";
+import {
+  closeAll,
+  listen,
+  type Listener,
+  type Logger,
+  type ProcessControl,
+  nodeAt,
+} from "@jobyard/core/process";
 import { openWork } from "@jobyard/handlers";
 import { createApp } from "./app.ts";
 import { authenticator } from "./auth/authenticate.ts";
@@ -13,6 +20,8 @@ import { startTcp, type TcpServer } from "./transports/tcp/server.ts";
 export interface ServerOptions {
   readonly config: Config;
   readonly log: Logger;
+  /** Absent: the server is part of another program, which alone can start it anew. */
+  readonly control?: ProcessControl;
   /** Default: those of every job type. */
   readonly handlers?: readonly Handler[];
 }
@@ -37,6 +46,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ...(handlers && { handlers }),
   });
 
+  let stopped: Promise<void> | undefined;
+  const close = (graceMs = config.worker.shutdownGraceMs): Promise<void> =>
+    (stopped ??= stop(graceMs));
   const stopping = new AbortController();
   const ending = new AbortController();
   let listeners: readonly Listener[] = [];
@@ -56,6 +68,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       authenticate,
       nodeId: processId,
       log,
+      control: options.control ?? { stop: () => void close(), restart: refuseRestart },
       stopping: stopping.signal,
       ending: ending.signal,
     });
@@ -104,12 +117,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await Promise.all([closeAll(listeners), tcp.close()]);
     await work.close();
   };
-  let stopped: Promise<void> | undefined;
   return {
     urls: listeners.map(({ url }) => url),
     tcp: tcp.urls,
-    close: (graceMs = config.worker.shutdownGraceMs) => (stopped ??= stop(graceMs)),
+    close,
   };
+}
+
+function refuseRestart(): never {
+  throw new QueueError(
+    "INVALID_STATE",
+    "This server is part of another program, which alone can restart it",
+  );
 }
 
 function whoRunsJobs({ engine }: Config): string {

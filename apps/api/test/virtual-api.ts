@@ -54,6 +54,7 @@ export async function virtualApi(
     config,
     queue,
     events: new EventHub(queue),
+    control: { stop: () => undefined, restart: () => undefined },
     storage,
     authenticate: authenticator(config.auth, null),
     nodeId: "node",

@@ -55,6 +55,7 @@ export {
   type ErrorGroup,
   type JobFilter,
   type JobList,
+  type NodeRecord,
   type Outcome,
   type Page,
   type QueueAdapter,

@@ -363,6 +363,7 @@ test("what nobody foresaw is told as an id that the log has, and nothing else", 
     // A queue that nothing works on.
     queue: {} as never,
     events: {} as never,
+    control: {} as never,
     authenticate: async () => ({
       tenant: "default",
       roles: ["ADMIN"],

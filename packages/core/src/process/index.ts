@@ -2,4 +2,4 @@
 export { type EngineOptions, openQueue } from "./engine.ts";
 export { bind, closeAll, listen, type Listener, nodeAt } from "./listeners.ts";
 export { createLogger, type Logger } from "./log.ts";
-export { runProcess } from "./run.ts";
+export { type ProcessControl, runProcess } from "./run.ts";

@@ -12,6 +12,7 @@ import {
   progressInput,
 } from "./schemas.ts";
 import { commands, PULL_ACCESS } from "./commands.ts";
+import { HISTORY_POINTS } from "./metrics-history.ts";
 
 const at = 1_772_439_300_000;
 /** A pull may wait so long, ms. */
@@ -106,6 +107,46 @@ const workerView = z
     jobs_processed: count,
   })
   .openapi("Worker");
+
+const historyPoint = z
+  .object({
+    timestamp: moment,
+    queued: count,
+    processing: count
+      .nullable()
+      .openapi({ description: "null: before anybody asked for the history" }),
+    completed: z.number().min(0),
+    failed: z.number().min(0),
+    throughput: z.number().min(0).openapi({ description: "Jobs completed a second" }),
+    latency_ms: z.number().min(0),
+  })
+  .openapi("HistoryPoint");
+
+const settingsView = z
+  .object({
+    version: z.string(),
+    tcp_port: count,
+    http_port: count,
+    grpc_port: count,
+    engine: z.enum(["sqlite", "bullmq"]),
+    database_connected: z.boolean(),
+    database_url: z.string(),
+    auth_enabled: z.boolean(),
+    auth_token_count: count,
+    uptime_seconds: count,
+  })
+  .openapi("Settings");
+
+const nodeView = z
+  .object({
+    node_id: z.string(),
+    host: z.string(),
+    port: count,
+    is_leader: z.boolean(),
+    last_heartbeat: moment,
+    started_at: moment,
+  })
+  .openapi("Node");
 
 const nothing = z.null();
 
@@ -503,6 +544,102 @@ export const operations = {
         avg_latency_ms: 61.4,
         queues: [{ name: "thumbnails", pending: 12, processing: 2, dlq: 0 }],
       }),
+      ...always,
+    },
+  }),
+  metricsHistory: operation("read", {
+    method: "get",
+    path: "/metrics/history",
+    operationId: "getMetricsHistory",
+    summary: "The last five minutes, in points 5 s apart",
+    responses: {
+      200: answer("The oldest first", z.array(historyPoint).length(HISTORY_POINTS), [
+        {
+          timestamp: at,
+          queued: 12,
+          processing: 2,
+          completed: 16,
+          failed: 0,
+          throughput: 3.2,
+          latency_ms: 61.4,
+        },
+      ]),
+      ...always,
+    },
+  }),
+  prometheus: operation("read", {
+    method: "get",
+    path: "/metrics/prometheus",
+    operationId: "getPrometheusMetrics",
+    summary: "The figures for Prometheus",
+    responses: {
+      200: {
+        description: "Prometheus' text format",
+        content: {
+          "text/plain": {
+            schema: z.string(),
+            example:
+              "# HELP flashq_jobs_pushed_total Jobs added\n# TYPE flashq_jobs_pushed_total counter\nflashq_jobs_pushed_total 5120\n",
+          },
+        },
+      },
+      ...always,
+    },
+  }),
+  settings: operation("system", {
+    method: "get",
+    path: "/settings",
+    operationId: "getSettings",
+    summary: "How this server is set up",
+    responses: {
+      200: answer("Secrets are masked", settingsView, {
+        version: "0.1.0",
+        tcp_port: 6789,
+        http_port: 6790,
+        grpc_port: 6791,
+        engine: "bullmq",
+        database_connected: true,
+        database_url: "redis://***@queue.internal:6379/0",
+        auth_enabled: true,
+        auth_token_count: 1,
+        uptime_seconds: 5400,
+      }),
+      ...always,
+    },
+  }),
+  shutdown: operation("system", {
+    method: "post",
+    path: "/server/shutdown",
+    operationId: "shutDown",
+    summary: "Stop this server: running jobs end or are given back first",
+    responses: done,
+  }),
+  restart: operation("system", {
+    method: "post",
+    path: "/server/restart",
+    operationId: "restart",
+    summary: "Stop this server as above, and start another in its place",
+    responses: {
+      ...done,
+      409: problem("It is part of another program", "This server is part of another program"),
+    },
+  }),
+  clusterNodes: operation("system", {
+    method: "get",
+    path: "/cluster/nodes",
+    operationId: "listClusterNodes",
+    summary: "The processes that share the queues",
+    responses: {
+      200: answer("Those heard of lately", z.array(nodeView), [
+        {
+          node_id: "queue-a-418-9f3c",
+          host: "10.1.4.7",
+          port: 6790,
+          is_leader: true,
+          last_heartbeat: at,
+          started_at: at - 60_000,
+        },
+      ]),
       ...always,
     },
   }),

@@ -1,8 +1,10 @@
-import { jobTypeOf, QueueError } from "@jobyard/core";
+import { jobTypeOf, type NodeRecord, QueueError } from "@jobyard/core";
 import type { z } from "zod";
+import about from "../../../package.json" with { type: "json" };
 import { retryAfter } from "../../envelope.ts";
 import type { ApiContext, Dialect, DialectDeps } from "../../dialect.ts";
 import { readJson } from "../../json-body.ts";
+import { maskedAddress } from "../../masked-config.ts";
 import { type Handle, idempotencyKey, mount, parseInput } from "../../operations.ts";
 import { type RequestError } from "../../request-error.ts";
 import { eventStream } from "../../transports/sse.ts";
@@ -10,7 +12,9 @@ import { type Command, commands, execute, giveBack, pull, type Session } from ".
 import { refusalOf, statuses } from "./errors.ts";
 import { streamBytes } from "./event-text.ts";
 import { failureOf, flashqState, jobText, type LoadedJob, wholePercent } from "./mapping.ts";
+import { MetricsHistory } from "./metrics-history.ts";
 import { dlqQuery, listQuery, operations, pullQuery } from "./operations.ts";
+import { prometheusPage } from "./prometheus.ts";
 
 export const flashq: Dialect = {
   name: "flashq",
@@ -30,12 +34,9 @@ const MAX_SMALL_BODY_BYTES = 100_000;
 /** Of a long body; only lists of texts are that long. */
 const MAX_VALUES = 50_000;
 
-function handlersOf({
-  config,
-  queue,
-  events,
-  ending,
-}: DialectDeps): Record<keyof typeof operations, Handle> {
+function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> {
+  const { config, queue, events, ending } = deps;
+  const history = new MetricsHistory(queue, ending);
   const sessionOf = (c: ApiContext): Session => ({ queue, caller: c.get("caller") });
 
   /** A command of which the path names the object, and which takes no body. */
@@ -155,6 +156,34 @@ function handlersOf({
     deleteCron: onPath(commands.deleteCron, nothing),
     stats: onPath(commands.stats, JSON.stringify),
     metrics: onPath(commands.metrics, JSON.stringify),
+    async metricsHistory(c) {
+      return answer(c, JSON.stringify(await history.of(c.get("caller").tenant)));
+    },
+    async prometheus(c) {
+      const session = sessionOf(c);
+      const [stats, metrics] = await Promise.all([
+        execute(session, commands.stats, {}),
+        execute(session, commands.metrics, {}),
+      ]);
+      const { text, contentType } = await prometheusPage(stats, metrics);
+      return c.body(text, 200, { "Content-Type": contentType });
+    },
+    async settings(c) {
+      const { reachable } = await queue.health();
+      return answer(c, JSON.stringify(settingsView(deps, reachable)));
+    },
+    shutdown(c) {
+      deps.control.stop();
+      return answer(c, "null");
+    },
+    restart(c) {
+      deps.control.restart();
+      return answer(c, "null");
+    },
+    async clusterNodes(c) {
+      const nodes = await queue.of(c.get("caller").tenant).nodes();
+      return answer(c, JSON.stringify(nodes.map(nodeView)));
+    },
     streamEvents: stream,
     streamQueueEvents: stream,
     listWorkers: onPath(commands.listWorkers, JSON.stringify),
@@ -163,6 +192,36 @@ function handlersOf({
 }
 
 const nothing = (): string => "null";
+
+const startedAt = Date.now();
+
+function settingsView({ config, queue }: DialectDeps, reachable: boolean) {
+  const { auth, engine } = config;
+  return {
+    version: about.version,
+    tcp_port: config.tcp.port,
+    http_port: config.http.ports.at(-1),
+    grpc_port: config.grpc.port,
+    engine: queue.adapter.capabilities.engine,
+    database_connected: reachable,
+    database_url:
+      engine.redisUrl === null ? `file:${engine.dataDir}` : maskedAddress(engine.redisUrl),
+    auth_enabled: !auth.open,
+    auth_token_count: auth.apiTokens.length,
+    uptime_seconds: Math.floor((Date.now() - startedAt) / 1000),
+  };
+}
+
+function nodeView({ id, host, port, isLeader, lastHeartbeat, startedAt: began }: NodeRecord) {
+  return {
+    node_id: id,
+    host,
+    port,
+    is_leader: isLeader,
+    last_heartbeat: lastHeartbeat,
+    started_at: began,
+  };
+}
 
 /** `data` is JSON text, that of jobs as it is stored. */
 function answer(c: ApiContext, data: string): Response {

@@ -7,13 +7,13 @@ import { z } from "zod";
 import about from "../../../../package.json" with { type: "json" };
 import { accessRoles, mayAccess } from "../../../auth/caller.ts";
 import type { DialectDeps } from "../../../dialect.ts";
+import { masked } from "../../../masked-config.ts";
 import type { Handle } from "../../../operations.ts";
 import { eventStream, textOf } from "../../../transports/sse.ts";
 import { eventView, iso } from "../mapping.ts";
 import type { systemOperations } from "../operations/system.ts";
 import { answer, queryOf, scopeOf } from "../requests.ts";
 import { eventsQuery } from "../schemas/system.ts";
-import { masked } from "../settings.ts";
 
 type Access = keyof typeof accessRoles;
 

@@ -19,10 +19,13 @@ export function masked(config: Config): unknown {
   return JSON.parse(JSON.stringify(config), (key, value: unknown) => {
     if (value === null || (Array.isArray(value) && value.length === 0)) return value;
     if (secrets.has(key)) return "***";
-    return addresses.has(key) && typeof value === "string"
-      ? value.split(",").map(withoutUser).join(",")
-      : value;
+    return addresses.has(key) && typeof value === "string" ? maskedAddress(value) : value;
   });
+}
+
+/** Without the name and password that it may hold; there may be several, comma-separated. */
+export function maskedAddress(address: string): string {
+  return address.split(",").map(withoutUser).join(",");
 }
 
 function withoutUser(address: string): string {

@@ -1,0 +1,114 @@
+import { describe, expect, test } from "vitest";
+import type { HistoryPoint } from "../../src/dialects/flashq/metrics-history.ts";
+import { engines } from "../engines.ts";
+import { virtualApi } from "../virtual-api.ts";
+
+interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** Prometheus' text format, version 0.0.4, and nothing besides. */
+function parseExposition(text: string): readonly Sample[] {
+  expect(text.endsWith("\n")).toBe(true);
+  const samples: Sample[] = [];
+  const told = new Map<string, { type?: string }>();
+  const seen = new Set<string>();
+  let family = "";
+  for (const line of text.split("\n").slice(0, -1)) {
+    if (line === "") continue;
+    const [, kind = "", about = "", rest = ""] =
+      /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$/.exec(line) ?? [];
+    if (kind === "HELP") {
+      expect(told.has(about), `${about} has one HELP`).toBe(false);
+      told.set((family = about), {});
+    } else if (kind === "TYPE") {
+      expect([about, told.get(about)?.type]).toEqual([family, undefined]);
+      expect(["counter", "gauge"]).toContain(rest);
+      told.set(about, { type: rest });
+    } else {
+      const [whole, name = "", inner = "", value = ""] =
+        /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)$/.exec(
+          line,
+        ) ?? [];
+      expect(whole, `a sample: ${line}`).toBe(line);
+      expect([name, told.get(name)?.type === undefined]).toEqual([family, false]);
+      expect(seen.has(`${name}{${inner}}`), `${line} is there once`).toBe(false);
+      seen.add(`${name}{${inner}}`);
+      const labels = [...inner.matchAll(/([a-zA-Z0-9_]+)="((?:[^"\\]|\\.)*)"/g)];
+      samples.push({
+        name,
+        labels: Object.fromEntries(labels.map(([, key = "", text = ""]) => [key, text])),
+        value: Number(value),
+      });
+    }
+  }
+  return samples;
+}
+
+describe.each(engines)("on the %s engine", (engine) => {
+  test("history has 60 points 5 s apart: what was before the first question, and what came after", async () => {
+    const { queue, advance, get } = await virtualApi(engine);
+    const jobs = queue.of("default");
+    const run = async (count: number): Promise<void> => {
+      await jobs.addMany(
+        Array.from({ length: count }, () => ({ queue: "paintings", data: 1 })),
+        { atomic: true },
+      );
+      const claimed = await jobs.pull({ queue: "paintings", limit: count });
+      await advance(40);
+      await jobs.ack(claimed.map(({ id, lease }) => ({ id, lease })));
+    };
+    await advance(60_000);
+    await run(24);
+    await advance(120_000);
+    await jobs.add({ queue: "paintings", data: 1 });
+    const first: readonly HistoryPoint[] = (await get("/metrics/history")).data;
+    expect(first).toHaveLength(60);
+    const at = first.map(({ timestamp }) => timestamp);
+    const spans = at.slice(1).map((end, i) => end - (at[i] ?? 0));
+    expect(new Set(spans)).toEqual(new Set([5000]));
+    const sum = first.reduce((total, { completed }) => total + completed, 0);
+    expect(sum).toBeCloseTo(24, 0);
+    expect(first.at(-1)).toMatchObject({ queued: 1, processing: 0 });
+    expect(first[0]).toMatchObject({ queued: 0, completed: 0, processing: null });
+
+    await run(10);
+    await advance(5000);
+    await expect
+      .poll(async () => (await get("/metrics/history")).data.at(-1))
+      .toMatchObject({ completed: 10, failed: 0, queued: 1, processing: 0, latency_ms: 40 });
+    expect((await get("/metrics/history")).data).toHaveLength(60);
+  });
+
+  test("the Prometheus page parses, with each sample's HELP and TYPE", async () => {
+    const { queue, url } = await virtualApi(engine);
+    const jobs = queue.of("default");
+    const [done, bad] = await jobs.addMany(
+      [1, 2, 3].map((data) => ({ queue: "paintings", data })),
+      { atomic: true },
+    );
+    await jobs.pull({ queue: "paintings", limit: 2 });
+    await jobs.ack([{ id: Number(done) }]);
+    await jobs.fail({ id: Number(bad), error: "no blue left" });
+    await jobs.add({ queue: "drawings", data: 1, delayMs: 60_000 });
+    const response = await fetch(`${url}/metrics/prometheus`);
+    expect(response.headers.get("content-type")).toMatch(/^text\/plain; version=0\.0\.4/);
+    const samples = parseExposition(await response.text());
+    const value = (name: string, labels = {}): number | undefined =>
+      samples.find((s) => s.name === name && JSON.stringify(s.labels) === JSON.stringify(labels))
+        ?.value;
+    expect(value("flashq_jobs_pushed_total")).toBe(4);
+    expect(value("flashq_jobs_completed_total")).toBe(1);
+    expect(value("flashq_jobs_failed_total")).toBe(1);
+    expect(value("flashq_jobs_current", { state: "queued" })).toBe(1);
+    expect(value("flashq_jobs_current", { state: "delayed" })).toBe(1);
+    expect(value("flashq_jobs_current", { state: "dlq" })).toBe(1);
+    expect(value("flashq_jobs_current", { state: "processing" })).toBe(0);
+    expect(value("flashq_throughput_per_second")).toBeGreaterThan(0);
+    expect(value("flashq_queue_jobs", { queue: "paintings", state: "pending" })).toBe(1);
+    expect(value("flashq_queue_jobs", { queue: "paintings", state: "dlq" })).toBe(1);
+    expect(value("flashq_queue_jobs", { queue: "drawings", state: "pending" })).toBe(1);
+  });
+});
