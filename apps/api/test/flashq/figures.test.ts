@@ -49,7 +49,7 @@ function parseExposition(text: string): readonly Sample[] {
 
 describe.each(engines)("on the %s engine", (engine) => {
   test("history has 60 points 5 s apart: what was before the first question, and what came after", async () => {
-    const { queue, advance, get } = await virtualApi(engine);
+    const { queue, advance, call } = await virtualApi(engine);
     const jobs = queue.of("default");
     const run = async (count: number): Promise<void> => {
       await jobs.addMany(
@@ -64,7 +64,7 @@ describe.each(engines)("on the %s engine", (engine) => {
     await run(24);
     await advance(120_000);
     await jobs.add({ queue: "paintings", data: 1 });
-    const first: readonly HistoryPoint[] = (await get("/metrics/history")).data;
+    const first: readonly HistoryPoint[] = (await call("GET", "/metrics/history")).body.data;
     expect(first).toHaveLength(60);
     const at = first.map(({ timestamp }) => timestamp);
     const spans = at.slice(1).map((end, i) => end - (at[i] ?? 0));
@@ -77,9 +77,9 @@ describe.each(engines)("on the %s engine", (engine) => {
     await run(10);
     await advance(5000);
     await expect
-      .poll(async () => (await get("/metrics/history")).data.at(-1))
+      .poll(async () => (await call("GET", "/metrics/history")).body.data.at(-1))
       .toMatchObject({ completed: 10, failed: 0, queued: 1, processing: 0, latency_ms: 40 });
-    expect((await get("/metrics/history")).data).toHaveLength(60);
+    expect((await call("GET", "/metrics/history")).body.data).toHaveLength(60);
   });
 
   test("the Prometheus page parses, with each sample's HELP and TYPE", async () => {
