@@ -15,7 +15,7 @@ export interface HistoryPoint {
   readonly latency_ms: number;
 }
 
-export const HISTORY_POINTS = 60;
+const HISTORY_POINTS = 60;
 const SPAN_MS = 5000;
 const MINUTE_MS = 60_000;
 /** Nobody's figures are sampled for longer than this after they were asked for. */
