@@ -84,7 +84,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     }
     const own = dialectOf(c);
     const identify = async (): Promise<Caller> => {
-      const token = c.req.header("authorization");
+      const token = c.req.header("authorization") ?? tokenInQuery(own, c);
       if (own?.asksForToken === "always" && token === undefined) {
         throw tokenMissing(config.auth.open ? ` (\`pnpm -s dev-token\` prints one)` : "");
       }
@@ -98,6 +98,13 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
   app.route("/", documentRoutes(dialects));
   for (const { routes } of dialects) app.route("/", routes(options));
   return app;
+}
+
+/** For readers of a stream, which cannot always send headers. */
+function tokenInQuery(dialect: Dialect | undefined, { req }: ApiContext): string | undefined {
+  if (dialect?.streams?.includes(req.path) !== true) return undefined;
+  const token = req.query("token");
+  return token === undefined ? undefined : `Bearer ${token}`;
 }
 
 function dialectOf({ req: { path } }: ApiContext): Dialect | undefined {

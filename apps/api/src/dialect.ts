@@ -53,6 +53,8 @@ export interface Dialect {
   readonly operations: Readonly<Record<string, Operation>>;
   /** Whether even an open server wants a token here. */
   readonly asksForToken: "always" | "unless open";
+  /** Paths that take `?token=` as well. */
+  readonly streams?: readonly string[];
   /** Who is let in, where more is asked than who calls. */
   readonly admission?: (deps: DialectDeps) => Admission;
   /** With full paths. Errors and unknown routes are answered by `refuse`. */

@@ -19,6 +19,7 @@ export const native: Dialect = {
   prefix: BASE,
   operations,
   asksForToken: "unless open",
+  streams: [`${BASE}/events`],
   routes: (deps) => mount(operations, handlersOf(deps), deps.log),
   refuse,
 };

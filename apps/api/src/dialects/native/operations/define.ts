@@ -49,7 +49,9 @@ const refusals = {
   AUTHORIZATION_ERROR: [403, "The token may not do this"],
   QUEUE_FULL: [429, "A limit is reached; see Retry-After"],
   SYSTEM_ERROR: [500, "Our own fault; the log has more under `details.id`"],
-} as const satisfies Partial<Record<NativeCode, readonly [number, string]>>;
+  /** Told as INVALID_JOB_DATA. */
+  PAYLOAD_TOO_LARGE: [413, "More bytes or values than are taken"],
+} as const;
 
 const always = [
   "AUTHENTICATION_ERROR",
@@ -74,6 +76,7 @@ export function define(
   const [method, path] = address.split(" ") as [Method, string];
   const refused = [...(definition.refused ?? []), ...always];
   if (query !== undefined || body !== undefined) refused.unshift("INVALID_JOB_DATA");
+  if (body !== undefined || content !== undefined) refused.unshift("PAYLOAD_TOO_LARGE");
   const responses: Responses = {};
   if (definition.data !== undefined) {
     responses[definition.made === true ? 201 : 200] = {
@@ -87,8 +90,9 @@ export function define(
     };
   }
   Object.assign(responses, definition.responses);
-  for (const code of refused) {
-    const [status, text] = refusals[code];
+  for (const one of refused) {
+    const [status, text] = refusals[one];
+    const code = one === "PAYLOAD_TOO_LARGE" ? "INVALID_JOB_DATA" : one;
     const told = `\`${code}\`: ${text}`;
     const before = responses[status] as { description: string } | undefined;
     const description = before === undefined ? told : `${before.description}\n\n${told}`;

@@ -15,16 +15,28 @@ import { readJson } from "../../../json-body.ts";
 import { type Handle, idempotencyKey, jobIdIn, parseInput } from "../../../operations.ts";
 import { RequestError } from "../../../request-error.ts";
 import { problemOf } from "../errors.ts";
-import { iso, jobFileView, jobFilter, jobText, matches, newJob, runView } from "../mapping.ts";
+import {
+  defined,
+  iso,
+  jobFileView,
+  jobFilter,
+  jobText,
+  jobView,
+  matches,
+  newJob,
+  runView,
+} from "../mapping.ts";
 import type { jobOperations } from "../operations/jobs.ts";
 import { applyToMany } from "../progress-lines.ts";
-import { answer, answerText, bodyOf, queryOf, refuseIfAway, scopeOf, notYet } from "../requests.ts";
+import { answer, answerText, bodyOf, queryOf, refuseIfAway, scopeOf } from "../requests.ts";
 import * as schemas from "../schemas/jobs.ts";
 
 /** Beside the data of the largest type, what surrounds it. */
 const MAX_ADD_BYTES = jobTypes.sentiment_analysis_batch.maxDataBytes + 1_000_000;
 /** Of a long body. */
 const MAX_ADD_VALUES = 1_000_000;
+/** Of those that wait for one job. */
+const MAX_DEPENDENTS = 100;
 const both = ["data", "result"] as const;
 
 export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations, Handle> {
@@ -51,8 +63,6 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
   };
 
   return {
-    getJobDependencies: notYet,
-    requeueJob: notYet,
     async addJob(c) {
       const body = await readJson(c, MAX_ADD_BYTES, MAX_ADD_VALUES);
       const id = await home(c).add(newJob(body), idempotencyKey(c));
@@ -137,6 +147,22 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
       return answer(c, { items: runs.map(runView) });
     },
 
+    async getJobDependencies(c) {
+      const jobs = scopeOf(c, queue);
+      const job = await jobs.get(jobIdIn(c));
+      const dependents = await jobs.dependents(job.id, { limit: MAX_DEPENDENTS });
+      const [before, after] = await Promise.all([
+        jobs.getMany(job.dependsOn),
+        jobs.getMany(dependents.ids),
+      ]);
+      return answer(c, {
+        dependsOn: before.filter((one) => one !== null).map(jobView),
+        gone: job.dependsOn.filter((_, i) => before[i] === null).map(String),
+        dependents: after.filter((one) => one !== null).map(jobView),
+        totalDependents: dependents.total,
+      });
+    },
+
     async listJobFiles(c) {
       const { id, tenant } = await scopeOf(c, queue).get(jobIdIn(c));
       const files = await storage.of(tenant).listResults(id);
@@ -165,6 +191,14 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
     async cancelJob(c) {
       const options = await bodyOf(c, schemas.cancelBody);
       return change(c, (jobs, id) => jobs.cancel(id, options));
+    },
+
+    async requeueJob(c) {
+      const jobs = scopeOf(c, queue);
+      const id = jobIdIn(c);
+      const body = await readJson(c, MAX_ADD_BYTES, MAX_ADD_VALUES);
+      const changes = parseInput(schemas.requeueBody, body ?? {});
+      return answer(c, { id: String(await jobs.requeue(id, defined(changes))) }, 201);
     },
 
     retryJob: (c) => change(c, (jobs, id) => jobs.retry(id)),

@@ -22,7 +22,7 @@ const duration = z.number().int().min(0);
 const jobFields = {
   queue: name,
   name: label.nullish().openapi({ description: "A label" }),
-  data: json.openapi({ description: "Any JSON value; default: null" }),
+  data: json.optional().openapi({ description: "Any JSON value; default: null" }),
   priority: z
     .number()
     .int()
@@ -270,7 +270,7 @@ export const timeline = z
 export const dependencies = z
   .object({
     dependsOn: z.array(job),
-    dependents: z.array(job),
+    dependents: z.array(job).openapi({ description: "Unfinished ones, 100 at most" }),
     gone: z.array(jobId).openapi({ description: "Of those it depends on: pruned or removed" }),
     totalDependents: count,
   })
@@ -291,19 +291,17 @@ export const cancelBody = z
   })
   .openapi("CancelJob");
 
+const { queue: _, ...changeable } = jobFields;
+
 export const requeueBody = z
   .object({
-    data: jobFields.data.openapi({ description: "In place of its data" }),
-    queue: name.optional(),
-    name: jobFields.name,
-    priority: jobFields.priority,
-    delayMs: jobFields.delayMs,
-    timeoutMs: jobFields.timeoutMs,
-    maxAttempts: jobFields.maxAttempts,
-    backoffMs: jobFields.backoffMs,
-    tags: jobFields.tags,
+    ...changeable,
+    data: json.optional().openapi({ description: "In place of its data" }),
+    remove: z.boolean().default(false).openapi({ description: "Removes the old job" }),
   })
-  .openapi("RequeueJob");
+  .openapi("RequeueJob", {
+    description: "What is to differ from the old job; a delay is not taken over",
+  });
 
 export const actionBody = z
   .object({

@@ -3,6 +3,7 @@ import { queryIntegerOr } from "../../../operations.ts";
 import {
   count,
   flag,
+  jobId,
   label,
   milliseconds,
   moment,
@@ -143,6 +144,8 @@ export const metrics = z
 
 export const errorsQuery = tenantQuery.extend({
   queue: queueFilter,
+  from: moment.optional().openapi({ description: "When they failed; inclusive" }),
+  to: moment.optional().openapi({ description: "Exclusive" }),
   limit: queryIntegerOr(100, 1, 1000),
 });
 
@@ -152,14 +155,16 @@ export const errorGroups = z
       z.object({
         group: z.string().openapi({ description: "For `errorGroup` of a job filter" }),
         queue: z.string(),
-        message: z.string().openapi({ description: "Of its newest job" }),
-        code: z.string().nullable(),
+        message: z.string().openapi({ description: "What their messages have in common" }),
         count: count.openapi({ description: "Failed jobs present" }),
         firstAt: moment,
         lastAt: moment,
-        newestJob: z.string(),
+        sampleJob: jobId.openapi({ description: "The newest of them" }),
+        sampleMessage: z.string(),
+        perHour: z.array(count).openapi({
+          description: "Failures in each of the last 24 hours, the oldest first",
+        }),
       }),
     ),
-    total: count.openapi({ description: "Groups in all" }),
   })
   .openapi("ErrorGroups");
