@@ -307,7 +307,7 @@ describe.each(engines)("jobs on %s", (engine) => {
     expect(job).not.toHaveProperty("data");
     expect(await (await fetch(new URL(href, url))).json()).toEqual({ texts });
     const [run] = await pull(queue);
-    expect(run?.data).toEqual({ texts });
+    expect(run).toMatchObject({ dataFile: { href, bytes } });
     const result = { echo: texts };
     await data("POST", "/work/ack", { items: [{ id, lease: run?.lease, result }] });
     const done = await data("GET", `/jobs/${id}?include=result`);

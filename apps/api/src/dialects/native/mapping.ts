@@ -128,8 +128,12 @@ export function jobView(job: JobOutline): JobView {
 type Part = "data" | "result";
 
 /** The job as JSON text: payloads go through as the text that they are, long ones as where they can be read. */
-export function jobText(job: JobOutline & Partial<Job>, parts: readonly Part[]): string {
-  let text = JSON.stringify(jobView(job));
+export function jobText(
+  job: JobOutline & Partial<Job>,
+  parts: readonly Part[],
+  more: object = {},
+): string {
+  let text = JSON.stringify({ ...jobView(job), ...more });
   for (const part of parts) {
     const payload = job[part];
     if (payload != null) text = `${text.slice(0, -1)},${fieldOf(job.id, part, payload)}}`;

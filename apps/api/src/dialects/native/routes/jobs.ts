@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import {
   isFinished,
   type Job,
@@ -57,9 +58,14 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
   };
 
   const raw = async (c: ApiContext, job: Job, part: "data" | "result"): Promise<Response> => {
-    const payload = job[part];
-    const text = payload === null ? "null" : await queue.payloads.read(payload);
-    return c.body(text, 200, { "Content-Type": "application/json" });
+    const payload = job[part] ?? "null";
+    const headers = { "Content-Type": "application/json" };
+    if (typeof payload === "string") return c.body(payload, 200, headers);
+    const length = { "Content-Length": String(payload.bytes) };
+    if (c.req.method === "HEAD") return c.body(null, 200, { ...headers, ...length });
+    const bytes = Readable.from(await queue.payloads.stream(payload));
+    const stream = Readable.toWeb(bytes) as ReadableStream;
+    return c.body(stream, 200, { ...headers, ...length });
   };
 
   return {

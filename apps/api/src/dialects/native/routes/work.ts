@@ -1,8 +1,8 @@
-import { type ClaimedJob, type JobState, parseJobId, QueueError } from "@jobyard/core";
+import { type JobState, parseJobId, QueueError } from "@jobyard/core";
 import type { ApiContext, DialectDeps } from "../../../dialect.ts";
 import type { Handle } from "../../../operations.ts";
 import { problemOf } from "../errors.ts";
-import { epochOf, jobView, workerView } from "../mapping.ts";
+import { epochOf, jobText, workerView } from "../mapping.ts";
 import type { workOperations } from "../operations/work.ts";
 import { answer, answerText, bodyOf, outcomeOf, refuseIfAway, scopeOf } from "../requests.ts";
 import * as schemas from "../schemas/work.ts";
@@ -63,7 +63,10 @@ export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperation
       const { outgoing } = c.env;
       if (outgoing.destroyed) giveBack();
       else outgoing.once("close", () => outgoing.writableFinished || giveBack());
-      const items = await Promise.all(claimed.map((job) => claimedText(job)));
+      const items = claimed.map((job) => {
+        const own = { lease: job.lease, leaseMs: job.timeoutMs ?? queue.leaseMs };
+        return jobText(job, ["data"], own);
+      });
       return answerText(c, `{"items":[${items.join(",")}]}`);
     },
 
@@ -156,12 +159,6 @@ export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperation
       return answer(c, { worker: workerIn(c) });
     },
   };
-
-  async function claimedText(job: ClaimedJob): Promise<string> {
-    const fields = { ...jobView(job), lease: job.lease, leaseMs: job.timeoutMs ?? queue.leaseMs };
-    const data = await queue.payloads.read(job.data);
-    return `${JSON.stringify(fields).slice(0, -1)},"data":${data}}`;
-  }
 }
 
 function workerIn(c: ApiContext): string {

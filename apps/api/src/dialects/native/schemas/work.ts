@@ -38,13 +38,12 @@ export const pullBody = z
 
 export const claimedJob = job
   .extend({
-    data: json,
     lease: z.string().openapi({ description: "The right to end this run" }),
     leaseMs: milliseconds.openapi({
       description: "The job is given to others when nothing is heard of it for so long",
     }),
   })
-  .omit({ dataFile: true, result: true, resultFile: true })
+  .omit({ result: true, resultFile: true })
   .openapi("ClaimedJob");
 
 export const claimedJobs = z.object({ items: z.array(claimedJob) }).openapi("ClaimedJobs");
