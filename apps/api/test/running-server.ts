@@ -206,8 +206,9 @@ export class Begun {
     },
   );
 
-  async request(end: string): Promise<void> {
-    while (!this.#paths.some((path) => path.endsWith(end))) {
+  /** Once `count` requests have come in whose paths end so. */
+  async request(end: string, count = 1): Promise<void> {
+    while (this.#paths.filter((path) => path.endsWith(end)).length < count) {
       await new Promise<void>((resolve) => (this.#told = resolve));
     }
   }

@@ -175,7 +175,7 @@ describe.each(engines)("jobs on %s", (engine) => {
     const { createdAt } = await data("GET", `/jobs/${id}`);
     const later = new Date(Date.parse(createdAt) + 3_600_000).toISOString();
     const count = async (query: Record<string, string>): Promise<number> =>
-      (await data("GET", `/jobs?limit=0&${new URLSearchParams(query)}`)).total;
+      (await data("GET", `/jobs?limit=0&${String(new URLSearchParams(query))}`)).total;
     const each = {
       queue: "found",
       name: "this one",
@@ -192,7 +192,7 @@ describe.each(engines)("jobs on %s", (engine) => {
     expect(await count({ createdFrom: createdAt, createdTo: later })).toBe(8);
     expect(await count({ createdFrom: later })).toBe(0);
     expect(await count({ createdTo: "2001-02-03T04:05:06+01:00" })).toBe(0);
-    const { items, total } = await data("GET", `/jobs?${new URLSearchParams(each)}`);
+    const { items, total } = await data("GET", `/jobs?${String(new URLSearchParams(each))}`);
     expect([total, items.map((job: { id: string }) => job.id)]).toEqual([1, [id]]);
     expect(await data("GET", `/jobs?id=${id}&id=77777&id=no-id`)).toMatchObject({ total: 1 });
     expect(await data("GET", `/jobs?id=${id}&name=else`)).toMatchObject({ total: 0 });

@@ -185,9 +185,9 @@ export const jobRef = z.object({ id: jobId, state: state.nullable() }).openapi("
 // ---- finding jobs
 
 const filterFields = {
-  queue: z.array(name).max(1000).optional(),
-  state: z.array(state).max(jobStates.length).optional(),
-  id: z.array(jobId).max(MAX_BATCH).optional(),
+  queue: z.array(name).min(1).max(1000).optional(),
+  state: z.array(state).min(1).max(jobStates.length).optional(),
+  id: z.array(jobId).min(1).max(MAX_BATCH).optional(),
   name: label.optional(),
   tag: label.optional(),
   project: label.optional(),

@@ -1,0 +1,86 @@
+import { describe, expect, test } from "vitest";
+import { engines } from "../engines.ts";
+import { native, refusal } from "./client.ts";
+
+describe.each(engines)("queues and figures on %s", (engine) => {
+  test("list, show, pause, resume, limit", async () => {
+    const { add, call, data } = await native({ engine });
+    await add({ queue: "wool" });
+    const limits = { rateLimit: 20, concurrency: 3 };
+    expect(await data("PATCH", "/queues/silk", limits)).toMatchObject({ name: "silk", ...limits });
+    const { items } = await data("GET", "/queues");
+    expect(items).toMatchObject([
+      { name: "silk", ...limits },
+      { name: "wool", paused: false, rateLimit: null, concurrency: null, counts: { waiting: 1 } },
+    ]);
+    expect(await data("PATCH", "/queues/silk", { rateLimit: null })).toMatchObject({
+      rateLimit: null,
+      concurrency: 3,
+    });
+    expect(await data("POST", "/queues/wool/pause")).toMatchObject({ name: "wool", paused: true });
+    expect(await data("POST", "/work/pull", { queues: ["wool"] })).toEqual({ items: [] });
+    expect(await data("POST", "/queues/wool/resume")).toMatchObject({ paused: false });
+    expect((await data("POST", "/work/pull", { queues: ["wool"] })).items).toHaveLength(1);
+    expect(await data("GET", "/queues/wool")).toMatchObject({ counts: { active: 1 } });
+    expect(await call("GET", "/queues/linen")).toMatchObject(refusal(404, "QUEUE_NOT_FOUND"));
+    expect(await data("GET", "/queues/process_batch")).toMatchObject({ typed: true });
+    for (const body of [{ rateLimit: 0 }, { concurrency: 1.5 }, { rateLimit: "9" }]) {
+      const [field] = Object.keys(body);
+      expect(await call("PATCH", "/queues/wool", body)).toMatchObject(
+        refusal(400, "INVALID_JOB_DATA", { errors: [{ field }] }),
+      );
+    }
+    expect(await call("POST", "/queues/no%20name/pause")).toMatchObject(
+      refusal(400, "INVALID_JOB_DATA", { errors: [{ field: "queue" }] }),
+    );
+  });
+
+  test("stats and series tell what happened, by queue and by minute", async () => {
+    const { data, pull, call } = await native({ engine });
+    const jobs = [
+      ...Array.from({ length: 6 }, () => ({ queue: "loom", project: "scarf" })),
+      ...Array.from({ length: 3 }, () => ({ queue: "dye" })),
+    ];
+    await data("POST", "/jobs/bulk", { jobs });
+    const runs = await pull("loom", 5);
+    const [failed, cancelled, ...done] = runs;
+    const items = done.map(({ id, lease }) => ({ id, lease }));
+    await data("POST", "/work/ack", { items });
+    await data("POST", "/work/fail", { items: [{ ...failed, error: "torn" }] });
+    await data("POST", `/jobs/${cancelled?.id}/cancel`);
+    const figures = { added: 6, completed: 3, failed: 1, cancelled: 1, successRate: 75 };
+    const all = await data("GET", "/stats?by=queue");
+    expect(all).toMatchObject({
+      counts: { waiting: 4, active: 0, completed: 3, failed: 1, cancelled: 1 },
+      total: { ...figures, added: 9 },
+    });
+    const byName = Object.fromEntries(all.groups.map((g: { key: string }) => [g.key, g]));
+    expect(byName).toMatchObject({
+      loom: { ...figures, peakConcurrency: 5 },
+      dye: { added: 3, completed: 0, successRate: null, durationAvgMs: null },
+    });
+    expect(await data("GET", "/stats?queue=loom")).toMatchObject({ total: figures });
+    expect(await data("GET", "/stats?project=scarf")).toMatchObject({ total: { added: 6 } });
+    expect(await data("GET", "/stats?to=2001-01-01T00:00:00Z")).toMatchObject({
+      total: { added: 0 },
+    });
+
+    const minutes = await data("GET", "/metrics?queue=loom&queue=dye&perQueue=true");
+    expect(minutes.series.map(({ queue }: { queue: string }) => queue)).toEqual(["loom", "dye"]);
+    for (const { points } of minutes.series) expect(points).toHaveLength(60);
+    const sum = (points: readonly { added: number }[]): number =>
+      points.reduce((total, { added }) => total + added, 0);
+    expect(minutes.series.map(({ points }: { points: [] }) => sum(points))).toEqual([6, 3]);
+    expect(minutes.series[0].points.at(-1).backlog).toBe(1);
+    expect(minutes.series[0].points[0].backlog).toBe(0);
+    const hours = await data("GET", "/metrics?interval=hour");
+    expect(hours.series).toHaveLength(1);
+    expect(sum(hours.series[0].points)).toBe(9);
+    expect(hours.series[0].points.at(-1)).toMatchObject({ backlog: 4, failed: 1 });
+    const long = "/metrics?from=2001-01-01T00:00:00Z";
+    expect(await call("GET", long)).toMatchObject(
+      refusal(400, "INVALID_JOB_DATA", { errors: [{ field: "from" }] }),
+    );
+    expect(await data("GET", "/metrics?to=2001-01-01T00:00:00Z")).toMatchObject({ series: [{}] });
+  });
+});
