@@ -22,7 +22,7 @@ export const fileOperations = {
       summary: "A file of the tenant",
       params,
       responses: { 200: bytes("The file"), 206: bytes("The range asked for") },
-      refused: ["FILE_NOT_FOUND"],
+      refused: ["INVALID_JOB_DATA", "FILE_NOT_FOUND"],
     }),
   ),
   putFile: withSlashes(
@@ -42,7 +42,7 @@ export const fileOperations = {
       summary: "Remove a file",
       params,
       data: params,
-      refused: ["FILE_NOT_FOUND"],
+      refused: ["INVALID_JOB_DATA", "FILE_NOT_FOUND"],
     }),
   ),
 };

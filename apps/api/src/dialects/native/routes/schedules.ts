@@ -134,6 +134,6 @@ function clockOf(timezone: string): (at: number) => string {
   return (at) => {
     const named = offset.formatToParts(at).find(({ type }) => type === "timeZoneName");
     const shift = named?.value.replace(/^GMT/, "") ?? "";
-    return `${format.format(at).replace(" ", "T")}${shift === "" ? "Z" : shift}`;
+    return `${format.format(at).replace(" ", "T")}${shift === "" ? "+00:00" : shift}`;
   };
 }

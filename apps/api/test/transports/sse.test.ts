@@ -1,0 +1,108 @@
+import type { JobEvent } from "@jobyard/core";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { EventBatch, type EventListener } from "../../src/transports/event-hub.ts";
+import { eventStream, textOf } from "../../src/transports/sse.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const event: JobEvent = {
+  cursor: "c-7",
+  type: "job.pushed",
+  tenant: "default",
+  queue: "post",
+  jobId: 9,
+  at: 0,
+};
+
+/** A stream, and the hands of who feeds it. */
+function fed({ expiresAt = Infinity, data = "9" } = {}) {
+  const ended = new AbortController();
+  const stop = vi.fn();
+  let listener: EventListener | undefined;
+  const stream = eventStream({
+    reading: { begin: (reader) => void (listener = reader), end: stop },
+    encode: ({ events }) =>
+      Buffer.from(
+        events
+          .filter(({ jobId }) => jobId !== 0)
+          .map(({ cursor }) => textOf({ id: cursor, event: "e", data }))
+          .join(""),
+      ),
+    gap: { event: "gap", data: "{}" },
+    dropped: { event: "dropped", data: "{}" },
+    expiresAt,
+    signal: ended.signal,
+  });
+  const bytes = stream.getReader();
+  const reader = {
+    async read() {
+      const { value, done } = await bytes.read();
+      return { value: value === undefined ? undefined : Buffer.from(value).toString(), done };
+    },
+    cancel: () => bytes.cancel(),
+  };
+  return {
+    reader,
+    stop,
+    end: () => ended.abort(),
+    tell: (...events: JobEvent[]) => listener?.onBatch(new EventBatch(events)),
+    lose: () => listener?.onGap(),
+  };
+}
+
+test("events as they come, gaps, and comments in between", async () => {
+  const { reader, tell, lose } = fed();
+  expect((await reader.read()).value).toBe("retry: 1000\n\n");
+  tell(event, { ...event, jobId: 0 }, { ...event, cursor: "c-9" });
+  expect((await reader.read()).value).toBe(
+    "id: c-7\nevent: e\ndata: 9\n\nid: c-9\nevent: e\ndata: 9\n\n",
+  );
+  tell({ ...event, jobId: 0 });
+  lose();
+  expect((await reader.read()).value).toBe("event: gap\ndata: {}\n\n");
+  await vi.advanceTimersByTimeAsync(15_000);
+  expect((await reader.read()).value).toBe(":\n\n");
+  await reader.cancel();
+});
+
+test("it ends with its reader, with the server and with the token, and leaves no timer", async () => {
+  const gone = fed();
+  await gone.reader.read();
+  await gone.reader.cancel();
+  expect([gone.stop.mock.calls.length, vi.getTimerCount()]).toEqual([1, 0]);
+  // What comes late goes nowhere.
+  gone.tell(event);
+  gone.lose();
+
+  const stopped = fed();
+  await stopped.reader.read();
+  stopped.end();
+  expect((await stopped.reader.read()).done).toBe(true);
+  expect([stopped.stop.mock.calls.length, vi.getTimerCount()]).toEqual([1, 0]);
+
+  const expires = fed({ expiresAt: Date.now() + 60_000 });
+  await expires.reader.read();
+  await vi.advanceTimersByTimeAsync(59_999);
+  expect(expires.stop).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(1);
+  expect([expires.stop.mock.calls.length, vi.getTimerCount()]).toEqual([1, 0]);
+});
+
+test("a reader that lags far behind is dropped and told; a long backlog alone is no fault", async () => {
+  const { reader, tell, stop } = fed({ data: "x".repeat(2_000_000) });
+  await reader.read();
+  tell(event);
+  expect(stop).not.toHaveBeenCalled();
+  tell(event);
+  tell(event);
+  tell(event);
+  expect(stop).toHaveBeenCalledOnce();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    text += value;
+  }
+  expect(text.endsWith("event: dropped\ndata: {}\n\n")).toBe(true);
+});
