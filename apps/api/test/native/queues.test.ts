@@ -84,3 +84,46 @@ describe.each(engines)("queues and figures on %s", (engine) => {
     expect(await data("GET", "/metrics?to=2001-01-01T00:00:00Z")).toMatchObject({ series: [{}] });
   });
 });
+
+describe.each(engines)("failures on %s", (engine) => {
+  test("are grouped by their error, found by it, and retried as a group", async () => {
+    const { url, data, pull } = await native({ engine });
+    const jobs = Array.from({ length: 7 }, (_, n) => ({ queue: n < 6 ? "press" : "bind" }));
+    await data("POST", "/jobs/bulk", { jobs });
+    const runs = [...(await pull("press", 6)), ...(await pull("bind"))];
+    const items = runs.map(({ id, lease }, n) => ({
+      id,
+      lease,
+      error: n % 2 === 0 ? `Sheet ${n} of tray 12 jammed` : "Out of ink",
+    }));
+    await data("POST", "/work/fail", { items });
+    const { items: groups } = await data("GET", "/errors");
+    expect(groups.map(({ queue, count }: { queue: string; count: number }) => [queue, count]))
+      // The newer one first among equals.
+      .toEqual(
+        expect.arrayContaining([
+          ["press", 3],
+          ["press", 3],
+          ["bind", 1],
+        ]),
+      );
+    const jams = groups.find(
+      (group: { queue: string; sampleMessage: string }) =>
+        group.queue === "press" && group.sampleMessage.includes("jammed"),
+    );
+    expect(jams).toMatchObject({ count: 3, sampleMessage: "Sheet 4 of tray 12 jammed" });
+    expect(jams.perHour.at(-1)).toBe(3);
+    expect((await data("GET", "/errors?queue=bind")).items).toHaveLength(1);
+    expect((await data("GET", "/errors?to=2001-01-01T00:00:00Z")).items).toEqual([]);
+    expect(await data("GET", "/jobs?error=out%20OF")).toMatchObject({ total: 3 });
+    const ofGroup = await data("GET", `/jobs?errorGroup=${jams.group}`);
+    expect(ofGroup).toMatchObject({ total: 3, items: [{ id: jams.sampleJob }, {}, {}] });
+    const response = await fetch(`${url}/jobs/actions`, {
+      method: "POST",
+      body: JSON.stringify({ action: "retry", filter: { errorGroup: jams.group } }),
+    });
+    const lines = (await response.text()).trimEnd().split("\n");
+    expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ total: 3, applied: 3, done: true });
+    expect((await data("GET", "/errors")).items).toHaveLength(2);
+  });
+});

@@ -1,4 +1,5 @@
 import {
+  type ErrorGroup,
   type Job,
   type JobEvent,
   type JobFilter,
@@ -56,11 +57,16 @@ export function defined<T extends object>(fields: T): Partial<Defined<T>> {
   ) as Partial<Defined<T>>;
 }
 
+/** No job has it. */
+const NO_JOB = Number.MAX_SAFE_INTEGER;
+
 export function jobFilter(body: JobFilterBody): Omit<JobFilter, "tenant"> {
-  const { queue, state, name, tag, project, batch } = body;
+  const { queue, state, id, name, tag, project, batch, error, errorGroup } = body;
   const { priorityMin: min, priorityMax: max, createdFrom, createdTo } = body;
   return {
-    ...defined({ queues: queue, states: state, name, tag, project, batch }),
+    ...defined({ queues: queue, states: state, name, tag, project, batch, error, errorGroup }),
+    // What is no id is the id of no job.
+    ...(id !== undefined && { ids: id.map((one) => parseJobId(one) ?? NO_JOB) }),
     ...((min ?? max) !== undefined && { priority: defined({ min, max }) }),
     ...((createdFrom ?? createdTo) !== undefined && {
       created: defined({
@@ -69,24 +75,6 @@ export function jobFilter(body: JobFilterBody): Omit<JobFilter, "tenant"> {
       }),
     }),
   };
-}
-
-/** Whether a job that was found by its id is one that the filter finds. */
-export function matches(job: JobOutline, filter: Omit<JobFilter, "tenant">): boolean {
-  const { queues, states, name, tag, project, batch, priority, created } = filter;
-  const within = (value: number, least = -Infinity, most = Infinity): boolean =>
-    value >= least && value <= most;
-  return (
-    (queues?.includes(job.queue) ?? true) &&
-    (states?.includes(job.state) ?? true) &&
-    (name === undefined || job.name === name) &&
-    (tag === undefined || job.tags.includes(tag)) &&
-    (project === undefined || job.project === project) &&
-    (batch === undefined || job.batch === batch) &&
-    within(job.priority, priority?.min, priority?.max) &&
-    within(job.createdAt, created?.from) &&
-    (created?.to === undefined || job.createdAt < created.to)
-  );
 }
 
 /** A job without its data and result. */
@@ -170,6 +158,21 @@ export function jobFileView(id: number, file: FileInfo) {
 export function queueView(info: QueueInfo): QueueView {
   const { queue, tenant, typed, paused, rateLimit, concurrency, counts } = info;
   return { name: queue, tenant, typed, paused, rateLimit, concurrency, indexedPaths: [], counts };
+}
+
+export function errorGroupView(group: ErrorGroup) {
+  const { fingerprint, queue, message, count, sampleMessage, perHour } = group;
+  return {
+    group: fingerprint,
+    queue,
+    message,
+    count,
+    firstAt: iso(group.firstAt),
+    lastAt: iso(group.lastAt),
+    sampleJob: String(group.sampleId),
+    sampleMessage,
+    perHour,
+  };
 }
 
 export function workerView(worker: WorkerRecord) {

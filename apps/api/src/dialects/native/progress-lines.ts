@@ -1,23 +1,16 @@
 import { type JobFilter, QueueError, type TenantQueue } from "@jobyard/core";
 import type { ApiContext } from "../../dialect.ts";
 import { problemOf } from "./errors.ts";
-import { matches } from "./mapping.ts";
-import { outcomeOf } from "./requests.ts";
 import type { ActionProgress } from "./schemas/jobs.ts";
 
 interface ManyJobs {
   readonly jobs: TenantQueue;
   readonly filter: Omit<JobFilter, "tenant">;
-  /** Only of these. */
-  readonly ids?: readonly number[] | undefined;
   readonly action: "cancel" | "retry" | "remove" | "promote";
   readonly reason: string;
   /** The server goes down. */
   readonly ending: AbortSignal;
 }
-
-/** Ids acted on in one step. */
-const STEP = 100;
 
 /**
  * Acts on every job that a filter finds and answers with a line of progress after each step. It goes on only as long as
@@ -35,7 +28,7 @@ export function applyToMany(c: ApiContext, { ending, ...work }: ManyJobs): Respo
         controller.enqueue(encoder.encode(`${JSON.stringify(last)}\n`));
       };
       try {
-        await (work.ids === undefined ? toAll(work, signal, tell) : toEach(work, signal, tell));
+        await apply(work, signal, tell);
         tell({ done: true });
       } catch (error) {
         const stopped = new QueueError("UNAVAILABLE", "The server is stopping");
@@ -55,31 +48,10 @@ export function applyToMany(c: ApiContext, { ending, ...work }: ManyJobs): Respo
 type Work = Omit<ManyJobs, "ending">;
 type Tell = (news: Partial<ActionProgress>) => void;
 
-async function toAll(work: Work, signal: AbortSignal, tell: Tell): Promise<void> {
+async function apply(work: Work, signal: AbortSignal, tell: Tell): Promise<void> {
   const { jobs, filter, action, reason } = work;
   const counts = await jobs.count(filter);
   tell({ total: Object.values(counts).reduce((sum, count) => sum + count, 0) });
   const onProgress = (applied: number, refused: number): void => tell({ applied, refused });
   await jobs.applyToMany(filter, action, { reason, signal, onProgress });
-}
-
-async function toEach(work: Work, signal: AbortSignal, tell: Tell): Promise<void> {
-  const { jobs, filter, ids = [], action, reason } = work;
-  const found = (await jobs.getMany([...new Set(ids)])).filter((job) => job !== null);
-  const wanted = found.filter((job) => matches(job, filter)).map(({ id }) => id);
-  tell({ total: wanted.length });
-  const act = {
-    cancel: (id: number) => jobs.cancel(id, { running: true, reason }),
-    retry: (id: number) => jobs.retry(id),
-    remove: (id: number) => jobs.remove(id),
-    promote: (id: number) => jobs.promote(id),
-  }[action];
-  let applied = 0;
-  for (let from = 0; from < wanted.length; from += STEP) {
-    signal.throwIfAborted();
-    const step = wanted.slice(from, from + STEP);
-    const outcomes = await Promise.all(step.map((id) => outcomeOf(act(id))));
-    applied += outcomes.filter((outcome) => !(outcome instanceof QueueError)).length;
-    tell({ applied, refused: from + step.length - applied });
-  }
 }

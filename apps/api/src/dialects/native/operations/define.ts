@@ -98,13 +98,6 @@ export function define(
     const description = before === undefined ? told : `${before.description}\n\n${told}`;
     responses[status] = { description, ...errorBody(code, text) };
   }
-  if (body !== undefined) {
-    const long = "The body is larger than what is taken";
-    responses[413] = {
-      description: `\`INVALID_JOB_DATA\`: ${long}`,
-      ...errorBody("INVALID_JOB_DATA", long),
-    };
-  }
   const away = "The store cannot be reached; see Retry-After";
   responses[503] = { description: `\`SYSTEM_ERROR\`: ${away}`, ...errorBody("SYSTEM_ERROR", away) };
   const takes = bodyOf(body, examples[id]?.body, bodyOptional !== true, content);

@@ -2,10 +2,7 @@ import { Readable } from "node:stream";
 import {
   isFinished,
   type Job,
-  type JobFilter,
-  type JobList,
   jobTypes,
-  type Page,
   parseJobId,
   QueueError,
   type TenantQueue,
@@ -23,7 +20,6 @@ import {
   jobFilter,
   jobText,
   jobView,
-  matches,
   newJob,
   runView,
 } from "../mapping.ts";
@@ -94,14 +90,14 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
 
     async listJobs(c) {
       const query = queryOf(c, schemas.listQuery);
-      const { include = [], limit, order, cursor, id, ...filter } = query;
+      const { include = [], limit, order, cursor, ...filter } = query;
       const jobs = scopeOf(c, queue, query);
       const after = cursor === undefined ? undefined : cursorId(cursor);
       const page = { limit, order, ...(after !== undefined && { after }) };
-      const { jobs: found, total } =
-        id === undefined
-          ? await jobs.list(jobFilter(filter), { ...page, payloads: false })
-          : pageOf(await withIds(jobs, id, jobFilter(filter)), page);
+      const { jobs: found, total } = await jobs.list(jobFilter(filter), {
+        ...page,
+        payloads: false,
+      });
       const last = limit > 0 && found.length === limit ? found.at(-1) : undefined;
       const whole = include.length === 0 ? found : await jobs.getMany(found.map(({ id }) => id));
       const items = whole.filter((job) => job !== null).map((job) => jobText(job, include));
@@ -116,9 +112,7 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
         const message = "Must have at least one condition; every state is one that meets all jobs";
         throw new QueueError("VALIDATION", message, { errors: [{ field: "filter", message }] });
       }
-      const { id, ...rest } = filter;
-      const ids = id?.map((one) => parseJobId(one)).filter((one) => one !== null);
-      return applyToMany(c, { jobs, filter: jobFilter(rest), ids, action, reason, ending });
+      return applyToMany(c, { jobs, filter: jobFilter(filter), action, reason, ending });
     },
 
     async getJob(c) {
@@ -218,25 +212,6 @@ function cursorId(cursor: string): number {
   if (id !== null) return id;
   const errors = [{ field: "cursor", message: "Must be `next` of the page before" }];
   throw new QueueError("VALIDATION", "Invalid input", { errors });
-}
-
-/** The jobs among some ids that a filter finds. */
-async function withIds(
-  jobs: TenantQueue,
-  ids: readonly string[],
-  filter: Omit<JobFilter, "tenant">,
-): Promise<readonly Job[]> {
-  const known = new Set(ids.map((id) => parseJobId(id)).filter((id) => id !== null));
-  const found = await jobs.getMany([...known]);
-  return found.filter((job) => job !== null).filter((job) => matches(job, filter));
-}
-
-/** A page of jobs that are all at hand. */
-function pageOf(all: readonly Job[], { limit, order, after }: Page): JobList {
-  const sign = order === "asc" ? 1 : -1;
-  const rest = all.filter(({ id }) => after === undefined || (id - after) * sign > 0);
-  rest.sort((a, b) => (a.id - b.id) * sign);
-  return { jobs: rest.slice(0, limit), total: all.length };
 }
 
 /** A wait that was cut short is told like one that ran out: with where the job stands. */

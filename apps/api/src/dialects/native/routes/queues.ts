@@ -10,10 +10,10 @@ import {
 import type { ApiContext, DialectDeps } from "../../../dialect.ts";
 import { type Handle, parseInput } from "../../../operations.ts";
 import { dense, figuresOf, intervalMs, MAX_POINTS } from "../figures.ts";
-import { defined, epochOf, iso, queueView } from "../mapping.ts";
+import { defined, epochOf, errorGroupView, iso, queueView } from "../mapping.ts";
 import type { queueOperations } from "../operations/queues.ts";
 import { applyToMany } from "../progress-lines.ts";
-import { answer, bodyOf, queryOf, scopeOf, notYet } from "../requests.ts";
+import { answer, bodyOf, queryOf, scopeOf } from "../requests.ts";
 import * as schemas from "../schemas/queues.ts";
 
 export function queueRoutes(deps: DialectDeps): Record<keyof typeof queueOperations, Handle> {
@@ -28,7 +28,6 @@ export function queueRoutes(deps: DialectDeps): Record<keyof typeof queueOperati
   };
 
   return {
-    listErrors: notYet,
     async listQueues(c) {
       const queues = await scopeOf(c, queue).queues();
       return answer(c, { items: queues.map(queueView) });
@@ -74,6 +73,18 @@ export function queueRoutes(deps: DialectDeps): Record<keyof typeof queueOperati
         total: figuresOf(total),
         groups: groups.map((row) => ({ key: row.key, ...figuresOf(row) })),
       });
+    },
+
+    async listErrors(c) {
+      const query = queryOf(c, schemas.errorsQuery);
+      const { queue: queues, from, to, limit } = query;
+      const groups = await scopeOf(c, queue, query).errorGroups({
+        limit,
+        ...(queues !== undefined && { queues }),
+        ...(from !== undefined && { from: epochOf(from) }),
+        ...(to !== undefined && { to: epochOf(to) }),
+      });
+      return answer(c, { items: groups.map(errorGroupView) });
     },
 
     async getMetrics(c) {

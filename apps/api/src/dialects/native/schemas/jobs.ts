@@ -194,7 +194,12 @@ const filterFields = {
   batch: label.optional(),
   createdFrom: moment.optional().openapi({ description: "Inclusive" }),
   createdTo: moment.optional().openapi({ description: "Exclusive" }),
-  error: label.optional().openapi({ description: "Part of the error's message, in any case" }),
+  error: z
+    .string()
+    .min(1)
+    .max(1000)
+    .optional()
+    .openapi({ description: "Part of the error's message, in any case" }),
   errorGroup: label.optional().openapi({ description: "As `GET /errors` names it" }),
   payload: z.string().min(3).max(1024).optional().openapi({
     description:
