@@ -25,13 +25,12 @@ class Reader {
   static async of(url: string, headers: Record<string, string> = {}): Promise<Reader> {
     const gone = new AbortController();
     const response = await fetch(url, { headers, signal: gone.signal });
-    expect([response.status, response.headers.get("content-type")]).toEqual([
-      200,
-      "text/event-stream",
-    ]);
+    const type = response.headers.get("content-type");
+    if (type !== "text/event-stream") throw new Error(`No stream: ${response.status} ${type}`);
     const reader = new Reader(response, gone);
     // Begins with how long to wait before another try.
-    expect(await reader.block()).toBe("retry: 1000");
+    const first = await reader.block();
+    if (first !== "retry: 1000") throw new Error(`The stream begins with ${first}`);
     return reader;
   }
 
@@ -84,7 +83,7 @@ describe.each(engines)("events on %s", (engine) => {
     await data("POST", "/queues/post/pause");
     const told = await reader.take(5);
     const common = { tenant: "default", queue: "post", jobId: id, at: expect.any(String) };
-    expect(told.map(({ data: { id: _, ...event } }) => event)).toMatchObject([
+    expect(told.map(({ data: event }) => event)).toMatchObject([
       { ...common, type: "job.pushed" },
       { ...common, type: "job.started" },
       { ...common, type: "job.progress", progress: 30, message: "sorting" },
