@@ -52,6 +52,9 @@ export { isPayloadPath, MAX_INDEXED_PATHS, type PayloadValue } from "./payload-p
 export * from "./priority.ts";
 export {
   ALL_TENANTS,
+  goodHealth,
+  isHeard,
+  type JobSpec,
   type ErrorGroup,
   type JobFilter,
   type JobList,
@@ -67,6 +70,7 @@ export {
   type StatsParams,
   type StatsRow,
   type TenantScope,
+  type WebhookHealth,
   type WebhookRecord,
   type WorkerRecord,
 } from "./queue-adapter.ts";

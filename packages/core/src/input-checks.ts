@@ -73,6 +73,16 @@ export function checkText(
   }
 }
 
+/** Of whom events are told to: user names would be sent to whoever answers there, and shown in lists. */
+export function checkWebAddress(value: unknown, field: string, errors: FieldError[]): void {
+  const url = typeof value === "string" && value.length <= 2048 ? URL.parse(value) : null;
+  if (url === null || !["http:", "https:"].includes(url.protocol)) {
+    errors.push({ field, message: "Must be an http or https address of at most 2048 characters" });
+  } else if (url.username !== "" || url.password !== "") {
+    errors.push({ field, message: "Must not contain a user name or password" });
+  }
+}
+
 export function checkList(
   value: unknown,
   field: string,

@@ -286,7 +286,30 @@ export interface WebhookRecord {
   readonly secret: string | null;
   readonly shape: string;
   readonly enabled: boolean;
+  readonly health: WebhookHealth;
   readonly createdAt: number;
+}
+
+/** As its owner puts it; what is put has a clean record. */
+export type WebhookInput = Omit<WebhookRecord, "id" | "createdAt" | "health"> & {
+  readonly id?: number;
+};
+
+/** What its deliveries have shown. */
+export interface WebhookHealth {
+  /** Since when every attempt has failed, epoch ms; null: the last one has not. */
+  readonly failingSince: number | null;
+  /** Deliveries given up since one succeeded. */
+  readonly givenUp: number;
+  /** Why it is told nothing any more; null: it is. */
+  readonly disabled: string | null;
+}
+
+export const goodHealth: WebhookHealth = { failingSince: null, givenUp: 0, disabled: null };
+
+/** Whether events are to be told to it. */
+export function isHeard({ enabled, health }: WebhookRecord): boolean {
+  return enabled && health.disabled === null;
 }
 
 export interface WorkerRecord {
@@ -536,11 +559,43 @@ export interface QueueAdapter {
   }): Promise<Outcome<number> | null>;
 
   // Webhooks
-  putWebhook(
-    webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number },
-  ): Promise<WebhookRecord>;
+  putWebhook(webhook: WebhookInput): Promise<WebhookRecord>;
+  /** By id. */
   listWebhooks(params: { readonly tenant: TenantScope }): Promise<readonly WebhookRecord[]>;
   deleteWebhook(params: { readonly tenant: TenantScope; readonly id: number }): Promise<boolean>;
+  /** Nothing where the webhook is gone. */
+  noteWebhook(params: { readonly id: number; readonly health: WebhookHealth }): Promise<void>;
+
+  // Outbox
+  /**
+   * Events that enabled webhooks of their tenant ask for, oldest first; a cursor is a place in the outbox. They are
+   * written together with the change that they tell of, and stay until they are settled. None while another process
+   * is at work on them: whoever took last has the outbox to itself for some seconds.
+   */
+  takeOutbox(params: { readonly limit: number }): Promise<readonly JobEvent[]>;
+  /**
+   * Adds jobs for the events from the oldest, `first`, to `last`, and forgets these, both or none. False: `first` is not
+   * the oldest, since another process has settled it.
+   */
+  settleOutbox(params: {
+    readonly first: string;
+    readonly last: string;
+    readonly jobs: readonly JobSpec[];
+  }): Promise<boolean>;
+  /** Told when there may be something to take; returns how to stop listening. */
+  onOutbox(listener: () => void): () => void;
+
+  // Events from outside
+  /** null takes it away. */
+  putIncomingSecret(params: {
+    readonly tenant: string;
+    readonly queue: string;
+    readonly secret: string | null;
+  }): Promise<void>;
+  incomingSecret(params: {
+    readonly tenant: string;
+    readonly queue: string;
+  }): Promise<string | null>;
 
   // Workers and nodes
   heartbeatWorker(worker: Omit<WorkerRecord, "startedAt" | "lastHeartbeat">): Promise<void>;

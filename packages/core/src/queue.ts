@@ -24,6 +24,8 @@ import {
   checkSignal,
   checkText,
   checkWait,
+  checkWebAddress,
+  isName,
   LONGEST_MS,
   MAX_LABEL,
   isTenant,
@@ -73,6 +75,7 @@ import {
   type StatsParams,
   type StatsRow,
   type TenantScope,
+  type WebhookInput,
   type WebhookRecord,
   type WorkerRecord,
 } from "./queue-adapter.ts";
@@ -99,6 +102,7 @@ const STEP = 200;
 const DEFAULT_BACKOFF_MS = 1000;
 const MAX_UNTYPED_BYTES = 1_000_000;
 const MAX_LOG_LINE = 10_000;
+const MAX_WEBHOOKS = 100;
 /** Jobs or log lines shown at once. */
 const MAX_PAGE = 10_000;
 /** No job has it. */
@@ -1045,9 +1049,7 @@ export class TenantQueue {
     return this.#adapter.listWebhooks({ tenant: this.tenant });
   }
 
-  async putWebhook(
-    webhook: Omit<WebhookRecord, "id" | "createdAt" | "tenant"> & { id?: number },
-  ): Promise<WebhookRecord> {
+  async putWebhook(webhook: Omit<WebhookInput, "tenant">): Promise<WebhookRecord> {
     const errors: FieldError[] = [];
     const { id, url, events, queue, secret, shape, enabled } = checkObject(
       webhook,
@@ -1056,16 +1058,25 @@ export class TenantQueue {
     );
     if (id !== undefined && !isJobId(id))
       errors.push({ field: "id", message: "Must be a webhook's id" });
-    checkText(url, "url", 1, 2048, errors);
+    checkWebAddress(url, "url", errors);
     if (checkList(events, "events", MAX_TAGS, errors)) {
       for (const [i, event] of events.entries())
-        checkText(event, `events[${i}]`, 1, MAX_LABEL, errors);
+        checkOneOf(event, `events[${i}]`, ["*", ...eventTypes], errors);
     }
     if (queue !== null) checkName(queue, "queue", errors);
     if (secret !== null) checkText(secret, "secret", 1, MAX_LOG_LINE, errors);
     checkText(shape, "shape", 1, MAX_LABEL, errors);
     checkBoolean(enabled, "enabled", errors);
     refuseIfAny(errors);
+    if (id === undefined) {
+      const own = await this.#adapter.listWebhooks({ tenant: this.home });
+      if (own.length >= MAX_WEBHOOKS) {
+        throw new QueueError(
+          "LIMIT_REACHED",
+          `There are ${MAX_WEBHOOKS} webhooks already, as many as a tenant can have`,
+        );
+      }
+    }
     return this.#adapter.putWebhook({ ...webhook, tenant: this.home });
   }
 
@@ -1073,6 +1084,20 @@ export class TenantQueue {
     const { tenant } = this;
     const deleted = isJobId(id) && (await this.#adapter.deleteWebhook({ tenant, id }));
     if (!deleted) throw new QueueError("WEBHOOK_NOT_FOUND", `Webhook ${spelled(id)} not found`);
+  }
+
+  /** What senders of events from outside sign with; null: they need a token. */
+  async setIncomingSecret(queue: string, secret: string | null): Promise<void> {
+    const errors: FieldError[] = [];
+    checkName(queue, "queue", errors);
+    if (secret !== null) checkText(secret, "secret", 1, MAX_LABEL, errors);
+    refuseIfAny(errors);
+    await this.#adapter.putIncomingSecret({ tenant: this.home, queue, secret });
+  }
+
+  /** null for what is no queue's name, too. */
+  async incomingSecret(queue: string): Promise<string | null> {
+    return isName(queue) ? this.#adapter.incomingSecret({ tenant: this.home, queue }) : null;
   }
 
   workers(): Promise<readonly WorkerRecord[]> {

@@ -26,11 +26,15 @@ interface Bench {
 }
 
 function bench(): Bench {
-  const lanes = new Lanes([]);
+  const lanes = new Lanes([], () => 0);
   const settings = { typed: false, paused: false, rateLimit: null, concurrency: null };
   const lane = lanes.add({ no: 1, tenant: "default", queue: "work", ...settings });
   const other = lanes.add({ no: 2, tenant: "acme", queue: "mail", ...settings });
-  const log = new EventLog("e", (no) => lanes.get(no));
+  const log = new EventLog(
+    "e",
+    (no) => lanes.get(no),
+    () => undefined,
+  );
   let id = 0;
   return {
     log,

@@ -119,21 +119,23 @@ interface Placed {
 }
 
 function decode(cursor: string, fields: readonly string[]): Placed {
+  const place = parsePlace(cursor) ?? { epoch: 0, number: 0 };
+  return { place, event: eventOf(cursor, fields) };
+}
+
+/** An entry of a stream of events; undefined where it is none. */
+export function eventOf(cursor: string, fields: readonly string[]): JobEvent | undefined {
   const [, base = "", , more = ""] = fields;
   const [name, at, id, ...lane] = base.split("|");
-  const place = parsePlace(cursor) ?? { epoch: 0, number: 0 };
   const type: EventType | undefined = eventTypes.find((known) => known === name);
-  if (type === undefined) return { place, event: undefined };
+  if (type === undefined) return undefined;
   return {
-    place,
-    event: {
-      cursor,
-      type,
-      ...parseLane(lane.join("|")),
-      jobId: id === "0" ? null : Number(id),
-      at: Number(at),
-      ...(more === "" ? {} : (JSON.parse(more) as Extra)),
-    },
+    cursor,
+    type,
+    ...parseLane(lane.join("|")),
+    jobId: id === "0" ? null : Number(id),
+    at: Number(at),
+    ...(more === "" ? {} : (JSON.parse(more) as Extra)),
   };
 }
 

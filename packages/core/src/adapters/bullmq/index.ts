@@ -4,6 +4,7 @@ import { RateLimiterRedis } from "rate-limiter-flexible";
 import type { Clock } from "../../clock.ts";
 import { errorGroupOf } from "../../error-groups.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
+import type { JobEvent } from "../../events.ts";
 import {
   type ClaimedJob,
   type Job,
@@ -46,6 +47,8 @@ import {
   type StatsRow,
   type StopRequest,
   type TenantScope,
+  type WebhookHealth,
+  type WebhookInput,
   type WebhookRecord,
   type WorkerRecord,
 } from "../../queue-adapter.ts";
@@ -76,6 +79,7 @@ import {
   parseLane,
 } from "./job-hash.ts";
 import { decodeIndexes, Listing } from "./listing.ts";
+import { Outbox } from "./outbox.ts";
 import { Records, scheduleKey } from "./records.ts";
 import { RedisClock } from "./redis-clock.ts";
 import {
@@ -118,6 +122,7 @@ interface Open {
   readonly failures: Failures;
   readonly records: Records;
   readonly events: EventReader;
+  readonly outbox: Outbox;
   readonly upkeep: Upkeep;
   readonly instances: Instances;
   readonly waiting: WaitingClaims;
@@ -187,6 +192,7 @@ export class BullmqAdapter implements QueueAdapter {
       failures: new Failures(connection, listing),
       records: new Records(connection, () => this.clock.now()),
       events: new EventReader(connection),
+      outbox: new Outbox(id, connection),
       upkeep: new Upkeep(connection, this.clock),
       instances: new Instances(id, connection),
       waiting: new WaitingClaims({
@@ -221,14 +227,14 @@ export class BullmqAdapter implements QueueAdapter {
   async close(): Promise<void> {
     const state = this.#state;
     if (state === undefined) return;
-    const { connection, instances, upkeep, waiting } = state;
+    const { connection, instances, upkeep, outbox, waiting } = state;
     clearTimeout(this.#nextBeat);
     waiting.close();
     upkeep.close();
     try {
       const runs = [...this.#runs].reverse().flatMap(([run, { lease }]) => [run, lease]);
       const released = connection.script("release", ALL_TENANTS, "", ...noCrash, ...runs);
-      await Promise.all([released, instances.signOff()]);
+      await Promise.all([released, instances.signOff(), outbox.close()]);
       if (upkeep.leads) await connection.command("HDEL", "leader", "until");
     } finally {
       this.#state = undefined;
@@ -246,6 +252,7 @@ export class BullmqAdapter implements QueueAdapter {
     if (state === undefined) return;
     clearTimeout(this.#nextBeat);
     state.upkeep.close();
+    state.outbox.stop();
     state.instances.kill();
     state.connection.kill();
   }
@@ -273,7 +280,7 @@ export class BullmqAdapter implements QueueAdapter {
 
   /** A sign of life: keeps this instance known and, if it leads, leading; makes up for missed messages. */
   async #heartbeat(opening?: "opening"): Promise<void> {
-    const { instances, connection, upkeep, events, waiting } = this.#open;
+    const { instances, connection, upkeep, events, outbox, waiting } = this.#open;
     const sentAt = Date.now();
     const { now, leads, leaderMs, dueInMs, tallies, known } = await instances.showUp(LEADER_MS);
     this.#redisClock?.setBy(now, sentAt);
@@ -288,6 +295,7 @@ export class BullmqAdapter implements QueueAdapter {
     }
     await this.#returnUnknown();
     await events.renew();
+    outbox.tell();
     waiting.look();
   }
 
@@ -310,6 +318,8 @@ export class BullmqAdapter implements QueueAdapter {
       else state.waiting.wake([a, ...rest]);
     } else if (what === "events") {
       state.events.read();
+    } else if (what === "outbox") {
+      state.outbox.tell();
     } else if (what === "due") {
       state.upkeep.look();
     } else if (what === "stop") {
@@ -320,6 +330,7 @@ export class BullmqAdapter implements QueueAdapter {
       // Connected anew: whatever was told meanwhile was missed.
       state.waiting.look();
       state.events.read();
+      state.outbox.tell();
       state.upkeep.look();
       void this.#lookAfterRuns().catch(() => undefined);
       // It may be a server that has lost what it knew.
@@ -386,7 +397,8 @@ export class BullmqAdapter implements QueueAdapter {
   }
 
   /**
-   * `guard`: the schedule that fires, its due time and its next one; answered with "missed" when it had moved.
+   * `guard`: the schedule that fires, its due time and its next one, or what the script says of the outbox; answered with
+   * "missed" when it had moved.
    * `once`: the idempotency key, its note, and how long its answer is kept.
    */
   #enqueue(
@@ -804,9 +816,7 @@ export class BullmqAdapter implements QueueAdapter {
     return outcome instanceof QueueError ? outcome : (outcome[0] ?? null);
   }
 
-  async putWebhook(
-    webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number },
-  ): Promise<WebhookRecord> {
+  async putWebhook(webhook: WebhookInput): Promise<WebhookRecord> {
     return this.#open.records.putWebhook(webhook);
   }
 
@@ -816,6 +826,40 @@ export class BullmqAdapter implements QueueAdapter {
 
   async deleteWebhook(params: { tenant: TenantScope; id: number }): Promise<boolean> {
     return this.#open.records.deleteWebhook(params.tenant, params.id);
+  }
+
+  async noteWebhook({ id, health }: { id: number; health: WebhookHealth }): Promise<void> {
+    await this.#open.records.noteWebhook(id, health);
+  }
+
+  async takeOutbox({ limit }: { limit: number }): Promise<readonly JobEvent[]> {
+    return this.#open.outbox.take(limit);
+  }
+
+  async settleOutbox(params: {
+    first: string;
+    last: string;
+    jobs: readonly JobSpec[];
+  }): Promise<boolean> {
+    const { first, last, jobs } = params;
+    return (await this.#enqueue(jobs, false, ["outbox", first, last], noKey)) !== "missed";
+  }
+
+  onOutbox(listener: () => void): () => void {
+    return this.#open.outbox.listen(listener);
+  }
+
+  async putIncomingSecret(params: {
+    tenant: string;
+    queue: string;
+    secret: string | null;
+  }): Promise<void> {
+    const { tenant, queue, secret } = params;
+    await this.#open.records.putIncomingSecret(tenant, queue, secret);
+  }
+
+  async incomingSecret(params: { tenant: string; queue: string }): Promise<string | null> {
+    return this.#open.records.incomingSecret(params.tenant, params.queue);
   }
 
   // ---- workers and nodes

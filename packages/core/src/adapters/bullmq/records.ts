@@ -1,10 +1,13 @@
 import { QueueError } from "../../errors.ts";
 import {
   ALL_TENANTS,
+  goodHealth,
   type NodeRecord,
   type Schedule,
   type ScheduleRecord,
   type TenantScope,
+  type WebhookHealth,
+  type WebhookInput,
   type WebhookRecord,
   type WorkerRecord,
 } from "../../queue-adapter.ts";
@@ -12,7 +15,7 @@ import type { Connection, Reply } from "./connection.ts";
 
 /** A schedule's times of firing lie beside its record, where the script that fires it moves them on. */
 type StoredSchedule = Omit<Schedule, "lastRun">;
-type StoredWebhook = Omit<WebhookRecord, "id" | "createdAt">;
+type StoredWebhook = Omit<WebhookInput, "id">;
 
 /** Small things stored whole: schedules, webhooks, workers and nodes. */
 export class Records {
@@ -58,18 +61,27 @@ export class Records {
   }
 
   async webhooks(tenant: TenantScope): Promise<WebhookRecord[]> {
-    return pairs(await this.#connection.command("HGETALL", "webhooks"))
+    const [records, health] = await Promise.all([
+      this.#connection.command("HGETALL", "webhooks"),
+      this.#connection.command("HGETALL", "webhookHealth"),
+    ]);
+    const noted = new Map(pairs(health));
+    return pairs(records)
       .map(([id, text]) => {
         const [made, , json] = split(text);
-        return { ...(JSON.parse(json) as StoredWebhook), id: Number(id), createdAt: Number(made) };
+        const note = noted.get(id);
+        return {
+          ...(JSON.parse(json) as StoredWebhook),
+          id: Number(id),
+          createdAt: Number(made),
+          health: note === undefined ? goodHealth : (JSON.parse(note) as WebhookHealth),
+        };
       })
       .filter((webhook) => tenant === ALL_TENANTS || webhook.tenant === tenant)
       .sort((a, b) => a.id - b.id);
   }
 
-  async putWebhook(
-    webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number },
-  ): Promise<WebhookRecord> {
+  async putWebhook(webhook: WebhookInput): Promise<WebhookRecord> {
     const { id, ...fields } = webhook;
     const answer = await this.#connection.script(
       "put-webhook",
@@ -81,11 +93,26 @@ export class Records {
       throw new QueueError("WEBHOOK_NOT_FOUND", `Webhook ${id} not found`);
     }
     const [kept, made] = answer as readonly string[];
-    return { ...fields, id: Number(kept), createdAt: Number(made) };
+    return { ...fields, id: Number(kept), createdAt: Number(made), health: goodHealth };
   }
 
   async deleteWebhook(tenant: TenantScope, id: number): Promise<boolean> {
     return Number(await this.#connection.script("delete-webhook", tenant, id)) > 0;
+  }
+
+  async noteWebhook(id: number, health: WebhookHealth): Promise<void> {
+    await this.#connection.script("note-webhook", id, JSON.stringify(health));
+  }
+
+  async incomingSecret(tenant: string, queue: string): Promise<string | null> {
+    const secret = await this.#connection.command("HGET", "incomingSecrets", `${tenant} ${queue}`);
+    return secret === null ? null : String(secret);
+  }
+
+  async putIncomingSecret(tenant: string, queue: string, secret: string | null): Promise<void> {
+    const field = `${tenant} ${queue}`;
+    if (secret === null) await this.#connection.command("HDEL", "incomingSecrets", field);
+    else await this.#connection.command("HSET", "incomingSecrets", field, secret);
   }
 
   async heartbeatWorker(worker: Omit<WorkerRecord, "startedAt" | "lastHeartbeat">): Promise<void> {

@@ -28,6 +28,7 @@ export class EventLog {
   /** Tells this log's cursors from those of an earlier process. */
   readonly #epoch: string;
   readonly #lanes: (no: number) => Lane | undefined;
+  readonly #post: (event: Omit<JobEvent, "cursor">) => void;
   readonly #type = new Uint8Array(KEPT);
   readonly #lane = new Uint32Array(KEPT);
   readonly #id = new Float64Array(KEPT);
@@ -39,9 +40,15 @@ export class EventLog {
   /** How far slots were ever written: a discarded event has overwritten what lay there. */
   #written = 0;
 
-  constructor(epoch: string, lanes: (no: number) => Lane | undefined) {
+  /** `post`: told of events that a lane's webhooks ask for. */
+  constructor(
+    epoch: string,
+    lanes: (no: number) => Lane | undefined,
+    post: (event: Omit<JobEvent, "cursor">) => void,
+  ) {
     this.#epoch = epoch;
     this.#lanes = lanes;
+    this.#post = post;
   }
 
   get cursor(): string {
@@ -49,6 +56,10 @@ export class EventLog {
   }
 
   add(type: EventType, lane: Lane, id: number, at: number, extra?: Extra): void {
+    if ((lane.asked & (1 << codes[type])) !== 0) {
+      const { tenant, queue } = lane;
+      this.#post({ type, tenant, queue, jobId: id === 0 ? null : id, at, ...extra });
+    }
     const slot = this.#pending++ & (KEPT - 1);
     if (this.#pending > this.#written) this.#written = this.#pending;
     this.#type[slot] = codes[type];

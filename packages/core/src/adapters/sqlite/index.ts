@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { type Clock, systemClock } from "../../clock.ts";
 import { commonMessage, fingerprintOf } from "../../error-groups.ts";
 import { indexUnfinished, notIndexed, QueueError } from "../../errors.ts";
+import type { JobEvent } from "../../events.ts";
 import type { ClaimedJob, Job, JobOutline, JobRun, JobState } from "../../job.ts";
 import {
   ALL_TENANTS,
@@ -36,6 +37,8 @@ import {
   type StatsRow,
   type StopRequest,
   type TenantScope,
+  type WebhookHealth,
+  type WebhookInput,
   type WebhookRecord,
   type WorkerRecord,
 } from "../../queue-adapter.ts";
@@ -127,7 +130,16 @@ export class SqliteAdapter implements QueueAdapter {
         failures: new Failures(db),
         records: new Records(db, this.#clock),
       };
-      await committer.submit((tx) => store.load(tx));
+      const { records } = this.#state;
+      await committer.submit((tx) => {
+        for (const [tenant = "", own = []] of Map.groupBy(
+          records.webhooks(ALL_TENANTS),
+          (webhook) => webhook.tenant,
+        )) {
+          store.ask(tx, tenant, own);
+        }
+        store.load(tx);
+      });
       await this.upkeep();
     } catch (error) {
       this.#state?.store.agenda.stop();
@@ -483,10 +495,13 @@ export class SqliteAdapter implements QueueAdapter {
     });
   }
 
-  putWebhook(
-    webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number },
-  ): Promise<WebhookRecord> {
-    return this.#write((tx, { records }) => records.putWebhook(webhook, tx.now));
+  putWebhook(webhook: WebhookInput): Promise<WebhookRecord> {
+    return this.#write((tx, { store, records }) => {
+      const { tenant } = webhook;
+      const kept = records.putWebhook(webhook, tx.now);
+      store.ask(tx, tenant, records.webhooks(tenant));
+      return kept;
+    });
   }
 
   listWebhooks(params: { tenant: TenantScope }): Promise<readonly WebhookRecord[]> {
@@ -494,7 +509,57 @@ export class SqliteAdapter implements QueueAdapter {
   }
 
   deleteWebhook(params: { tenant: TenantScope; id: number }): Promise<boolean> {
-    return this.#write((_, { records }) => records.deleteWebhook(params.tenant, params.id));
+    return this.#write((tx, { store, records }) => {
+      const owner = records.tenantOfWebhook(params.id);
+      if (owner === undefined || !records.deleteWebhook(params.tenant, params.id)) return false;
+      store.ask(tx, owner, records.webhooks(owner));
+      return true;
+    });
+  }
+
+  noteWebhook({ id, health }: { id: number; health: WebhookHealth }): Promise<void> {
+    return this.#write((tx, { store, records }) => {
+      const owner = records.tenantOfWebhook(id);
+      if (owner === undefined) return;
+      records.noteWebhook(id, health);
+      store.ask(tx, owner, records.webhooks(owner));
+    });
+  }
+
+  takeOutbox({ limit }: { limit: number }): Promise<readonly JobEvent[]> {
+    return this.#read(({ store }) => store.outbox.take(limit));
+  }
+
+  settleOutbox(params: {
+    first: string;
+    last: string;
+    jobs: readonly JobSpec[];
+  }): Promise<boolean> {
+    const { first, last, jobs } = params;
+    return this.#write((tx, { store }) => {
+      if (!store.outbox.forget(first, last)) return false;
+      store.enqueue(tx, jobs, false);
+      return true;
+    });
+  }
+
+  onOutbox(listener: () => void): () => void {
+    const { listeners } = this.#open.store.outbox;
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }
+
+  putIncomingSecret(params: {
+    tenant: string;
+    queue: string;
+    secret: string | null;
+  }): Promise<void> {
+    const { tenant, queue, secret } = params;
+    return this.#write((_, { records }) => records.putIncomingSecret(tenant, queue, secret));
+  }
+
+  incomingSecret(params: { tenant: string; queue: string }): Promise<string | null> {
+    return this.#read(({ records }) => records.incomingSecret(params.tenant, params.queue));
   }
 
   // ---- workers and nodes

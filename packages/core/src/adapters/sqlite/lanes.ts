@@ -32,6 +32,8 @@ export interface Lane {
   windowStarts: number;
   /** Whether claims can take from it now; it is in its queue's ring exactly then. */
   claimable: boolean;
+  /** The events that webhooks ask for, a bit each by its place in `eventTypes`. */
+  asked: number;
 }
 
 /** A window of the rate limit, which is stated per second. */
@@ -95,7 +97,10 @@ export class Lanes {
   /** By tenant and name. */
   readonly #laneGroups = new Map<string, LaneGroup>();
 
-  constructor(groups: readonly QueueGroup[]) {
+  readonly #askedOf: (tenant: string, queue: string) => number;
+
+  constructor(groups: readonly QueueGroup[], askedOf: (tenant: string, queue: string) => number) {
+    this.#askedOf = askedOf;
     for (const group of groups) for (const queue of group.queues) this.#groups.set(queue, group);
   }
 
@@ -110,6 +115,7 @@ export class Lanes {
       windowEnd: 0,
       windowStarts: 0,
       claimable: false,
+      asked: this.#askedOf(row.tenant, row.queue),
     };
     group?.lanes.add(lane);
     this.#byNo.set(lane.no, lane);

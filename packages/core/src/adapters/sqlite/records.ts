@@ -3,11 +3,14 @@ import type { Clock } from "../../clock.ts";
 import { QueueError } from "../../errors.ts";
 import {
   ALL_TENANTS,
+  goodHealth,
   type LogLine,
   type NodeRecord,
   type Schedule,
   type ScheduleRecord,
   type TenantScope,
+  type WebhookHealth,
+  type WebhookInput,
   type WebhookRecord,
   type WorkerRecord,
 } from "../../queue-adapter.ts";
@@ -35,10 +38,20 @@ export class Records {
          ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value`,
       ),
       deleteSchedule: db.prepare("DELETE FROM schedule WHERE ? IN ('*', tenant) AND name = ?"),
-      webhooks: db.prepare("SELECT id, record FROM webhook WHERE ? IN ('*', tenant) ORDER BY id"),
+      webhooks: db.prepare(
+        "SELECT id, record, health FROM webhook WHERE ? IN ('*', tenant) ORDER BY id",
+      ),
       webhook: db.prepare("SELECT record FROM webhook WHERE id = ? AND tenant = ?"),
       insertWebhook: db.prepare("INSERT INTO webhook (tenant, record) VALUES (?, ?)"),
-      updateWebhook: db.prepare("UPDATE webhook SET record = ? WHERE id = ?"),
+      updateWebhook: db.prepare("UPDATE webhook SET record = ?, health = NULL WHERE id = ?"),
+      tenantOfWebhook: db.prepare("SELECT tenant FROM webhook WHERE id = ?"),
+      noteWebhook: db.prepare("UPDATE webhook SET health = ? WHERE id = ?"),
+      incoming: db.prepare("SELECT secret FROM incoming_secret WHERE tenant = ? AND queue = ?"),
+      putIncoming: db.prepare(
+        `INSERT INTO incoming_secret VALUES (?, ?, ?)
+         ON CONFLICT (tenant, queue) DO UPDATE SET secret = excluded.secret`,
+      ),
+      deleteIncoming: db.prepare("DELETE FROM incoming_secret WHERE tenant = ? AND queue = ?"),
       deleteWebhook: db.prepare("DELETE FROM webhook WHERE ? IN ('*', tenant) AND id = ?"),
       logs: db.prepare("SELECT at, line FROM log_line WHERE id = ? ORDER BY n LIMIT ? OFFSET ?"),
       countLogs: db.prepare("SELECT count(*) n FROM log_line WHERE id = ?"),
@@ -94,30 +107,47 @@ export class Records {
   }
 
   webhooks(tenant: TenantScope): WebhookRecord[] {
-    return this.#sql.webhooks
-      .all(tenant)
-      .map((row) => ({ ...webhookOf(row["record"]), id: Number(row["id"]) }));
+    return this.#sql.webhooks.all(tenant).map((row) => ({
+      ...webhookOf(row["record"]),
+      id: Number(row["id"]),
+      health: row["health"] === null ? goodHealth : healthOf(row["health"]),
+    }));
   }
 
-  putWebhook(
-    webhook: Omit<WebhookRecord, "id" | "createdAt"> & { id?: number },
-    now: number,
-  ): WebhookRecord {
+  putWebhook(webhook: WebhookInput, now: number): WebhookRecord {
     const { id, ...fields } = webhook;
     if (id === undefined) {
       const record = { ...fields, createdAt: now };
       const added = this.#sql.insertWebhook.run(fields.tenant, JSON.stringify(record));
-      return { ...record, id: Number(added.lastInsertRowid) };
+      return { ...record, id: Number(added.lastInsertRowid), health: goodHealth };
     }
     const found = this.#sql.webhook.get(id, fields.tenant);
     if (found === undefined) throw new QueueError("WEBHOOK_NOT_FOUND", `Webhook ${id} not found`);
     const { createdAt } = webhookOf(found["record"]);
     this.#sql.updateWebhook.run(JSON.stringify({ ...fields, createdAt }), id);
-    return { ...fields, id, createdAt };
+    return { ...fields, id, createdAt, health: goodHealth };
   }
 
   deleteWebhook(tenant: TenantScope, id: number): boolean {
     return this.#sql.deleteWebhook.run(tenant, id).changes > 0;
+  }
+
+  /** Undefined for a webhook that is gone. */
+  tenantOfWebhook(id: number): string | undefined {
+    return this.#sql.tenantOfWebhook.get(id)?.["tenant"] as string | undefined;
+  }
+
+  noteWebhook(id: number, health: WebhookHealth): void {
+    this.#sql.noteWebhook.run(JSON.stringify(health), id);
+  }
+
+  incomingSecret(tenant: string, queue: string): string | null {
+    return (this.#sql.incoming.get(tenant, queue)?.["secret"] as string | undefined) ?? null;
+  }
+
+  putIncomingSecret(tenant: string, queue: string, secret: string | null): void {
+    if (secret === null) this.#sql.deleteIncoming.run(tenant, queue);
+    else this.#sql.putIncoming.run(tenant, queue, secret);
   }
 
   heartbeatWorker(worker: Omit<WorkerRecord, "startedAt" | "lastHeartbeat">): void {
@@ -157,6 +187,12 @@ function scheduleOf(record: unknown): ScheduleRecord {
   return JSON.parse(String(record)) as ScheduleRecord;
 }
 
-function webhookOf(record: unknown): Omit<WebhookRecord, "id"> {
-  return JSON.parse(String(record)) as Omit<WebhookRecord, "id">;
+type StoredWebhook = Omit<WebhookRecord, "id" | "health">;
+
+function webhookOf(record: unknown): StoredWebhook {
+  return JSON.parse(String(record)) as StoredWebhook;
+}
+
+function healthOf(health: unknown): WebhookHealth {
+  return JSON.parse(String(health)) as WebhookHealth;
 }

@@ -32,6 +32,7 @@ import {
   type StatsRow,
   type StopRequest,
   type TenantScope,
+  type WebhookRecord,
 } from "../../queue-adapter.ts";
 import { groupIsFull, type QueueGroup } from "../../queue-groups.ts";
 import { afterCrash, CRASH_LIMIT, decideRetry } from "../../retry-policy.ts";
@@ -50,6 +51,7 @@ import {
   settingsOf,
   startsLeft,
 } from "./lanes.ts";
+import { Outbox } from "./outbox.ts";
 import { PayloadIndexes } from "./payload-indexes.ts";
 import { popped } from "./ready-order.ts";
 import { Rollups } from "./rollups.ts";
@@ -111,6 +113,7 @@ export class Store {
   readonly agenda: Agenda;
   readonly indexes: PayloadIndexes;
   readonly answers: Answers;
+  readonly outbox: Outbox;
   readonly #db: DatabaseSync;
   readonly #active = new Map<number, Run>();
   readonly #deadlines: Deadlines;
@@ -138,7 +141,8 @@ export class Store {
 
   constructor(db: DatabaseSync, clock: Clock, groups: readonly QueueGroup[], onDue: () => void) {
     this.#db = db;
-    this.lanes = new Lanes(groups);
+    this.outbox = new Outbox(db);
+    this.lanes = new Lanes(groups, (tenant, queue) => this.outbox.askedOf(tenant, queue));
     this.#sql = prepareStatements(db);
     this.rollups = new Rollups(db);
     this.agenda = new Agenda(clock, onDue);
@@ -178,7 +182,11 @@ export class Store {
     ]);
     this.#reserved = this.#nextId = Number(this.#sql.getMeta.get("next_id")?.["value"] ?? 1);
     this.#reserveIds();
-    this.events = new EventLog(randomBytes(6).toString("hex"), (no) => this.lanes.get(no));
+    this.events = new EventLog(
+      randomBytes(6).toString("hex"),
+      (no) => this.lanes.get(no),
+      (event) => this.outbox.post(event),
+    );
   }
 
   /** Reads what the last process left; runs that lived in it have crashed. */
@@ -278,6 +286,7 @@ export class Store {
     }
     for (const no of this.#endedClaims) this.#sql.deleteClaim.run(no);
     this.rollups.write(tx.now);
+    this.outbox.write(tx);
     tx.onCommit(() => this.events.settle());
   }
 
@@ -294,6 +303,7 @@ export class Store {
     const lanes = [...this.#touched.keys()];
     this.rollups.discard();
     this.events.discard();
+    this.outbox.discard();
     this.#forget();
     // The reservation of ids may have been taken back as well. Not looked up: the disk may not be readable now.
     this.#reserved = this.#nextId;
@@ -403,6 +413,21 @@ export class Store {
   }
 
   // ---- submit
+
+  /** What these webhooks ask for is told from now on: all that the tenant has. */
+  ask(tx: Transaction, tenant: string, webhooks: readonly WebhookRecord[]): void {
+    const takeBack = this.outbox.ask(tenant, webhooks);
+    const refresh = (): void => {
+      for (const lane of this.lanes.ofTenant(tenant)) {
+        lane.asked = this.outbox.askedOf(tenant, lane.queue);
+      }
+    };
+    refresh();
+    tx.onRollback(() => {
+      takeBack();
+      refresh();
+    });
+  }
 
   enqueue(tx: Transaction, specs: readonly JobSpec[], atomic: boolean): Outcome<number>[] {
     const outcomes: (Outcome<number> | undefined)[] = Array.from(specs, () => undefined);

@@ -20,6 +20,7 @@ import { describeIdempotency } from "./idempotency.ts";
 import { describeLeases } from "./leases.ts";
 import { describeModel } from "./model.ts";
 import { describeOrder } from "./order.ts";
+import { describeOutbox } from "./outbox.ts";
 import { describePayloadSearch } from "./payload-search.ts";
 import { describeProgress } from "./progress.ts";
 import { describeQueues } from "./queues.ts";
@@ -59,6 +60,7 @@ export function describeAdapter(name: string, factory: EngineFactory): void {
     describeCountsAndStats(factory);
     describeSchedules(factory);
     describeWebhooks(factory);
+    describeOutbox(factory);
     describeWorkers(factory);
     describeEvents(factory);
     describeBulk(factory);

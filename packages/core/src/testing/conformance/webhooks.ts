@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { goodHealth } from "../../queue-adapter.ts";
 import { expectRejected, only, useDriver } from "./driver.ts";
 import type { EngineFactory } from "./engine.ts";
 
@@ -18,7 +19,7 @@ export function describeWebhooks(factory: EngineFactory): void {
 
     it("are kept as they are, under an id of their own", async () => {
       const first = await d.adapter.putWebhook(hook);
-      expect(first).toEqual({ ...hook, id: first.id, createdAt: d.now() });
+      expect(first).toEqual({ ...hook, id: first.id, createdAt: d.now(), health: goodHealth });
       expect(first.id).toBeGreaterThan(0);
       expect(Number.isSafeInteger(first.id)).toBe(true);
       const second = await d.adapter.putWebhook({ ...hook, queue: null, secret: null, events: [] });
@@ -31,11 +32,9 @@ export function describeWebhooks(factory: EngineFactory): void {
       const { id, createdAt } = await d.adapter.putWebhook(hook);
       await d.advance(1000);
       const changed = { ...hook, id, enabled: false, url: "https://example.org/" };
-      expect(await d.adapter.putWebhook(changed)).toEqual({ ...changed, createdAt });
-      expect(only(await d.adapter.listWebhooks({ tenant: "default" }))).toEqual({
-        ...changed,
-        createdAt,
-      });
+      const kept = { ...changed, createdAt, health: goodHealth };
+      expect(await d.adapter.putWebhook(changed)).toEqual(kept);
+      expect(only(await d.adapter.listWebhooks({ tenant: "default" }))).toEqual(kept);
       await expectRejected(d.adapter.putWebhook({ ...hook, id: id + 1000 }), "WEBHOOK_NOT_FOUND");
     });
 
@@ -46,6 +45,20 @@ export function describeWebhooks(factory: EngineFactory): void {
       expect(await d.adapter.deleteWebhook({ tenant: "default", id })).toBe(false);
       expect(await d.adapter.listWebhooks({ tenant: "*" })).toEqual([]);
       expect((await d.adapter.putWebhook(hook)).id).not.toBe(id);
+    });
+
+    it("keep what their deliveries have shown until they are put anew", async () => {
+      const { id } = await d.adapter.putWebhook(hook);
+      const other = await d.adapter.putWebhook(hook);
+      const health = { failingSince: d.now(), givenUp: 3, disabled: "It is gone" };
+      await d.adapter.noteWebhook({ id, health });
+      await d.adapter.noteWebhook({ id: id + 1000, health });
+      const [noted, untouched] = await d.adapter.listWebhooks({ tenant: "default" });
+      expect(noted).toMatchObject({ ...hook, id, health });
+      expect(untouched).toEqual(other);
+      await d.adapter.putWebhook({ ...hook, id });
+      const [anew] = await d.adapter.listWebhooks({ tenant: "default" });
+      expect(anew?.health).toEqual(goodHealth);
     });
 
     it("belong to their tenant", async () => {

@@ -146,14 +146,40 @@ local dueChanged = false
 local turn
 -- Epoch of the event log; false while nobody listens.
 local listening
+-- Whether there are webhooks; what each tenant's ask for, and by event and lane whether one of them asks.
+local hooked
+local hooks = {}
+local asked = {}
+local posted = {}
 
 -- What claims can take from the lane may have changed.
 local function touch(lane) touched[lane.name] = lane end
 
+local function isAsked(type, lane)
+  local name = type .. "|" .. lane.name
+  if asked[name] == nil then
+    local lines = hooks[lane.tenant]
+    if lines == nil then
+      lines = rcall("HGET", p .. "hooks", lane.tenant)
+      hooks[lane.tenant] = lines
+    end
+    local function has(queue, event) return string.find(lines, "\n" .. queue .. "|" .. event .. "\n", 1, true) ~= nil end
+    asked[name] = lines and (has("", type) or has("", "*") or has(lane.queue, type) or has(lane.queue, "*"))
+  end
+  return asked[name]
+end
+
 -- An event; `more` is JSON text of what it tells beyond the job.
 local function tell(type, lane, id, more)
-  if listening == nil then listening = rcall("GET", p .. "listening") end
+  if listening == nil then
+    local found = rcall("MGET", p .. "listening", p .. "hooked")
+    listening = found[1]
+    hooked = found[2]
+  end
   if listening then told[#told + 1] = { type .. "|" .. now .. "|" .. id .. "|" .. lane.name, more } end
+  if hooked and isAsked(type, lane) then
+    posted[#posted + 1] = { type .. "|" .. now .. "|" .. id .. "|" .. lane.name, more }
+  end
 end
 
 local function levelOf(priority)
@@ -365,6 +391,10 @@ local function settle()
       newest = rcall("XADD", p .. "events", "MAXLEN", "~", 65536, listening .. "-*", "e", event[1], "x", event[2] or "")
     end
     rcall("SPUBLISH", p .. "news", "events " .. newest)
+  end
+  if #posted > 0 then
+    for _, event in ipairs(posted) do rcall("XADD", p .. "outbox", "*", "e", event[1], "x", event[2] or "") end
+    rcall("SPUBLISH", p .. "news", "outbox")
   end
   if dueChanged then rcall("SPUBLISH", p .. "news", "due") end
 end

@@ -2,9 +2,13 @@
   ARGV[2]  tenant or "*"; ARGV[3] id
   Result   how many were deleted
 ]]
---- @include "base"
+--- @include "hooks"
 
 local old = rcall("HGET", p .. "webhooks", ARGV[3])
 if not old then return 0 end
-if ARGV[2] ~= "*" and string.match(old, "^%d+ (%S+) ") ~= ARGV[2] then return 0 end
-return rcall("HDEL", p .. "webhooks", ARGV[3])
+local owner = string.match(old, "^%d+ (%S+) ")
+if ARGV[2] ~= "*" and owner ~= ARGV[2] then return 0 end
+rcall("HDEL", p .. "webhooks", ARGV[3])
+rcall("HDEL", p .. "webhookHealth", ARGV[3])
+rehook(owner)
+return 1

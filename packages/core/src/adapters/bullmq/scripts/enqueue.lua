@@ -2,15 +2,16 @@
   Adds a batch of jobs, of any lanes.
   ARGV[2]  "1": one refused job refuses all
   ARGV[3]  queues a tenant can have
-  ARGV[4]  "" or the schedule that fires, `tenant name`; ARGV[5] its due time; ARGV[6] its next one or ""
+  ARGV[4]  "" or the schedule that fires, `tenant name`; ARGV[5] its due time; ARGV[6] its next one or "".
+           "outbox": events are settled; ARGV[5] the oldest; ARGV[6] the last of them
   ARGV[7]  "" or the idempotency key, `tenant:key`; ARGV[8] its note; ARGV[9] how long its answer is kept, ms
   ARGV[10] count of jobs, then for each
            tenant.queue, "1" if typed, priority, "1" if lifo, delay ms, ttl ms or "", data, name, opts (JSON),
            unique key or "", dependencies: ids and, as `s<n>`, places in this batch, joined by ","; count of further
            fields of its hash, and those
-  Result   "missed" where the schedule had moved; else the first id, then for each refused job its place (from 0) and
-           why: "duplicate <id>" (or "duplicate", of a job in the same atomic batch), "queues", "full <limit>",
-           "sibling <n>", "dependencies <ids>". Ids rise with the places.
+  Result   "missed" where the schedule had moved, or the oldest event is another; else the first id, then for each
+           refused job its place (from 0) and why: "duplicate <id>" (or "duplicate", of a job in the same atomic batch),
+           "queues", "full <limit>", "sibling <n>", "dependencies <ids>". Ids rise with the places.
            Where the key is known: "repeated" and its answer as `recall` tells it.
   Invariant: as an atomic batch either all jobs are added or none; a schedule moves exactly when its job is tried.
 ]]
@@ -26,7 +27,12 @@ end
 local atomic = ARGV[2] == "1"
 local schedule = ARGV[4]
 
-if schedule ~= "" then
+if schedule == "outbox" then
+  local oldest = rcall("XRANGE", p .. "outbox", "-", "+", "COUNT", 1)[1]
+  if not oldest or oldest[1] ~= ARGV[5] then return "missed" end
+  local ms, n = string.match(ARGV[6], "^(%d+)-(%d+)$")
+  rcall("XTRIM", p .. "outbox", "MINID", ms .. "-" .. string.format("%.0f", tonumber(n) + 1))
+elseif schedule ~= "" then
   if rcall("HGET", p .. "scheduleDue", schedule) ~= ARGV[5] then return "missed" end
   rcall("HSET", p .. "scheduleDue", schedule, ARGV[6])
   rcall("HSET", p .. "scheduleLast", schedule, ARGV[5])
@@ -34,6 +40,7 @@ if schedule ~= "" then
 end
 
 local count = tonumber(ARGV[10])
+if count == 0 then return {} end
 local jobs = {}
 local at = 11
 for i = 0, count - 1 do
