@@ -7,19 +7,11 @@ import {
   bearer,
   type Call,
   calls,
+  exampleOf,
   fortress,
   send,
   tryEach,
 } from "./calls.ts";
-
-interface JsonContent {
-  readonly content: { readonly "application/json"?: { readonly example?: unknown } };
-}
-
-function exampleOf({ operation }: Call): unknown {
-  const body = operation.request?.body as JsonContent | undefined;
-  return body?.content["application/json"]?.example;
-}
 
 const withBody = calls.filter((call) => exampleOf(call) !== undefined);
 const longest = 120_000;

@@ -75,7 +75,8 @@ export function define(
     definition;
   const [method, path] = address.split(" ") as [Method, string];
   const refused = [...(definition.refused ?? []), ...always];
-  if (query !== undefined || body !== undefined) refused.unshift("INVALID_JOB_DATA");
+  const takes = params ?? query ?? body ?? content;
+  if (takes !== undefined) refused.unshift("INVALID_JOB_DATA");
   if (body !== undefined || content !== undefined) refused.unshift("PAYLOAD_TOO_LARGE");
   const responses: Responses = {};
   if (definition.data !== undefined) {
@@ -100,7 +101,7 @@ export function define(
   }
   const away = "The store cannot be reached; see Retry-After";
   responses[503] = { description: `\`SYSTEM_ERROR\`: ${away}`, ...errorBody("SYSTEM_ERROR", away) };
-  const takes = bodyOf(body, examples[id]?.body, bodyOptional !== true, content);
+  const sent = bodyOf(body, examples[id]?.body, bodyOptional !== true, content);
   return operation(access, {
     method,
     path: `${BASE}${path}`,
@@ -112,7 +113,7 @@ export function define(
       ...(params === undefined ? {} : { params }),
       ...(query === undefined ? {} : { query }),
       ...(headers === undefined ? {} : { headers }),
-      ...(takes === undefined ? {} : { body: takes }),
+      ...(sent === undefined ? {} : { body: sent }),
     },
     responses,
   });
