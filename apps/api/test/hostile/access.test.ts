@@ -1,6 +1,6 @@
 import { UnsecuredJWT } from "jose";
 import { expect, test } from "vitest";
-import { accessRoles, type Role, roles } from "../../src/auth/caller.ts";
+import { type Access, type Role, roles } from "../../src/auth/caller.ts";
 import {
   assertQuiet,
   assertRefused,
@@ -76,7 +76,7 @@ test(
 );
 
 /** As the roles are meant, and not as the program has them. */
-const mayDo: Record<keyof typeof accessRoles, readonly Role[]> = {
+const mayDo: Readonly<Record<Access, readonly Role[]>> = {
   read: ["ADMIN", "OPERATOR", "MANAGER"],
   operate: ["ADMIN", "OPERATOR"],
   administer: ["ADMIN"],
@@ -93,7 +93,7 @@ test(
       ),
     );
     const unknown = await bearer({ roles: ["admin", "ROOT"] as never });
-    const alone = await bearer({ role: "ADMIN", tenantId: "acme" } as never);
+    const alone = await bearer({ role: "ADMIN", tenantId: "acme" });
     await tryEach(calls, async (call) => {
       const { "x-access": access, request } = call.operation;
       // No JSON: what is let in does nothing.
