@@ -52,6 +52,17 @@ const passingCodes: ReadonlySet<string> = new Set([
   "EBUSY",
 ]);
 
+/** As `fileError`, of bytes on their way: what the disk has no code for is the network's, a wrong checksum for example. */
+export function transferError(error: unknown, named: string): unknown {
+  const told = fileError(error, named);
+  if (told instanceof HandlerError || codeOf(told) !== undefined) return told;
+  const message = error instanceof Error ? error.message : String(error);
+  return new HandlerError("NETWORK_ERROR", `${named}: ${message}`, {
+    stage: "files",
+    cause: error,
+  });
+}
+
 /** What a failed file operation means for the job; the file is called as its producer called it. */
 export function fileError(error: unknown, named: string): unknown {
   if (error instanceof HandlerError) return error;

@@ -6,7 +6,15 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { HandlerError } from "@jobyard/core";
 import { contentTypeOf } from "./content-types.ts";
-import { codeOf, fileError, httpError, notFound, refused, tooLarge } from "./file-errors.ts";
+import {
+  codeOf,
+  fileError,
+  httpError,
+  transferError,
+  notFound,
+  refused,
+  tooLarge,
+} from "./file-errors.ts";
 import type { PublicHttp } from "./public-http.ts";
 import { Records } from "./records.ts";
 import type { S3Source } from "./s3-source.ts";
@@ -169,7 +177,7 @@ export class TenantFolder implements TenantFiles {
       return { path, size, name: name === "" ? "file" : name, release };
     } catch (error) {
       await release();
-      throw fileError(error, url);
+      throw transferError(error, url);
     }
   }
 

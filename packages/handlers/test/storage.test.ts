@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isPublicAddress } from "../src/public-http.ts";
+import { S3Server } from "./s3-server.ts";
 import { Storage, type TenantFiles } from "../src/storage.ts";
 
 const DATASET = "6f1c2a34-5b6d-4e7f-8a9b-0c1d2e3f4a5b";
@@ -279,30 +280,104 @@ describe("files at addresses", () => {
 });
 
 describe("objects in S3", () => {
-  let base: string;
-  const asked: string[] = [];
+  const keys = { accessKeyId: "AKIATEST", secretAccessKey: "s3cr3t/+key", sessionToken: "token==" };
+  let s3: S3Server;
 
   beforeEach(async () => {
     await storage.close();
-    base = await serve((request, response) => {
-      asked.push(request.url ?? "");
-      if (request.url?.includes("none") === true) response.writeHead(404).end();
-      else response.end("object");
-    });
-    const credentials = { accessKeyId: "id", secretAccessKey: "key" };
-    storage = new Storage({ root, s3: { bucket: "bucket", endpoint: base, credentials } });
-    files = storage.of("acme");
+    s3 = new S3Server("bucket", keys);
+    const endpoint = await s3.start();
+    s3.objects.set("acme/in/a.csv", { body: Buffer.from("x\n1\n") });
+    connect(endpoint);
   });
 
+  afterEach(() => s3.stop());
+
+  function connect(endpoint: string, credentials = keys): void {
+    const { region } = s3;
+    storage = new Storage({ root, s3: { bucket: "bucket", region, endpoint, credentials } });
+    files = storage.of("acme");
+  }
+
+  const left = () => readdir(join(root, "acme/.jobyard/tmp"));
+  const local = (key: string, maxBytes = 1000) =>
+    files.local({ fileUrl: `s3://bucket/acme/${key}` }, { maxBytes });
+
   it("are fetched from under the tenant's prefix", async () => {
-    const file = await files.local({ fileUrl: "s3://bucket/acme/in/a.csv" }, small);
-    expect(await readFile(file.path, "utf8")).toBe("object");
-    expect(asked.at(-1)).toMatch(/^\/bucket\/acme\/in\/a\.csv/);
+    const file = await local("in/a.csv");
+    expect(await readFile(file.path, "utf8")).toBe("x\n1\n");
+    expect(file).toMatchObject({ size: 4, name: "a.csv" });
+    expect(s3.asked).toEqual(["GET /bucket/acme/in/a.csv"]);
     await file.release();
-    const missing = files.local({ fileUrl: "s3://bucket/acme/none" }, small);
-    await expect(missing).rejects.toMatchObject({ code: "FILE_NOT_FOUND", dataFault: true });
-    const large = files.local({ fileUrl: "s3://bucket/acme/a" }, { maxBytes: 2 });
-    await expect(large).rejects.toMatchObject({ code: "FILE_TOO_LARGE" });
+    expect(await left()).toEqual([]);
+  });
+
+  it("are found whatever their names", async () => {
+    const key = "in/März & more+(1)/ü=?#%20.csv";
+    s3.objects.set(`acme/${key}`, { body: Buffer.from("found") });
+    expect((await local(key)).size).toBe(5);
+  });
+
+  it("are streamed to the disk, however large", async () => {
+    const body = Buffer.alloc(50_000_000, "0123456789\n");
+    s3.objects.set("acme/large", { body });
+    const file = await local("large", 50_000_000);
+    expect((await readFile(file.path)).equals(body)).toBe(true);
+    await file.release();
+    await expect(local("large", 49_999_999)).rejects.toMatchObject({ code: "FILE_TOO_LARGE" });
+    expect(await left()).toEqual([]);
+  });
+
+  it("that are not there are the data's fault", async () => {
+    await expect(local("none")).rejects.toMatchObject({ code: "FILE_NOT_FOUND", dataFault: true });
+  });
+
+  it("are asked for again while S3 is busy", async () => {
+    s3.busy = 2;
+    expect((await local("in/a.csv")).size).toBe(4);
+    expect(s3.asked).toHaveLength(3);
+    s3.busy = 99;
+    await expect(local("in/a.csv")).rejects.toMatchObject({
+      code: "NETWORK_ERROR",
+      dataFault: false,
+    });
+  });
+
+  it("that come cut or changed are the network's fault, and nothing is left of them", async () => {
+    const body = Buffer.alloc(200_000, "x");
+    s3.objects.set("acme/cut", { body, cutAt: 100_000 });
+    s3.objects.set("acme/changed", { body, checksum: "AAAAAA==" });
+    for (const key of ["cut", "changed"]) {
+      await expect(local(key, 1e6), key).rejects.toMatchObject({
+        code: "NETWORK_ERROR",
+        dataFault: false,
+      });
+    }
+    expect(await left()).toEqual([]);
+  });
+
+  it("are refused to whoever has no key for them", async () => {
+    const endpoint = await s3.start();
+    for (const wrong of [
+      { ...keys, secretAccessKey: "other" },
+      { ...keys, accessKeyId: "OTHER" },
+      { ...keys, sessionToken: "old" },
+    ]) {
+      await storage.close();
+      connect(endpoint, wrong);
+      await expect(local("in/a.csv")).rejects.toMatchObject({ code: "FILE_REFUSED" });
+    }
+  });
+
+  it("a fetch that is called off leaves nothing", async () => {
+    s3.objects.set("acme/large", { body: Buffer.alloc(80_000_000) });
+    const abort = new AbortController();
+    const options = { maxBytes: 1e9, signal: abort.signal };
+    const fetching = files.local({ fileUrl: "s3://bucket/acme/large" }, options);
+    await expect.poll(() => s3.asked.length).toBe(1);
+    abort.abort(new Error("cancelled"));
+    await expect(fetching).rejects.toThrow();
+    expect(await left()).toEqual([]);
   });
 
   it.each([
@@ -318,9 +393,8 @@ describe("objects in S3", () => {
     "s3://bucket/acme/a\n.csv",
     "s3://bucket@elsewhere/acme/a.csv",
   ])("are refused as %j", async (fileUrl) => {
-    const before = asked.length;
     await expect(files.local({ fileUrl }, small)).rejects.toMatchObject({ code: "FILE_REFUSED" });
-    expect(asked.length).toBe(before);
+    expect(s3.asked).toEqual([]);
   });
 });
 
