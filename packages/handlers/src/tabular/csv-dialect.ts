@@ -48,6 +48,8 @@ export function detectLayout(
 /** Unique whatever their case, none empty; `column3` for a nameless third. */
 export function columnNames(cells: readonly string[], mostCharacters = 256): string[] {
   const taken = new Set<string>();
+  /** By name, the number to go on with: a million columns of one name are not all tried each time. */
+  const next = new Map<string, number>();
   return cells.map((cell, index) => {
     const text = cell
       .replaceAll(/\p{Cc}+/gu, " ")
@@ -56,7 +58,9 @@ export function columnNames(cells: readonly string[], mostCharacters = 256): str
       .toWellFormed();
     const wanted = text === "" ? `column${index + 1}` : text;
     let name = wanted;
-    for (let n = 2; taken.has(name.toLowerCase()); n++) name = `${wanted}_${n}`;
+    let n = next.get(wanted.toLowerCase()) ?? 2;
+    for (; taken.has(name.toLowerCase()); n++) name = `${wanted}_${n}`;
+    next.set(wanted.toLowerCase(), n);
     taken.add(name.toLowerCase());
     return name;
   });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { fileAnalysisHandler } from "../../src/file-analysis/handler.ts";
 import { type GeometryRecord, keepGeometry } from "../../src/geometry-record.ts";
+import { defaults } from "../../src/quote-calculation/default-catalogue.ts";
 import { quoteCalculationHandler } from "../../src/quote-calculation/handler.ts";
 import { knownQuote } from "../../src/quote-record.ts";
 import type { Storage } from "../../src/storage.ts";
@@ -289,6 +290,15 @@ describe("a tenant's catalogue", () => {
     );
     const wood = { fileId: "plate", quantity: 1, material: "wood", process: "LASER_2D" };
     expect((await quoted({ items: [wood] }, tenant)).items).toHaveLength(1);
+  });
+
+  test("prices of zero make a total of zero", async () => {
+    const free = { density: 1.24, pricePerKg: 0, processes: ["FFF"] };
+    const rates = { ...defaults.processes?.FFF, laborRatePerHour: 0, machineRatePerHour: "0" };
+    await keep({ materials: { PLA: free }, processes: { FFF: rates } });
+    const { items, summary } = await quoted({ items: [pla], rushOrder: true }, tenant);
+    expect(items).toMatchObject([{ unitPrice: 0, totalPrice: 0, materialCost: 0, margin: 0 }]);
+    expect(summary).toMatchObject({ subtotal: 0, rushFee: 0, volumeDiscount: 0, tax: 0, total: 0 });
   });
 
   test("the documented one is taken", async () => {
