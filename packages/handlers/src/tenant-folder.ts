@@ -144,7 +144,7 @@ export class TenantFolder implements TenantFiles {
       throw refused(`${url}: must be s3://${bucket}/${this.#tenant}/ and a name`);
     }
     const source = this.#s3;
-    return this.#fetched(url, segments.at(-1) ?? "", async (path) => {
+    return this.#fetched(url, segments.at(-1) ?? "", signal, async (path) => {
       const { body, size } = await source.read(key, signal);
       await save(body, path, { name: url, size, maxBytes, signal });
     });
@@ -152,7 +152,7 @@ export class TenantFolder implements TenantFiles {
 
   async #fromHttp(url: string, { signal, maxBytes }: FetchOptions): Promise<LocalFile> {
     const last = URL.canParse(url) ? new URL(url).pathname.split("/").at(-1) : undefined;
-    return this.#fetched(url, last ?? "", async (path) => {
+    return this.#fetched(url, last ?? "", signal, async (path) => {
       const { statusCode, headers, body } = await this.#http.get(url, signal);
       if (statusCode !== 200) {
         body.on("error", () => undefined).destroy();
@@ -167,6 +167,7 @@ export class TenantFolder implements TenantFiles {
   async #fetched(
     url: string,
     name: string,
+    signal: AbortSignal | undefined,
     fetch: (path: string) => Promise<void>,
   ): Promise<LocalFile> {
     const path = join(await ensureFolder(this.#temporary), randomUUID());
@@ -177,6 +178,7 @@ export class TenantFolder implements TenantFiles {
       return { path, size, name: name === "" ? "file" : name, release };
     } catch (error) {
       await release();
+      signal?.throwIfAborted();
       throw transferError(error, url);
     }
   }
@@ -198,7 +200,7 @@ export class TenantFolder implements TenantFiles {
     if (there !== undefined && !there.isFile()) {
       throw refused(`${named}: is ${kindOf(there)}, not a regular file`);
     }
-    const { size, path: temporary } = await this.#fetched(named, "", (temporary) =>
+    const { size, path: temporary } = await this.#fetched(named, "", signal, (temporary) =>
       save(content, temporary, { name: named, size: undefined, maxBytes, signal }),
     );
     await fs.rename(temporary, path);
