@@ -361,7 +361,7 @@ test("what nobody foresaw is told as an id that the log has, and nothing else", 
   const never = new AbortController().signal;
   const app = createApp({
     // A queue that nothing works on.
-    queue: {} as never,
+    queue: { adapter: { capabilities: { engine: "sqlite" } } } as never,
     events: {} as never,
     control: {} as never,
     authenticate: async () => ({
