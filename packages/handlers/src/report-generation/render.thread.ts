@@ -1,11 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { type Making, reportOnRows } from "./build.ts";
-import { writeCsv } from "./csv.ts";
 import type { ReportData } from "./kinds.ts";
-import { writePdf } from "./pdf.ts";
 import type { Report } from "./report.ts";
 import type { DataRow } from "./tabulate.ts";
-import { writeXlsx } from "./xlsx.ts";
 
 export interface RenderTask {
   /** A finished report, or the rows to make it of: a file of a JSON array, or as the job brought them. */
@@ -54,14 +51,21 @@ async function rendered({ source, format, path, mostRows }: RenderTask): Promise
   const rows = tables.reduce((sum, table) => sum + table.rows.length, 0);
   if (rows > mostRows) return { tooManyRows: rows };
   const about = { title, language, facts, rows };
+  // What draws and packs takes longer to load than a small report takes to write: only what is needed.
   switch (format) {
-    case "pdf":
+    case "pdf": {
+      const { writePdf } = await import("./pdf.ts");
       return { ...about, ...(await writePdf(report, path)) };
-    case "excel":
+    }
+    case "excel": {
+      const { writeXlsx } = await import("./xlsx.ts");
       await writeXlsx(report, path);
       return about;
-    case "csv":
+    }
+    case "csv": {
+      const { writeCsv } = await import("./csv.ts");
       await writeCsv(report, path);
       return about;
+    }
   }
 }
