@@ -1,5 +1,4 @@
-import { mkdtemp, readFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { JobQueue, Worker } from "@jobyard/core";
 import { SqliteAdapter } from "@jobyard/core/sqlite";
@@ -10,14 +9,14 @@ import { emailNotificationsHandler } from "../src/email-notifications/handler.ts
 import { reportGenerationHandler } from "../src/report-generation/handler.ts";
 import type { HandlerDeps } from "../src/handler-deps.ts";
 import type { Storage } from "../src/storage.ts";
-import { newStorage, TENANT } from "./run-handler.ts";
+import { newFolder, newStorage, TENANT } from "./run-handler.ts";
 
 let files: Storage;
 let queue: JobQueue;
 let worker: Worker;
 
 beforeEach(async () => {
-  const folder = await mkdtemp(join(tmpdir(), "follow-ups-"));
+  const folder = await newFolder();
   files = await newStorage();
   const adapter = new SqliteAdapter({ path: join(folder, "jobs.db") });
   queue = new JobQueue({ adapter, payloadFolder: folder });

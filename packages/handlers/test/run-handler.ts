@@ -1,4 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -27,9 +27,19 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
+const folders: string[] = [];
+afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
+
+/** Gone after the file's last test. */
+export async function newFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "handlers-"));
+  folders.push(folder);
+  return folder;
+}
+
 /** A storage in a folder of its own. */
 export async function newStorage(options: Omit<StorageOptions, "root"> = {}): Promise<Storage> {
-  return new Storage({ root: await mkdtemp(join(tmpdir(), "handlers-")), ...options });
+  return new Storage({ root: await newFolder(), ...options });
 }
 
 /** Runs a handler as the worker does: data and result go through JSON and the type's schemas. */
