@@ -7,7 +7,7 @@ import {
   type HandlerContext,
   type ProgressReport,
 } from "@jobyard/core";
-import { expect } from "vitest";
+import { afterAll, expect } from "vitest";
 import { Storage, type StorageOptions } from "../src/storage.ts";
 
 export const TENANT = "acme";
