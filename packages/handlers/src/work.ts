@@ -59,8 +59,12 @@ export async function openWork(config: Config, options: WorkOptions): Promise<Wo
       .prune({
         now: queue.clock.now(),
         recordsMs: retention.recordsMs,
-        present: async (tenant, ids) =>
-          (await queue.of(tenant).getMany(ids)).map((job) => job !== null),
+        present: async (tenant, ids) => {
+          const page = { limit: ids.length, order: "asc", payloads: false } as const;
+          const { jobs } = await queue.of(tenant).list({ ids }, page);
+          const there = new Set(jobs.map(({ id }) => id));
+          return ids.map((id) => there.has(id));
+        },
       })
       .catch((error: unknown) => {
         if (!closed) onError(error, "prune files");

@@ -7,7 +7,7 @@ import type { Connection, Reply } from "./connection.ts";
 import { labelsOf, parseLane, stateOfLetter } from "./job-hash.ts";
 
 /** Jobs looked at in one step, which must stay short. */
-const STEP = 2000;
+const STEP = 1000;
 
 export interface LaneCounts {
   readonly lane: string;
@@ -249,7 +249,10 @@ export class Listing {
 /** As the script `search` takes it. */
 function encodeFilter(filter: JobFilter): object {
   const { tenant, queues, states, priority, created, error, errorGroup, payload } = filter;
-  const labels = labelsIn(filter);
+  const { ids } = filter;
+  const elsewhere = [ids, errorGroup, payload].some((each) => each !== undefined);
+  // Where the first label says where to look, it need not be looked for.
+  const labels = labelsIn(filter).slice(elsewhere ? 0 : 1);
   const fingerprint = errorGroup === undefined ? undefined : parseFingerprint(errorGroup);
   const text = error?.toLowerCase();
   return {

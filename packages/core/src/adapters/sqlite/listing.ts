@@ -14,7 +14,7 @@ const ACTIVE = 6;
 const LONGEST_SKIP = 5000;
 /** Jobs looked at in one statement: as many as take about so long, ms. */
 const FIRST_STEP = 500;
-const LONGEST_STEP = 50_000;
+const LONGEST_STEP = 20_000;
 const STEP_MS = 5;
 /** Then others get their turn, ms. */
 const TURN_MS = 8;
@@ -145,14 +145,19 @@ export class Listing {
     withState: boolean,
   ): Promise<Scan> {
     const { limit, offset = 0, order, after } = page;
-    const wanted = limit === 0 ? 0 : offset + limit;
+    const sources = this.#sources(asked, withState);
+    // Of several sources' matches it is not known yet which ones the page passes over.
+    const passes = sources.length === 1 && (after === undefined || what === "page");
+    let toPass = passes ? offset : 0;
+    const offsetLeft = offset - toPass;
+    const wanted = limit === 0 ? 0 : offsetLeft + limit;
     const counts = noCounts();
     const found: number[] = [];
     const [first, last] = this.#idsIn(asked.filter);
     const ascending = order === "asc";
     let turnBegan = performance.now();
     let most = FIRST_STEP;
-    for (const source of this.#sources(asked, withState)) {
+    for (const source of sources) {
       const step = this.#stepThrough(source, ascending);
       let collected = 0;
       let at = ascending ? first - 1 : last + 1;
@@ -163,10 +168,17 @@ export class Listing {
         const began = performance.now();
         const range = { at, end, most, active: JSON.stringify(asked.active()) };
         const { seen, reached, ofStates } = step.count(range);
-        for (const [state, n] of ofStates) counts[state] += n;
-        if (seen > 0 && collected < wanted) {
+        let matching = 0;
+        for (const [state, n] of ofStates) {
+          counts[state] += n;
+          matching += n;
+        }
+        if (matching <= toPass) {
+          toPass -= matching;
+        } else if (collected < wanted) {
           const beyond = after ?? (ascending ? 0 : Number.MAX_SAFE_INTEGER);
-          const ids = step.ids({ ...range, beyond, limit: wanted - collected });
+          const ids = step.ids({ ...range, beyond, limit: wanted - collected, offset: toPass });
+          toPass = 0;
           collected += ids.length;
           found.push(...ids);
         }
@@ -187,7 +199,7 @@ export class Listing {
       }
     }
     found.sort((a, b) => (ascending ? a - b : b - a));
-    return { counts, ids: found.slice(offset, wanted) };
+    return { counts, ids: found.slice(offsetLeft, wanted) };
   }
 
   #stepThrough(source: Source, ascending: boolean) {
@@ -200,7 +212,7 @@ export class Listing {
     );
     const ids = this.#prepare(
       `SELECT c.id id ${from} WHERE ${allOf(source)} AND c.id ${ascending ? ">" : "<"} $beyond
-       ORDER BY c.id ${direction} LIMIT $limit`,
+       ORDER BY c.id ${direction} LIMIT $limit OFFSET $offset`,
     );
     return {
       count: (values: Values) => {
@@ -305,8 +317,23 @@ export class Listing {
   }
 }
 
-const wholeState = `CASE WHEN f.phase IS NOT NULL THEN f.phase
-  WHEN o.phase = 0 AND c.id IN (SELECT value FROM json_each($active)) THEN ${ACTIVE} ELSE o.phase END`;
+/** The state of a job that may be in any table, as far as it may be one of these. */
+function stateAmong(states: readonly JobState[]): { readonly joins: string; readonly sql: string } {
+  const open = states.some((state) => !isFinished(state));
+  const phases = states.filter(isFinished).map((state) => stateNumbers[state]);
+  const openState = `CASE WHEN o.phase = 0 AND c.id IN (SELECT value FROM json_each($active))
+    THEN ${ACTIVE} ELSE o.phase END`;
+  const joins: string[] = [];
+  if (open) joins.push("LEFT JOIN open_job o ON o.lane = j.lane AND o.id = j.id");
+  if (phases.length > 0) {
+    joins.push(
+      `LEFT JOIN finished_job f ON f.lane = j.lane AND f.phase IN (${phases.join(", ")}) AND f.id = j.id`,
+    );
+  }
+  const either = open ? `coalesce(f.phase, ${openState})` : "f.phase";
+  if (joins.length === 0) return { joins: "", sql: "NULL" };
+  return { joins: joins.join(" "), sql: phases.length > 0 ? either : openState };
+}
 
 /** Jobs named from outside the lanes' own tables, by what `tells` some of the filter already. */
 function wholeSource(
@@ -315,6 +342,8 @@ function wholeSource(
   given: Pick<Source, "candidates" | "values"> & { readonly tells: readonly string[] },
 ): Source {
   const { tells } = given;
+  // An error is looked for wherever the job is.
+  const state = stateAmong(filter.error === undefined ? wantedStates(filter) : jobStates);
   const rest = Object.entries(filter).filter(([field]) => !tells.includes(field));
   const { sql, values } = jobConditions(Object.fromEntries(rest) as unknown as JobFilter);
   const conditions = [...sql];
@@ -333,19 +362,16 @@ function wholeSource(
     );
   }
   if (filter.states !== undefined) {
-    conditions.push(`(${wholeState}) IN (SELECT value FROM json_each($states))`);
+    conditions.push(`(${state.sql}) IN (SELECT value FROM json_each($states))`);
   }
   const looksAtRows = withState || filter.error !== undefined || filter.states !== undefined;
   return {
     candidates: given.candidates,
     joins: [
       looksAtRows || conditions.length > 0 ? "LEFT JOIN job j ON j.id = c.id" : "",
-      looksAtRows
-        ? `LEFT JOIN open_job o ON o.lane = j.lane AND o.id = j.id
-           LEFT JOIN finished_job f ON f.lane = j.lane AND f.phase IN (3, 4, 5) AND f.id = j.id`
-        : "",
+      looksAtRows ? state.joins : "",
     ].join(" "),
-    state: withState ? wholeState : "0",
+    state: withState ? state.sql : "0",
     conditions,
     values: {
       ...values,

@@ -98,6 +98,7 @@ export function describeFilters(factory: EngineFactory): void {
       expect(await found({ tag: "u" })).toEqual([a, b]);
       expect(await found({ tag: "t" })).toEqual([a]);
       expect(await found({ tag: "%" })).toEqual([]);
+      expect(await found({ tag: "u", states: [] })).toEqual([]);
       expect(await found({ project: "q" })).toEqual([b]);
       expect(await found({ batch: "b" })).toEqual([a, b]);
       expect(await found({ batch: "b", tag: "t", name: "y" })).toEqual([]);

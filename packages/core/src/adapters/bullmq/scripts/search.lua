@@ -147,14 +147,13 @@ need(filter.labels, "lb")
 need(filter.text, "failedReason")
 need(filter.group, "eg")
 need(filter.tell or filter.states or filter.text or filter.group, "st")
-need(#fields == 0, "timestamp")
 
 -- The letter of the job's state (or of any, where nobody asks for it) if it matches.
 local function matches(id)
   local lane = laneAt(id)
   if not lane or (filter.tenant ~= "*" and filter.tenant ~= lane.tenant) then return nil end
   if queues and not queues[lane.queue] then return nil end
-  local f = rcall("HMGET", lane.key .. "j" .. id, unpack(fields))
+  local f = #fields > 0 and rcall("HMGET", lane.key .. "j" .. id, unpack(fields)) or {}
   local function of(field) return placeOf[field] and f[placeOf[field]] end
   local st = of("st") or "w"
   if filter.states and not string.find(filter.states, st, 1, true) then return nil end
