@@ -13,6 +13,8 @@ export const INLINE_BYTES = 1_000_000;
 /** A file is written before the job that names it is stored: younger ones may still be on their way, ms. */
 const ORPHAN_AGE_MS = 3_600_000;
 const SWEEP_STEP = 500;
+/** As `randomUUID` makes them. */
+const OWN_NAME = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\.json$/;
 
 /** Whether a text is short enough without counting its bytes: a character has at most three. */
 export function isShort(text: string | Uint8Array): text is string {
@@ -112,7 +114,10 @@ export class PayloadFiles {
     }
   }
 
-  /** Deletes the old files that `inUse` does not know: their process died before it could name them. */
+  /**
+   * Deletes our old files that `inUse` does not know: their process died before it could name them. What else may lie in
+   * the folder is not ours to judge.
+   */
   async sweep(inUse: (files: readonly string[]) => Promise<readonly string[]>): Promise<number> {
     // By the real clock, as the file system's times are.
     const before = Date.now() - ORPHAN_AGE_MS;
@@ -126,6 +131,7 @@ export class PayloadFiles {
       old = [];
     };
     for await (const file of this.#names()) {
+      if (!OWN_NAME.test(file)) continue;
       const found = await stat(join(this.#folder, file)).catch(() => undefined);
       if (found?.isFile() === true && found.mtimeMs < before) old.push(file);
       if (old.length === SWEEP_STEP) await look();

@@ -178,7 +178,7 @@ export interface Fail {
 
 export interface QueueOptions {
   readonly adapter: QueueAdapter;
-  /** Folder of data and results over 1 MB, of this store alone: what its jobs do not name is deleted. */
+  /** Folder of data and results over 1 MB, of this store alone: files of such that its jobs do not name are deleted. */
   readonly payloadFolder: string;
   readonly clock?: Clock;
   /** How long a pulled job without a timeout may stay silent, ms; default 5 min. */

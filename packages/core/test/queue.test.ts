@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { chmod, mkdir, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -1536,15 +1537,20 @@ describe("files of jobs that are gone", () => {
     };
     const old = new Date(Date.now() - 7_200_000);
     await utimes(join(desk.folder, known as string), old, old);
-    for (let i = 0; i < 1001; i++) await leave(`orphan-${i}.json`, 3_700_000);
-    await leave("young.json", 3_500_000);
+    const young = `${randomUUID()}.json`;
+    for (let i = 0; i < 1001; i++) await leave(`${randomUUID()}.json`, 3_700_000);
+    await leave(young, 3_500_000);
+    // Nothing of ours, however old.
+    const others = ["notes.json", "README.md", `${randomUUID()}.txt`, `x${randomUUID()}.json`];
+    for (const other of others) await leave(other, 9_000_000);
     expect(await desk.queue.sweep()).toBe(1001);
-    expect((await desk.files()).toSorted()).toEqual([String(known), "young.json"].toSorted());
-    await leave("young.json", 3_700_000);
+    expect((await desk.files()).toSorted()).toEqual([String(known), young, ...others].toSorted());
+    await leave(young, 3_700_000);
     await desk.pass(1_800_000, 60_000);
-    expect(await desk.files()).toHaveLength(2);
+    expect(await desk.files()).toContain(young);
     await desk.pass(1_920_000, 60_000);
-    await vi.waitFor(async () => expect(await desk.files()).toEqual([known]));
+    await vi.waitFor(async () => expect(await desk.files()).not.toContain(young));
+    expect((await desk.files()).toSorted()).toEqual([String(known), ...others].toSorted());
     expect((await desk.ours.load(await desk.ours.get(kept))).data).toBe(JSON.stringify(large()));
     expect(desk.errors).toEqual([]);
   });
