@@ -91,6 +91,6 @@ export type { JsonFault } from "./json-bytes.ts";
 export { parseJson } from "./long-json.ts";
 export type { Allowance, PointsTaken, RateLimit, RateLimiter, RateTaken } from "./rate-limiter.ts";
 export { CRASH_LIMIT } from "./retry-policy.ts";
-export type { ScheduleInput } from "./scheduler.ts";
+export { scheduledJob, type ScheduleInput } from "./scheduler.ts";
 export { nextRun, parseSchedule, previewRuns } from "./schedules.ts";
 export { type QueueFigures, STOP_GRACE_MS, Worker, type WorkerOptions } from "./worker.ts";

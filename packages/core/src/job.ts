@@ -82,6 +82,8 @@ export interface JobOrigin {
   readonly via: string;
   /** The priority as that interface spells it. */
   readonly priority?: number | string;
+  /** The schedule that it is a run of. */
+  readonly schedule?: string;
 }
 
 export interface Job {

@@ -1260,7 +1260,8 @@ function checkJob(
       checkDependency(on, `dependsOn[${i}]`, batch, errors);
   }
   if (job.origin != null) {
-    const { via, priority } = checkObject(job.origin, "origin", errors);
+    const { via, priority, schedule } = checkObject(job.origin, "origin", errors);
+    if (schedule !== undefined) checkName(schedule, "origin.schedule", errors);
     checkText(via, "origin.via", 1, MAX_LABEL, errors);
     if (priority !== undefined && typeof priority !== "number") {
       checkText(priority, "origin.priority", 1, MAX_LABEL, errors);

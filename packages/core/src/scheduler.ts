@@ -164,7 +164,7 @@ export class Scheduler {
       const parsed = parseSchedule(schedule);
       due = dueRun({ schedule: parsed, nextRun: schedule.nextRun, now: clock.now() });
       if (due === null) return schedule.nextRun;
-      const job = await specOf(tenant, JSON.parse(schedule.template) as NewJob);
+      const job = await specOf(tenant, scheduledJob(schedule));
       let added = false;
       try {
         const fire = { tenant, name, due: due.due, nextRun: due.next, job };
@@ -182,4 +182,10 @@ export class Scheduler {
       return hopeless && due !== null ? due.next : clock.now() + AGAIN_MS;
     }
   }
+}
+
+/** What a schedule adds, now or when it is due. */
+export function scheduledJob({ name, via, template }: ScheduleRecord): NewJob {
+  const job = JSON.parse(template) as NewJob;
+  return { ...job, origin: { via, ...job.origin, schedule: name } };
 }

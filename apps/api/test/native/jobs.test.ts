@@ -44,6 +44,7 @@ describe.each(engines)("jobs on %s", (engine) => {
       worker: null,
       error: null,
       addedVia: "native",
+      schedule: null,
     });
     expect((await call("GET", `/jobs/${id}/data`)).body).toEqual(wanted.data);
   });

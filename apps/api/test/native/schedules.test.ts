@@ -40,7 +40,10 @@ describe.each(engines)("schedules on %s", (engine) => {
       nextRunAt: expect.stringMatching(/-01-01T00:00:00\.000Z$/),
     });
     const { id } = await data("POST", `${path}/run`);
-    expect(await data("GET", `/jobs/${id}`)).toMatchObject(job);
+    expect(await data("GET", `/jobs/${id}`)).toMatchObject({
+      ...job,
+      schedule: wanted.name,
+    });
     expect(await data("DELETE", path)).toEqual({ name: wanted.name });
     for (const [method, at] of [
       ["GET", path],

@@ -36,6 +36,7 @@ const job = {
   worker: "press-2",
   error: null,
   addedVia: "native",
+  schedule: null,
 };
 
 const whole = { ...job, data: { image: "covers/7f3a.png", width: 320 }, result: { bytes: 18_204 } };

@@ -110,6 +110,7 @@ export function jobView(job: JobOutline): JobView {
     worker: job.worker,
     error: job.error,
     addedVia: job.origin?.via ?? null,
+    schedule: job.origin?.schedule ?? null,
   };
 }
 

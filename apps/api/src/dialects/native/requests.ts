@@ -8,7 +8,7 @@ import { RequestError } from "../../request-error.ts";
 import { tenantQuery } from "./schemas/basics.ts";
 
 /** Where nothing large is sent. */
-export const SMALL_BODY = 100_000;
+const SMALL_BODY = 100_000;
 
 /** The parameters of the address; those that the schema has as lists can come several times. */
 export function queryOf<Schema extends z.ZodObject>(

@@ -1,4 +1,5 @@
 import {
+  scheduledJob,
   type NewJob,
   parseSchedule,
   previewRuns,
@@ -70,8 +71,8 @@ export function scheduleRoutes(deps: DialectDeps): Record<keyof typeof scheduleO
 
     async runSchedule(c) {
       const jobs = scopeOf(c, queue);
-      const { template } = await found(jobs, c);
-      const id = await queue.of(jobs.home).add(JSON.parse(template) as NewJob);
+      const schedule = await found(jobs, c);
+      const id = await queue.of(jobs.home).add(scheduledJob(schedule));
       return answer(c, { id: String(id) }, 201);
     },
   };

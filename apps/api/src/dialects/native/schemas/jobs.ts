@@ -91,7 +91,7 @@ export const bulkBody = z
   })
   .openapi("BulkJobs");
 
-export const addOutcome = z
+const addOutcome = z
   .object({ id: jobId.nullable(), error: problem.nullable() })
   .openapi("AddOutcome");
 
@@ -105,7 +105,7 @@ export const bulkOutcome = z
 
 // ---- a job
 
-export const failure = z.object({
+const failure = z.object({
   message: z.string(),
   code: z.string().optional(),
   stage: z.string().optional().openapi({ description: "Where in the handler's work" }),
@@ -158,6 +158,7 @@ export const job = z
     worker: z.string().nullable().openapi({ description: "Who runs it, or ran it last" }),
     error: failure.nullable().openapi({ description: "The last failure" }),
     addedVia: z.string().nullable().openapi({ description: "The interface that added it" }),
+    schedule: z.string().nullable().openapi({ description: "The schedule that it is a run of" }),
     data: json.optional().openapi({ description: "Where it is asked for, up to 1 MB" }),
     dataFile: payloadFile.optional().openapi({ description: "In place of larger data" }),
     result: json.optional().openapi({ description: "Where it is asked for, up to 1 MB" }),

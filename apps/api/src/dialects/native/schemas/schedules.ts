@@ -60,8 +60,6 @@ export const schedule = z
   })
   .openapi("Schedule");
 
-export type ScheduleView = z.output<typeof schedule>;
-
 export const schedules = z.object({ items: z.array(schedule) }).openapi("Schedules");
 
 export const previewBody = z

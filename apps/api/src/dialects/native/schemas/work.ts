@@ -36,7 +36,7 @@ export const pullBody = z
   })
   .openapi("Pull");
 
-export const claimedJob = job
+const claimedJob = job
   .extend({
     lease: z.string().openapi({ description: "The right to end this run" }),
     leaseMs: milliseconds.openapi({
@@ -89,7 +89,7 @@ export const logBody = batch({
 
 export const runsBody = batch(run).openapi("Runs");
 
-export const runOutcome = z
+const runOutcome = z
   .object({
     id: jobId,
     state: state.nullable().openapi({ description: "Of the job now; null where it was refused" }),
@@ -114,7 +114,7 @@ export const heartbeat = z
   .object({ leaseMs: milliseconds.openapi({ description: "Come again well before" }) })
   .openapi("HeartbeatAnswer");
 
-export const worker = z
+const worker = z
   .object({
     id: z.string(),
     tenant: z.string(),
