@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { engines } from "../engines.ts";
 import { native, refusal } from "./client.ts";
 
@@ -125,5 +125,46 @@ describe.each(engines)("failures on %s", (engine) => {
     const lines = (await response.text()).trimEnd().split("\n");
     expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ total: 3, applied: 3, done: true });
     expect((await data("GET", "/errors")).items).toHaveLength(2);
+  });
+});
+
+describe.each(engines)("payload search on %s", (engine) => {
+  test("finds jobs by fields of their data and results, in queues that index them", async () => {
+    const { add, call, data, pull } = await native({ engine });
+    const old = await add({ queue: "wells", data: { wellId: "W-0", depth: 12 } });
+    const indexedPaths = ["data.wellId", "data.depth", "result.oil.0.grade"];
+    expect(await data("PATCH", "/queues/wells", { indexedPaths })).toMatchObject({ indexedPaths });
+    const find = async (payload: string): Promise<string[]> => {
+      const query = String(new URLSearchParams({ queue: "wells", payload }));
+      const { items } = await data("GET", `/jobs?order=asc&${query}`);
+      return items.map(({ id }: { id: string }) => id) as string[];
+    };
+    const one = await add({ queue: "wells", data: { wellId: "W = 7", depth: 12 } });
+    const two = await add({ queue: "wells", data: { wellId: "12", depth: "12" } });
+    // Jobs that were there before are taken in bit by bit.
+    await vi.waitFor(async () => expect(await find("data.wellId = W-0")).toEqual([old]), 10_000);
+    expect(await find("data.wellId = W = 7")).toEqual([one]);
+    expect(await find("data.depth = 12")).toEqual([old, one]);
+    expect(await find('data.depth = "12"')).toEqual([two]);
+    expect(await find('data.wellId="12"')).toEqual([two]);
+    expect(await find("data.wellId = 12")).toEqual([]);
+    const [run] = await pull("wells");
+    const result = { oil: [{ grade: null }] };
+    await data("POST", "/work/ack", { items: [{ id: run?.id, lease: run?.lease, result }] });
+    expect(await find("result.oil.0.grade = null")).toEqual([old]);
+    const bad: readonly (readonly [string, string])[] = [
+      ["queue=wells&payload=data.wellId", "payload"],
+      ["queue=wells&payload=size%20=%201", "payload.path"],
+      ["queue=wells&payload=data.other%20=%201", "payload.path"],
+      ["payload=data.wellId%20=%201", "queues"],
+    ];
+    for (const [query, field] of bad) {
+      expect(await call("GET", `/jobs?${query}`)).toMatchObject(
+        refusal(400, "INVALID_JOB_DATA", { errors: [{ field }] }),
+      );
+    }
+    expect(await data("PATCH", "/queues/wells", { indexedPaths: [] })).toMatchObject({
+      indexedPaths: [],
+    });
   });
 });

@@ -7,6 +7,7 @@ import {
   type JobRun,
   type NewJob,
   parseJobId,
+  QueueError,
   type Payload,
   type QueueInfo,
   type WebhookRecord,
@@ -57,16 +58,38 @@ export function defined<T extends object>(fields: T): Partial<Defined<T>> {
   ) as Partial<Defined<T>>;
 }
 
+/** `data.wellId = WELL-1250`: a path, and a JSON value (quotes make a number a text) or else a text as it is. */
+function payloadCondition(condition: string): NonNullable<JobFilter["payload"]> {
+  const at = condition.indexOf("=");
+  const path = condition.slice(0, at).trim();
+  const text = condition.slice(at + 1).trim();
+  if (at < 0) {
+    const message = "Must be a path, = and a value, such as data.wellId = WELL-1250";
+    throw new QueueError("VALIDATION", message, { errors: [{ field: "payload", message }] });
+  }
+  return { path, equals: scalarOf(text) };
+}
+
+function scalarOf(text: string): string | number | boolean | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? text : (value as string | number);
+  } catch {
+    return text;
+  }
+}
+
 /** No job has it. */
 const NO_JOB = Number.MAX_SAFE_INTEGER;
 
 export function jobFilter(body: JobFilterBody): Omit<JobFilter, "tenant"> {
   const { queue, state, id, name, tag, project, batch, error, errorGroup } = body;
-  const { priorityMin: min, priorityMax: max, createdFrom, createdTo } = body;
+  const { priorityMin: min, priorityMax: max, createdFrom, createdTo, payload } = body;
   return {
     ...defined({ queues: queue, states: state, name, tag, project, batch, error, errorGroup }),
     // What is no id is the id of no job.
     ...(id !== undefined && { ids: id.map((one) => parseJobId(one) ?? NO_JOB) }),
+    ...(payload !== undefined && { payload: payloadCondition(payload) }),
     ...((min ?? max) !== undefined && { priority: defined({ min, max }) }),
     ...((createdFrom ?? createdTo) !== undefined && {
       created: defined({
@@ -157,8 +180,9 @@ export function jobFileView(id: number, file: FileInfo) {
 }
 
 export function queueView(info: QueueInfo): QueueView {
-  const { queue, tenant, typed, paused, rateLimit, concurrency, counts } = info;
-  return { name: queue, tenant, typed, paused, rateLimit, concurrency, indexedPaths: [], counts };
+  const { queue, tenant, typed, paused, rateLimit, concurrency, indexedPaths, counts } = info;
+  const settings = { paused, rateLimit, concurrency, indexedPaths: [...indexedPaths] };
+  return { name: queue, tenant, typed, ...settings, counts };
 }
 
 export function errorGroupView(group: ErrorGroup) {

@@ -4,6 +4,7 @@
 import { describe } from "vitest";
 
 import { describeAttempts } from "./attempts.ts";
+import { describeBackup } from "./backup.ts";
 import { describeBulk } from "./bulk.ts";
 import { describeCancel } from "./cancel.ts";
 import { describeClaims } from "./claims.ts";
@@ -66,6 +67,7 @@ export function describeAdapter(name: string, factory: EngineFactory): void {
     describeBulk(factory);
     describeRetention(factory);
     describeRateLimits(factory);
+    describeBackup(factory);
     describeModel(factory);
     // What is kept over a restart is a promise of engines that keep something.
     if (factory.durable) describeDurability(factory);

@@ -38,8 +38,7 @@ export function queueRoutes(deps: DialectDeps): Record<keyof typeof queueOperati
     },
 
     async configureQueue(c) {
-      const { rateLimit, concurrency } = await bodyOf(c, schemas.queueSettings);
-      return configure(c, defined({ rateLimit, concurrency }));
+      return configure(c, defined(await bodyOf(c, schemas.queueSettings)));
     },
 
     pauseQueue: (c) => configure(c, { paused: true }),

@@ -204,7 +204,7 @@ const filterFields = {
   errorGroup: label.optional().openapi({ description: "As `GET /errors` names it" }),
   payload: z.string().min(3).max(1024).optional().openapi({
     description:
-      "A path in the data or result, `=`, and a value. Only for queues that index that path",
+      "A path in the data or result, `=`, and a JSON value or a text as it is. With `queue`, and for queues that have the path among their `indexedPaths`",
     example: "data.wellId = WELL-1250",
   }),
 };
