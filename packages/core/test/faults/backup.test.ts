@@ -18,15 +18,15 @@ test("a backup made while jobs come in is a whole store: all from before, calls 
     });
   let before = 0;
   for (; before < 500; before++) await add();
-  let done = false;
+  const over = new AbortController();
   let during = 0;
   const goOn = async (): Promise<void> => {
-    for (; !done; during++) await add();
+    for (; !over.signal.aborted; during++) await add();
   };
   const others = goOn();
   const file = join(store.path, "..", "backup.db");
   await adapter.backup({ file });
-  done = true;
+  over.abort();
   await others;
   // It was not made at a stop.
   expect(during).toBeGreaterThan(0);
