@@ -69,6 +69,7 @@ export interface SqliteOptions {
 
 /** Copied in one step, during which the store waits. */
 const BACKUP_PAGES = 256;
+const BACKUP_TRIES = 10_000;
 /** Until what is due is tried again after the store failed, ms. */
 const UPKEEP_RETRY_MS = 1000;
 
@@ -175,11 +176,14 @@ export class SqliteAdapter implements QueueAdapter {
   }
 
   async backup({ file }: { file: string }): Promise<void> {
-    try {
-      // In steps beside the event loop; what changes meanwhile is copied again.
-      await backup(this.#open.db, file, { rate: BACKUP_PAGES });
-    } catch (error) {
-      throw this.#translate(error).error;
+    for (let tries = 1; ; tries++) {
+      try {
+        // In steps beside the event loop; what changes meanwhile is copied again.
+        await backup(this.#open.db, file, { rate: BACKUP_PAGES });
+        return;
+      } catch (error) {
+        if (!metTransaction(error) || tries === BACKUP_TRIES) throw this.#translate(error).error;
+      }
     }
   }
 
@@ -758,6 +762,12 @@ function indexesOf(lanes: readonly Lane[], path: string): number[] {
     if (!isBuilt(index)) throw indexUnfinished(lane.queue, path);
     return index.no;
   });
+}
+
+/** A backup whose first step falls into a transaction is given up by Node, with this for an error. */
+function metTransaction(error: unknown): boolean {
+  const { code, errcode } = error as { readonly code?: unknown; readonly errcode?: unknown };
+  return code === "ERR_SQLITE_ERROR" && errcode === 0;
 }
 
 function closed(): QueueError {
