@@ -109,12 +109,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   if (!config.worker.inline) log.info(whoRunsJobs(config));
 
   const stop = async (graceMs: number): Promise<void> => {
+    const until = performance.now() + graceMs;
     stopping.abort();
     tcp.stop();
     await worker?.drain(graceMs);
     ending.abort();
     webSockets.close();
-    await Promise.all([closeAll(listeners), tcp.close()]);
+    await Promise.all([closeAll(listeners, until - performance.now()), tcp.close()]);
     await work.close();
   };
   return {

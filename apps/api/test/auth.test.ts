@@ -10,7 +10,7 @@ import {
   type CryptoKey,
 } from "jose";
 import type { AddressInfo } from "node:net";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { exportData, rawCall, serve, temporaryFolder } from "./running-server.ts";
 
 // Long enough for HS512, which has to be refused for its name alone.
@@ -380,4 +380,53 @@ test("tokens by public key, beside a secret", async () => {
   expect(await status(await token(claims, { alg: "ES256", key: stranger.privateKey }))).toBe(401);
   // The public key as if it were a secret.
   expect(await status(await token(claims, { key: JSON.stringify(jwk) }))).toBe(401);
+});
+
+test("keys can be exchanged while the server runs", async () => {
+  const made = await Promise.all(
+    ["first", "second"].map(async (kid) => {
+      const { privateKey, publicKey } = await generateKeyPair("RS256");
+      const jwk = { ...(await exportJWK(publicKey)), alg: "RS256", kid };
+      const sign = (exp: string) =>
+        new SignJWT({ sub: "ana", roles: ["ADMIN"] })
+          .setProtectedHeader({ alg: "RS256", kid })
+          .setExpirationTime(exp)
+          .sign(privateKey);
+      return { jwk, sign };
+    }),
+  );
+  const [first, second] = made as [(typeof made)[0], (typeof made)[0]];
+  let published: object[] = [first.jwk];
+  let fetched = 0;
+  const keys = createServer((_, response) => {
+    fetched++;
+    response.end(JSON.stringify({ keys: published }));
+  });
+  await new Promise<void>((resolve) => keys.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void keys.close());
+  const { port } = keys.address() as AddressInfo;
+  const { call } = await serve({
+    handlers: [],
+    env: { JWKS_URL: `http://127.0.0.1:${port}/keys`, JWT_ALGORITHMS: "RS256" },
+  });
+  const status = async (jwt: string) =>
+    (await call("GET", "/api/v1/jobs", undefined, bearer(jwt))).status;
+  // The clock alone is moved: unknown keys are looked for every half a minute at most.
+  vi.useFakeTimers({ toFake: ["Date"] });
+  onTestFinished(() => void vi.useRealTimers());
+  expect(await status(await first.sign("1h"))).toBe(200);
+  expect(await status(await first.sign("1h"))).toBe(200);
+  expect(fetched).toBe(1);
+  published = [first.jwk, second.jwk];
+  for (let n = 0; n < 5; n++) expect(await status(await second.sign("1h"))).toBe(401);
+  expect(fetched).toBe(1);
+  vi.setSystemTime(Date.now() + 31_000);
+  expect(await status(await second.sign("1h"))).toBe(200);
+  expect(await status(await first.sign("1h"))).toBe(200);
+  expect(fetched).toBe(2);
+  // The old one is withdrawn: it is forgotten with the next look, after ten minutes at most.
+  published = [second.jwk];
+  vi.setSystemTime(Date.now() + 600_001);
+  expect(await status(await second.sign("1h"))).toBe(200);
+  expect(await status(await first.sign("1h"))).toBe(401);
 });

@@ -140,3 +140,61 @@ test(
   },
   patience,
 );
+
+interface AuditLine {
+  readonly audit?: true;
+  readonly requestId: string;
+  readonly [field: string]: unknown;
+}
+
+test(
+  "every call that can change something leaves a line: who, what, and how it ended",
+  async () => {
+    const { url, logged } = await fortress();
+    const operator = await bearer({ roles: ["OPERATOR"], tenantId: "acme" });
+    const expected = new Map<string, object>();
+    await tryEach(calls, async (call) => {
+      const { method, operationId, "x-access": access, request } = call.operation;
+      const body = request?.body === undefined ? undefined : "no json";
+      const sent = { headers: operator, ...(body !== undefined && { body }) };
+      const { status, headers } = await send(url, call, sent);
+      if (method === "get" && access === "read") return;
+      const ended = status > 0 && status < 300 ? "done" : expect.stringMatching(/^refused: /);
+      // A call that waits is cut off here, and told of later.
+      if (status > 0)
+        expected.set(String(headers["x-request-id"]), { operation: operationId, outcome: ended });
+    });
+    const lines = logged()
+      .split("\n")
+      .filter((text) => text.includes('"audit":true'))
+      .map((text) => JSON.parse(text) as AuditLine);
+    for (const [requestId, { ...call }] of expected) {
+      const own = lines.filter((one) => one.requestId === requestId);
+      expect(own).toEqual([
+        expect.objectContaining({
+          subject: "mallory",
+          tenant: "acme",
+          roles: ["OPERATOR"],
+          ...call,
+        }),
+      ]);
+    }
+    const fields = new Set(lines.flatMap((one) => Object.keys(one)));
+    const meant = [
+      "audit",
+      "subject",
+      "tenant",
+      "roles",
+      "requestId",
+      "operation",
+      "target",
+      "outcome",
+    ];
+    const pinos = ["level", "time", "pid", "hostname", "msg"];
+    expect([...fields].filter((field) => !meant.includes(field) && !pinos.includes(field))).toEqual(
+      [],
+    );
+    expect(expected.size).toBeGreaterThan(30);
+  },
+  patience,
+);

@@ -23,8 +23,18 @@ const IPV4 = "127.0.0.1";
 const IPV6 = "::1";
 /** Tries to find a port that is free on both loopback addresses. */
 const MAX_TRIES = 20;
-/** For the answers that are under way when a listener closes, ms. */
+/** For the answers that are under way when a listener closes, at least, ms. */
 const LAST_ANSWERS_MS = 2000;
+
+/** What clients are given who hold on to connections without using them, ms. */
+const patience = {
+  headersTimeout: 10_000,
+  /** For the body as well: 100 MB over a slow line take their time. */
+  requestTimeout: 300_000,
+  connectionsCheckingInterval: 2000,
+} as const;
+/** At an address; more are turned away. */
+const MAX_CONNECTIONS = 10_000;
 /** How often connections are closed whose last answer has been sent, ms. */
 const IDLE_CHECK_MS = 20;
 
@@ -35,7 +45,7 @@ export function listen(
   onRequest: RequestListener,
   onMissing: () => void,
 ): Promise<readonly Listener[]> {
-  const create = (): HttpServer => createServer(onRequest);
+  const create = (): HttpServer => createServer(patience, onRequest);
   return bind({ host, ports, scheme: "http", create, onMissing });
 }
 
@@ -92,6 +102,7 @@ async function listenOn<S extends Server>(
   port: number,
 ): Promise<Listener<S>> {
   const server = create();
+  server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port }, () => {
@@ -120,15 +131,18 @@ export function nodeAt([first]: readonly Listener[]): NodeAddress {
   return { id: processId, host: all ? hostname() : host, port: Number(port) };
 }
 
-/** Takes no more connections, lets answers under way be sent, then ends what is left. */
-export async function closeAll(listeners: readonly Listener[]): Promise<void> {
+/** Takes no more connections, lets requests under way be answered for so long, then ends what is left. */
+export async function closeAll(listeners: readonly Listener[], graceMs = 0): Promise<void> {
   // Node closes only those that are idle when it is told to close.
   const tidy = setInterval(() => {
     for (const { server } of listeners) server.closeIdleConnections();
   }, IDLE_CHECK_MS);
-  const cut = setTimeout(() => {
-    for (const { server } of listeners) server.closeAllConnections();
-  }, LAST_ANSWERS_MS);
+  const cut = setTimeout(
+    () => {
+      for (const { server } of listeners) server.closeAllConnections();
+    },
+    Math.max(graceMs, LAST_ANSWERS_MS),
+  );
   await takeNoMore(listeners);
   clearInterval(tidy);
   clearTimeout(cut);
