@@ -15,9 +15,8 @@ const patience = 120_000;
 const withBody = calls.filter(({ operation }) => operation.request?.body !== undefined);
 
 /** Files are streamed to the disk, however long they are. */
-function isStreamed({ operation: { request } }: Call): boolean {
-  const { content } = request?.body as { readonly content: object };
-  return !("application/json" in content);
+function isStreamed({ operation }: Call): boolean {
+  return !("application/json" in (operation.request?.body?.content ?? {}));
 }
 
 /** What is answered to a request written by hand, whose body goes on as long as it is read. */
@@ -41,10 +40,10 @@ function sendWithoutEnd(
     let sent = 0;
     let over = false;
     const write = (): void => {
-      while (!over && chunk !== "") {
-        sent += chunk.length;
-        if (!socket.write(chunk)) break;
-      }
+      if (over || chunk === "") return;
+      sent += chunk.length;
+      // As fast as it is taken.
+      if (socket.write(chunk)) setImmediate(write);
     };
     socket.on("drain", write);
     const end = (): void => {
