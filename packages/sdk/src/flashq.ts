@@ -1,0 +1,12 @@
+import { DialectClient } from "./dialect-client.ts";
+import { type operations, routes } from "./generated/flashq.ts";
+import type { ClientOptions } from "./http.ts";
+
+export { JobyardError } from "./errors.ts";
+export type { components, operations } from "./generated/flashq.ts";
+
+export class FlashqClient extends DialectClient<operations> {
+  constructor(options: ClientOptions) {
+    super(routes, options);
+  }
+}

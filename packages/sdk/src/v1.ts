@@ -1,0 +1,12 @@
+import { DialectClient } from "./dialect-client.ts";
+import { type operations, routes } from "./generated/v1.ts";
+import type { ClientOptions } from "./http.ts";
+
+export { JobyardError } from "./errors.ts";
+export type { components, operations } from "./generated/v1.ts";
+
+export class V1Client extends DialectClient<operations> {
+  constructor(options: ClientOptions) {
+    super(routes, options);
+  }
+}
