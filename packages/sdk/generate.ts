@@ -34,7 +34,7 @@ async function dialectFile(document: Document): Promise<string> {
     ({ path, method, operationId }) =>
       `  ${operationId}: ${JSON.stringify(`${method.toUpperCase()} ${path}`)},\n`,
   );
-  const types = await typesOf(withoutRefusals(document));
+  const types = await typesOf(withoutRefusals(document), ["components", "operations"]);
   return `${HEAD}${types}\nexport const routes = {\n${routes.join("")}} as const;\n`;
 }
 
@@ -64,12 +64,13 @@ async function jobTypesFile(): Promise<string> {
     const of = (part: string): string => `components["schemas"]["${name}/${part}"]`;
     byQueue.push(`  "${name}": { data: ${of("data")}; result: ${of("result")} };\n`);
   }
-  const types = await typesOf({
+  const document = {
     openapi: "3.1.0",
     info: { title: "Job types", version: "1" },
     paths: {},
     components: { schemas },
-  });
+  };
+  const types = await typesOf(document, ["components"]);
   return `${HEAD}${types}\n/** Data and result of a job, by its queue. */\nexport interface TypedQueues {\n${byQueue.join("")}}\n`;
 }
 
@@ -77,8 +78,13 @@ function schemaOf(schema: z.ZodType, io: "input" | "output"): unknown {
   return z.toJSONSchema(schema, { io, unrepresentable: "any", reused: "inline" });
 }
 
-async function typesOf(document: object): Promise<string> {
-  return astToString(await openapiTS(document as OpenAPI3, { defaultNonNullable: false }));
+function nameOf(node: object): string {
+  return (node as { readonly name?: { readonly text?: string } }).name?.text ?? "";
+}
+
+async function typesOf(document: object, kept: readonly string[]): Promise<string> {
+  const nodes = await openapiTS(document as OpenAPI3, { defaultNonNullable: false });
+  return astToString(nodes.filter((node) => kept.includes(nameOf(node))));
 }
 
 function committedDocuments(): Documents {

@@ -2,7 +2,9 @@ import { DialectClient } from "./dialect-client.ts";
 import { type operations, routes } from "./generated/flashq.ts";
 import type { ClientOptions } from "./http.ts";
 
+export { DialectClient } from "./dialect-client.ts";
 export { JobyardError } from "./errors.ts";
+export type { ClientOptions } from "./http.ts";
 export type { components, operations } from "./generated/flashq.ts";
 
 export class FlashqClient extends DialectClient<operations> {

@@ -5,9 +5,6 @@ import type { Body, Data, Native, NativeCallOptions, Query, Schemas } from "./na
 import { randomKey } from "./native.ts";
 import { type JobEvent, lastProgress, type Progress, watch, type WatchOptions } from "./streams.ts";
 
-/** What queues hold, by name: data and result of their jobs. */
-export type QueueTypes = { readonly [queue: string]: { data: unknown; result: unknown } };
-
 /** The name of a queue with types, or any other. */
 export type QueueName<Types> = (keyof Types & string) | (string & {});
 export type DataOf<Types, Queue> = Queue extends keyof Types
@@ -268,7 +265,7 @@ export class Jobs<Types extends object = TypedQueues> {
   ): Promise<Progress> {
     const { signal, onProgress, reason } = given;
     const body = { action, filter, ...(reason === undefined ? {} : { reason }) };
-    const params = { body: body as Body<"actOnJobs"> };
+    const params = { body: body };
     const response = await this.#native.raw("actOnJobs", params, options(signal));
     return lastProgress(response, onProgress);
   }

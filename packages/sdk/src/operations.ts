@@ -9,7 +9,7 @@ type Given<Name extends string, T> = [T] extends [undefined]
   ? { readonly [Key in Name]?: undefined }
   : undefined extends T
     ? { readonly [Key in Name]?: T }
-    : Record<never, never> extends T
+    : object extends T
       ? { readonly [Key in Name]?: T }
       : { readonly [Key in Name]: T };
 

@@ -69,18 +69,18 @@ export class Queue<Types extends object, Name extends QueueName<Types>> {
   }: Partial<Body<"drainQueue">> & ActionOptions = {}): Promise<Progress> {
     const response = await this.#native.raw(
       "drainQueue",
-      { ...this.#path, body: body as Body<"drainQueue"> },
+      { ...this.#path, body: body },
       signal === undefined ? {} : { signal },
     );
     return lastProgress(response, onProgress);
   }
 
   stats(query: Omit<Query<"getStats">, "queue"> = {}, options?: CallOptions) {
-    const params = { query: { ...query, queue: [this.name as string] } };
+    const params = { query: { ...query, queue: [this.name] } };
     return this.#native.call("getStats", params, options);
   }
 
   get #path() {
-    return { path: { queue: this.name as string } };
+    return { path: { queue: this.name } };
   }
 }

@@ -8,6 +8,7 @@ import type { Claim, Ended, Ending, Link } from "./worker/link.ts";
 import { TcpLink } from "./worker/tcp-link.ts";
 
 export { JobyardError } from "./errors.ts";
+export type { DataOf, ResultOf } from "./jobs.ts";
 export type { TypedQueues } from "./generated/job-types.ts";
 
 export interface WorkerOptions {
@@ -102,7 +103,7 @@ export class Worker<
   #active = 0;
   #ended: (Ended & { readonly told: Run })[] = [];
   #telling: Promise<void> | undefined;
-  #reporting: Promise<void> | undefined;
+  #reporting = false;
   readonly #stopPulling = new AbortController();
   /** Nothing more is tried. */
   readonly #stopTrying = new AbortController();
@@ -220,7 +221,7 @@ export class Worker<
           this.#report();
         },
         log: (line) => {
-          run.lines.push(String(line).slice(0, MAX_ERROR));
+          run.lines.push(line.slice(0, MAX_ERROR));
           this.#report();
         },
       });
@@ -267,19 +268,24 @@ export class Worker<
   }
 
   #report(): void {
-    this.#reporting ??= pause(REPORT_MS, this.#stopTrying.signal)
-      .then(() => {
-        this.#reporting = undefined;
-        return this.#sendReports(this.#runs);
+    if (this.#reporting) return;
+    this.#reporting = true;
+    pause(REPORT_MS, this.#stopTrying.signal)
+      .then(() => this.#sendReports(this.#runs))
+      .catch((error: unknown) => {
+        if (!this.#stopTrying.signal.aborted) this.#tellError(error);
       })
-      .catch((error: unknown) => this.#tellError(error));
+      .finally(() => {
+        this.#reporting = false;
+        if (!this.#stopTrying.signal.aborted && [...this.#runs].some(isUnreported)) this.#report();
+      });
   }
 
   async #sendReports(runs: Iterable<Run>): Promise<void> {
     const reports = [];
     for (const run of runs) {
-      const { claim, progress, lines, lost } = run;
-      if (lost || (progress === undefined && lines.length === 0)) continue;
+      const { claim, progress, lines } = run;
+      if (!isUnreported(run)) continue;
       reports.push({ run: claim, progress, lines });
       run.progress = undefined;
       run.lines = [];
@@ -330,6 +336,10 @@ export class Worker<
   #tellError(error: unknown): void {
     this.#options.onError?.(error);
   }
+}
+
+function isUnreported({ progress, lines, lost }: Run): boolean {
+  return !lost && (progress !== undefined || lines.length > 0);
 }
 
 /** Settles with the handler, or some time after it was told to stop. */

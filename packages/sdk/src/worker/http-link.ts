@@ -104,7 +104,7 @@ export class HttpLink implements Link {
         content,
         headers,
       };
-      const response = await this.#native.raw(id, {} as never, options);
+      const response = await this.#native.raw(id, {}, options);
       const { data } = (await response.json()) as { readonly data: Schemas["RunOutcomes"] };
       for (const { error } of data.outcomes) {
         refusals.push(error === null ? undefined : new JobyardError(error.message, error));

@@ -187,8 +187,9 @@ class Lines {
       await new Promise<void>((resolve, reject) => {
         socket.once("connect", resolve);
         socket.once("close", () => {
-          const { code, message = "" } = (failure ?? {}) as NodeJS.ErrnoException;
-          const why = message === "" ? (code ?? "the connection was closed") : message;
+          const { code, message } = (failure ?? {}) as Partial<NodeJS.ErrnoException>;
+          // Of several addresses tried, the error has no message of its own.
+          const why = (message || code) ?? "the connection was closed";
           const error = lost(`Lost tcp://${this.#host}:${this.#port}: ${why}`);
           this.#socket = undefined;
           const unanswered = this.#waiting.slice(this.#answered);
