@@ -161,6 +161,8 @@ export interface components {
             } | null;
             /** @description The interface that added it */
             addedVia: string | null;
+            /** @description The schedule that it is a run of */
+            schedule: string | null;
             /** @description Where it is asked for, up to 1 MB */
             data?: unknown;
             /** @description In place of larger data */
@@ -231,7 +233,7 @@ export interface components {
             error?: string;
             /** @description As `GET /errors` names it */
             errorGroup?: string;
-            /** @description A path in the data or result, `=`, and a value. Only for queues that index that path */
+            /** @description A path in the data or result, `=`, and a JSON value or a text as it is. With `queue`, and for queues that have the path among their `indexedPaths` */
             payload?: string;
             priorityMin?: number;
             priorityMax?: number;
@@ -401,6 +403,8 @@ export interface components {
             } | null;
             /** @description The interface that added it */
             addedVia: string | null;
+            /** @description The schedule that it is a run of */
+            schedule: string | null;
             /** @description Where it is asked for, up to 1 MB */
             data?: unknown;
             /** @description In place of larger data */
@@ -984,7 +988,7 @@ export interface operations {
                 error?: string;
                 /** @description As `GET /errors` names it */
                 errorGroup?: string;
-                /** @description A path in the data or result, `=`, and a value. Only for queues that index that path */
+                /** @description A path in the data or result, `=`, and a JSON value or a text as it is. With `queue`, and for queues that have the path among their `indexedPaths` */
                 payload?: string;
                 priorityMin?: number;
                 priorityMax?: number;
