@@ -18,6 +18,8 @@ export interface ApiEnv {
     operation: string | undefined;
     /** The id in the path, as the caller spelt it. */
     jobId: string | undefined;
+    /** Where it was read to see who sends it. */
+    body: Buffer | undefined;
   };
 }
 

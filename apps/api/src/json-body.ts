@@ -15,7 +15,7 @@ export async function readJson(
   maxBytes: number,
   maxValues = Infinity,
 ): Promise<unknown> {
-  const bytes = await readBody(c, maxBytes);
+  const bytes = c.get("body") ?? (await readBody(c, maxBytes));
   if (bytes.length === 0) return undefined;
   const parsed = await parseJson(bytes, { maxValues, keepTextOf: DATA });
   if ("value" in parsed) return parsed.value;
@@ -34,7 +34,8 @@ export async function readJsonOrEmpty(c: ApiContext, maxBytes: number): Promise<
   return body === undefined ? {} : body;
 }
 
-async function readBody(c: ApiContext, maxBytes: number): Promise<Buffer> {
+/** @throws QueueError VALIDATION, PAYLOAD_TOO_LARGE */
+export async function readBody(c: ApiContext, maxBytes: number): Promise<Buffer> {
   const { incoming } = c.env;
   if (Number(incoming.headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes);
   return new Promise((resolve, reject) => {

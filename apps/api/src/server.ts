@@ -12,6 +12,7 @@ import { openWork } from "@jobyard/handlers";
 import { createApp } from "./app.ts";
 import { authenticator } from "./auth/authenticate.ts";
 import { developmentSecret } from "./auth/open-mode.ts";
+import { Webhooks, type WebhooksOptions } from "./webhooks/webhooks.ts";
 import { EventHub } from "./transports/event-hub.ts";
 import { WebSockets } from "./transports/websocket.ts";
 import { refusal } from "./envelope.ts";
@@ -24,6 +25,8 @@ export interface ServerOptions {
   readonly control?: ProcessControl;
   /** Default: those of every job type. */
   readonly handlers?: readonly Handler[];
+  /** Default: over a day. */
+  readonly webhookRetry?: NonNullable<WebhooksOptions["retry"]>;
 }
 
 export interface RunningServer {
@@ -37,7 +40,7 @@ export interface RunningServer {
 
 /** Opens the store, the ports and the worker, in this order; what was opened is closed again if one fails. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, log, handlers } = options;
+  const { config, log, handlers, webhookRetry } = options;
   const { auth, engine } = config;
   const work = await openWork(config, {
     onError: (error, doing) => log.error({ err: error }, `Could not ${doing}`),
@@ -106,13 +109,20 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await work.queue.join(nodeAt(listeners));
   const worker = config.worker.inline ? work.worker : undefined;
   worker?.start();
+  const webhooks = new Webhooks({
+    queue: work.queue,
+    allowPrivate: config.webhooks.allowPrivate,
+    log,
+    ...(webhookRetry && { retry: webhookRetry }),
+  });
+  webhooks.start();
   if (!config.worker.inline) log.info(whoRunsJobs(config));
 
   const stop = async (graceMs: number): Promise<void> => {
     const until = performance.now() + graceMs;
     stopping.abort();
     tcp.stop();
-    await worker?.drain(graceMs);
+    await Promise.all([worker?.drain(graceMs), webhooks.stop(graceMs)]);
     ending.abort();
     webSockets.close();
     await Promise.all([closeAll(listeners, until - performance.now()), tcp.close()]);

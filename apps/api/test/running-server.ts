@@ -58,6 +58,7 @@ export interface Setup {
   readonly env?: Record<string, string>;
   readonly handlers?: readonly Handler[];
   readonly log?: Logger;
+  readonly webhookRetry?: { readonly attempts: number; readonly backoffMs: number };
 }
 
 export async function temporaryFolder(): Promise<string> {
@@ -68,7 +69,7 @@ export async function temporaryFolder(): Promise<string> {
 
 /** A server of its own on free ports, gone after the test. */
 export async function serve(setup: Setup = {}): Promise<Api> {
-  const { engine = "embedded", env: given = {}, handlers, log } = setup;
+  const { engine = "embedded", env: given = {}, handlers, log, webhookRetry } = setup;
   const env = {
     HTTP_PORTS: "0",
     TCP_PORT: "0",
@@ -81,6 +82,7 @@ export async function serve(setup: Setup = {}): Promise<Api> {
   const server = await startServer({
     config,
     ...(handlers === undefined ? {} : { handlers }),
+    ...(webhookRetry === undefined ? {} : { webhookRetry }),
     log: log ?? createLogger("silent", false),
   });
   onTestFinished(() => server.close());

@@ -55,6 +55,7 @@ export {
   goodHealth,
   isHeard,
   type JobSpec,
+  type LogLine,
   type ErrorGroup,
   type JobFilter,
   type JobList,

@@ -48,6 +48,8 @@ export interface WorkerOptions {
   readonly perQueue?: Readonly<Record<string, number>>;
   /** Default: `processId`. */
   readonly id?: string;
+  /** Whether it shows in the list of workers; default true. */
+  readonly listed?: boolean;
   /** Told of what goes wrong outside of jobs, and of jobs that had to be abandoned. */
   readonly onError?: (error: unknown, doing: string) => void;
 }
@@ -147,8 +149,10 @@ export class Worker {
       else if (this.#claiming !== undefined) this.#stoppedEarly.set(keyOf(id, lease), reason);
     });
     this.#every(this.#queue.leaseMs / 3, () => this.#renew());
-    this.#every(HEARTBEAT_MS, () => this.#heartbeat());
-    void this.#heartbeat();
+    if (this.#options.listed !== false) {
+      this.#every(HEARTBEAT_MS, () => this.#heartbeat());
+      void this.#heartbeat();
+    }
     this.#wake();
   }
 

@@ -68,6 +68,22 @@ export class PublicHttp {
     }
   }
 
+  /**
+   * POSTs to a URL; redirects are not followed. The caller reads or destroys the body.
+   *
+   * @throws {AddressRefused}, or undici's error
+   */
+  async post(
+    url: string,
+    options: {
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: string;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<Dispatcher.ResponseData> {
+    return request(url, { ...options, method: "POST", dispatcher: this.#agent });
+  }
+
   async close(): Promise<void> {
     await this.#agent.destroy();
   }

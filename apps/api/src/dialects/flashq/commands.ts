@@ -19,6 +19,7 @@ import {
   queueViews,
   statesOf,
   statsView,
+  webhookView,
   workerView,
 } from "./mapping.ts";
 import * as schemas from "./schemas.ts";
@@ -226,6 +227,34 @@ export const commands = {
   listCrons: command("read", schemas.nothing, async ({ jobs }) =>
     (await jobs.schedules()).map(cronView),
   ),
+
+  // ---- webhooks
+
+  listWebhooks: command("read", schemas.nothing, async ({ jobs }) =>
+    (await jobs.webhooks()).map(webhookView),
+  ),
+
+  createWebhook: command("administer", schemas.webhookInput, async ({ jobs }, input) => {
+    const { url, events, queue, secret } = input;
+    const made = await jobs.putWebhook({
+      url,
+      events,
+      queue: queue ?? null,
+      secret: secret ?? null,
+      shape: "flashq",
+      enabled: true,
+    });
+    return webhookView(made);
+  }),
+
+  deleteWebhook: command("administer", schemas.webhookIdInput, async ({ jobs }, { id }) => {
+    // As a number of its own, not in a job's other spellings.
+    if (!/^[1-9]\d{0,15}$/.test(id)) {
+      const shown = id.slice(0, 64).toWellFormed();
+      throw new QueueError("WEBHOOK_NOT_FOUND", `Webhook ${shown} not found`);
+    }
+    await jobs.deleteWebhook(Number(id));
+  }),
 
   // ---- figures and workers
 

@@ -1,6 +1,7 @@
 import {
   attemptsStarted,
   fromHigherFirst,
+  isHeard,
   type Job,
   type JobState,
   type NewJob,
@@ -11,6 +12,7 @@ import {
   type StateCounts,
   type StatsRow,
   toHigherFirst,
+  type WebhookRecord,
   type WorkerRecord,
 } from "@jobyard/core";
 import type { FlashqState, JobInput } from "./schemas.ts";
@@ -104,6 +106,30 @@ export function wholePercent({ progress }: Pick<Job, "progress">): number {
 export function failureOf({ state, error }: Pick<Job, "state" | "error">): string | undefined {
   if (state === "cancelled") return error?.message ?? "cancelled";
   return state === "failed" ? (error?.message ?? "failed") : undefined;
+}
+
+export interface WebhookView {
+  readonly id: number;
+  readonly url: string;
+  readonly events: readonly string[];
+  readonly queue: string | null;
+  readonly signed: boolean;
+  readonly enabled: boolean;
+  readonly created_at: number;
+}
+
+/** Without its secret. */
+export function webhookView(webhook: WebhookRecord): WebhookView {
+  const { id, url, events, queue, secret, createdAt } = webhook;
+  return {
+    id,
+    url,
+    events,
+    queue,
+    signed: secret !== null,
+    enabled: isHeard(webhook),
+    created_at: createdAt,
+  };
 }
 
 export interface QueueView {

@@ -10,6 +10,7 @@ import {
   jobInput,
   limitInput,
   progressInput,
+  webhookInput,
 } from "./schemas.ts";
 import { commands, PULL_ACCESS } from "./commands.ts";
 
@@ -81,6 +82,18 @@ const cronView = z
     next_run: moment.nullable(),
   })
   .openapi("Cron");
+
+const webhookView = z
+  .object({
+    id,
+    url: z.string(),
+    events: z.array(z.string()),
+    queue: z.string().nullable(),
+    signed: z.boolean().openapi({ description: "Whether it has a secret" }),
+    enabled: z.boolean(),
+    created_at: moment,
+  })
+  .openapi("Webhook");
 
 const statsView = z
   .object({ queued: count, processing: count, delayed: count, dlq: count })
@@ -219,6 +232,16 @@ export const listQuery = z.object({
   limit: queryInteger(1, MAX_BATCH).optional().openapi({ default: 100 }),
   offset: queryInteger(0, LONGEST_OFFSET).optional().openapi({ default: 0 }),
 });
+
+const exampleWebhook = {
+  id: 17,
+  url: "https://hooks.example.com/jobs",
+  events: ["job.completed", "job.failed"],
+  queue: "thumbnails",
+  signed: true,
+  enabled: true,
+  created_at: at,
+};
 
 const exampleJob = {
   id: 8123,
@@ -655,6 +678,68 @@ export const operations = {
     operationId: "streamQueueEvents",
     summary: "Events of one queue, as they happen",
     request: { params: queueParams, headers: streamHeaders },
+  }),
+  listWebhooks: operation(commands.listWebhooks.access, {
+    method: "get",
+    path: "/webhooks",
+    operationId: "listWebhooks",
+    summary: "All webhooks",
+    responses: {
+      200: answer("Without their secrets", z.array(webhookView), [exampleWebhook]),
+      ...always,
+    },
+  }),
+  createWebhook: operation(commands.createWebhook.access, {
+    method: "post",
+    path: "/webhooks",
+    operationId: "createWebhook",
+    summary: "Tell an address of events",
+    request: {
+      body: body(webhookInput, {
+        url: exampleWebhook.url,
+        events: exampleWebhook.events,
+        queue: exampleWebhook.queue,
+        secret: "keep-me-to-yourself",
+      }),
+    },
+    responses: {
+      200: answer("Made", webhookView, exampleWebhook),
+      ...tooLarge,
+      429: problem("As many as a tenant can have", "There are 100 webhooks already"),
+      ...always,
+    },
+  }),
+  deleteWebhook: operation(commands.deleteWebhook.access, {
+    method: "delete",
+    path: "/webhooks/{id}",
+    operationId: "deleteWebhook",
+    summary: "Remove a webhook",
+    request: { params: z.object({ id: z.string().openapi({ example: "17" }) }) },
+    responses: { ...done, 404: problem("No such webhook", "Webhook 17 not found") },
+  }),
+  incomingWebhook: operation(commands.push.access, {
+    method: "post",
+    path: "/webhooks/incoming/{queue}",
+    operationId: "takeEvent",
+    summary: "An event from outside becomes a job",
+    description:
+      "With a token, or signed with the secret that was set for the queue: HMAC-SHA256 of the body in hex, as `X-FlashQ-Signature` or, after `sha256=`, as `X-Hub-Signature-256`. An event that is sent again within 24 h is known by the first of `Idempotency-Key`, `X-Event-Id`, `Webhook-Id`, `X-GitHub-Delivery` and `X-FlashQ-Delivery`, and answered as it was.",
+    request: {
+      params: queueParams,
+      query: z.object({
+        tenant: z.string().optional().openapi({
+          description: "Of a signed event; default: `default`. A token says its own",
+        }),
+      }),
+      body: body(z.unknown(), { action: "opened", number: 12 }),
+    },
+    responses: {
+      200: answer("The job is durable", z.object({ id }), { id: 8123 }),
+      409: problem("An unfinished job is like it", "Duplicate job"),
+      ...tooLarge,
+      429: problem("There is no room", "The queue is full"),
+      ...always,
+    },
   }),
   listWorkers: operation(commands.listWorkers.access, {
     method: "get",

@@ -10,6 +10,7 @@ import { type RequestError } from "../../request-error.ts";
 import { eventStream } from "../../transports/sse.ts";
 import { type Command, commands, execute, giveBack, pull, type Session } from "./commands.ts";
 import { refusalOf, statuses } from "./errors.ts";
+import { admission, eventKey, MAX_EVENT_BYTES } from "./incoming.ts";
 import { streamBytes } from "./event-text.ts";
 import { failureOf, flashqState, jobText, type LoadedJob, wholePercent } from "./mapping.ts";
 import { MetricsHistory } from "./metrics-history.ts";
@@ -24,6 +25,7 @@ export const flashq: Dialect = {
   prefix: "",
   operations,
   asksForToken: "unless open",
+  admission,
   routes: (deps) => mount(operations, handlersOf(deps), deps.log),
   refuse,
 };
@@ -186,6 +188,24 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
     },
     streamEvents: stream,
     streamQueueEvents: stream,
+    listWebhooks: onPath(commands.listWebhooks, JSON.stringify),
+    async createWebhook(c) {
+      const fields = objectIn(await readJson(c, MAX_SMALL_BODY_BYTES));
+      const made = await execute(sessionOf(c), commands.createWebhook, fields);
+      return answer(c, JSON.stringify(made));
+    },
+    deleteWebhook: onPath(commands.deleteWebhook, nothing),
+    async incomingWebhook(c) {
+      const name = c.req.param("queue") ?? "";
+      const data = await readJson(c, MAX_EVENT_BYTES);
+      if (data === undefined) {
+        const errors = [{ field: "body", message: "Must be JSON" }];
+        throw new QueueError("VALIDATION", "The body is empty", { errors });
+      }
+      const session = { ...sessionOf(c), ...eventKey(c, name) };
+      const id = await execute(session, commands.push, { queue: name, data });
+      return answer(c, `{"id":${id}}`);
+    },
     listWorkers: onPath(commands.listWorkers, JSON.stringify),
     heartbeat: withBody(commands.heartbeat, (c) => ({ worker: c.req.param("id") })),
   };

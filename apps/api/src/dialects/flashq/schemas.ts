@@ -101,4 +101,14 @@ export const listJobsInput = z.object({
   offset: z.int().min(0).nullish(),
 });
 
+export const webhookInput = z.object({
+  url: z.string(),
+  events: z.array(z.string()).min(1),
+  /** Default: all queues. */
+  queue: text,
+  secret: text,
+});
+
+export const webhookIdInput = z.object({ id: z.string() });
+
 export const nothing = z.object({});

@@ -123,6 +123,9 @@ const webhook = {
   queue: null,
   signed: true,
   enabled: true,
+  disabledReason: null,
+  failingSince: null,
+  givenUp: 0,
   createdAt: at,
 };
 const delivery = {
@@ -132,10 +135,19 @@ const delivery = {
   state: "delivered",
   attempts: 1,
   status: 204,
+  durationMs: 38,
   error: null,
   createdAt: at,
   lastAttemptAt: later,
   nextAttemptAt: null,
+};
+const pendingDelivery = {
+  ...delivery,
+  state: "pending",
+  attempts: 0,
+  status: null,
+  durationMs: null,
+  lastAttemptAt: null,
 };
 
 const file = {
@@ -309,7 +321,19 @@ export const examples: Readonly<Record<string, Example>> = {
   updateWebhook: { body: { enabled: false }, data: { ...webhook, enabled: false } },
   removeWebhook: { data: { id: webhook.id } },
   listDeliveries: { data: { items: [delivery], total: 1, next: null } },
-  replayDelivery: { data: { ...delivery, state: "pending" } },
+  testWebhook: { data: { ...pendingDelivery, event: "webhook.test", jobId: null } },
+  getDelivery: {
+    data: {
+      ...delivery,
+      body: '{"event":"job.failed","queue":"thumbnails","job_id":8123,"timestamp":1772439300000,"data":{"final":true},"error":"boat.png is no image"}',
+      history: [{ at, durationMs: 38, status: 204, error: null, response: "" }],
+    },
+  },
+  replayDelivery: { data: pendingDelivery },
+  setIncomingSecret: {
+    body: { secret: "keep-me-to-yourself" },
+    data: { queue: "thumbnails", signed: true },
+  },
 
   listFiles: {
     data: {

@@ -1,5 +1,6 @@
 import {
   type ErrorGroup,
+  isHeard,
   type Job,
   type JobEvent,
   type JobFilter,
@@ -14,6 +15,7 @@ import {
   type WorkerRecord,
 } from "@jobyard/core";
 import type { FileInfo } from "@jobyard/handlers";
+import type { Attempt, Delivery } from "../../webhooks/deliveries.ts";
 import { BASE } from "./operations/define.ts";
 import { type JobFilterBody, type JobView, newJob as newJobSchema } from "./schemas/jobs.ts";
 import type { QueueView } from "./schemas/queues.ts";
@@ -216,8 +218,8 @@ export function workerView(worker: WorkerRecord) {
   };
 }
 
-export function webhookView({ id, secret, createdAt, ...webhook }: WebhookRecord) {
-  const { tenant, url, events, queue, enabled } = webhook;
+export function webhookView(webhook: WebhookRecord) {
+  const { id, tenant, url, events, queue, secret, health, createdAt } = webhook;
   return {
     id: String(id),
     tenant,
@@ -225,9 +227,34 @@ export function webhookView({ id, secret, createdAt, ...webhook }: WebhookRecord
     events,
     queue,
     signed: secret !== null,
-    enabled,
+    enabled: isHeard(webhook),
+    disabledReason: health.disabled,
+    failingSince: isoOrNull(health.failingSince),
+    givenUp: health.givenUp,
     createdAt: iso(createdAt),
   };
+}
+
+export function deliveryView(delivery: Delivery) {
+  const { id, event, jobId, state, attempts, createdAt, nextAttemptAt } = delivery;
+  const last = attempts.at(-1);
+  return {
+    id: String(id),
+    event,
+    jobId: jobId === null ? null : String(jobId),
+    state,
+    attempts: attempts.length,
+    status: last?.status ?? null,
+    durationMs: last?.ms ?? null,
+    error: last?.error ?? null,
+    createdAt: iso(createdAt),
+    lastAttemptAt: isoOrNull(last?.at ?? null),
+    nextAttemptAt: isoOrNull(nextAttemptAt),
+  };
+}
+
+export function attemptView({ at, ms, status, error, response }: Attempt) {
+  return { at: iso(at), durationMs: ms, status, error, response };
 }
 
 export function eventView({ cursor, type, tenant, queue, jobId, at, ...rest }: JobEvent) {

@@ -83,8 +83,3 @@ export function refuseIfAway(outcomes: readonly unknown[]): void {
   );
   if (away) throw outcomes[0];
 }
-
-/** Until core can do it. */
-export function notYet(): never {
-  throw new RequestError("ROUTE_NOT_FOUND", "This version cannot do that yet");
-}

@@ -1,5 +1,6 @@
 import {
   fromOneBased,
+  isHeard,
   type Job,
   type JobState,
   jobTypes,
@@ -248,7 +249,8 @@ export function metricsOf(row: StatsRow | undefined, timeframe: Timeframe): Queu
 }
 
 export function webhookView(webhook: WebhookRecord): WebhookView {
-  const { id, url, events, queue, enabled, createdAt } = webhook;
+  const { id, url, events, queue, createdAt } = webhook;
+  const enabled = isHeard(webhook);
   return { id: String(id), url, events: [...events], queue, enabled, createdAt: iso(createdAt) };
 }
 

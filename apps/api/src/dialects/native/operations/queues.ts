@@ -39,6 +39,14 @@ export const queueOperations = {
     ...one,
     data: queues.queue,
   }),
+  setIncomingSecret: define("administer", "put /queues/{queue}/incoming-secret", {
+    id: "setIncomingSecret",
+    summary: "Let events from outside into a queue by their signature",
+    description: "Of `POST /webhooks/incoming/{queue}`. The secret is never shown again.",
+    ...one,
+    body: queues.incomingSecret,
+    data: queues.incomingSecretView,
+  }),
   drainQueue: define("operate", "post /queues/{queue}/drain", {
     id: "drainQueue",
     summary: "Remove the jobs of a queue that wait",

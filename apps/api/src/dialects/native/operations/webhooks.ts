@@ -41,6 +41,14 @@ export const webhookOperations = {
     data: webhooks.webhookParams,
     refused: ["WEBHOOK_NOT_FOUND"],
   }),
+  testWebhook: define("administer", "post /webhooks/{id}/test", {
+    id: "testWebhook",
+    summary: "Send a webhook an event of its own, `webhook.test`",
+    ...one,
+    made: true,
+    data: webhooks.delivery,
+    refused: ["WEBHOOK_NOT_FOUND", "INVALID_STATE"],
+  }),
   listDeliveries: define("administer", "get /webhooks/{id}/deliveries", {
     id: "listDeliveries",
     summary: "What was sent to a webhook, the newest first",
@@ -49,11 +57,20 @@ export const webhookOperations = {
     data: webhooks.deliveries,
     refused: ["WEBHOOK_NOT_FOUND"],
   }),
-  replayDelivery: define("administer", "post /webhooks/{id}/deliveries/{delivery}/replay", {
-    id: "replayDelivery",
-    summary: "Send a delivery again",
+  getDelivery: define("administer", "get /webhooks/{id}/deliveries/{delivery}", {
+    id: "getDelivery",
+    summary: "What was sent, and how each attempt went",
     params: webhooks.deliveryParams,
     query: tenantQuery,
+    data: webhooks.deliveryDetail,
+    refused: ["WEBHOOK_NOT_FOUND", "JOB_NOT_FOUND"],
+  }),
+  replayDelivery: define("administer", "post /webhooks/{id}/deliveries/{delivery}/replay", {
+    id: "replayDelivery",
+    summary: "Send a delivery again, as a new one",
+    params: webhooks.deliveryParams,
+    query: tenantQuery,
+    made: true,
     data: webhooks.delivery,
     refused: ["WEBHOOK_NOT_FOUND", "JOB_NOT_FOUND", "INVALID_STATE"],
   }),

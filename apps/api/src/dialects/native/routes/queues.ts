@@ -45,6 +45,13 @@ export function queueRoutes(deps: DialectDeps): Record<keyof typeof queueOperati
 
     resumeQueue: (c) => configure(c, { paused: false }),
 
+    async setIncomingSecret(c) {
+      const { queue: name } = parseInput(schemas.queueParams, c.req.param());
+      const { secret } = await bodyOf(c, schemas.incomingSecret);
+      await scopeOf(c, queue).setIncomingSecret(name, secret);
+      return answer(c, { queue: name, signed: secret !== null });
+    },
+
     async drainQueue(c) {
       const jobs = scopeOf(c, queue);
       const { states } = await bodyOf(c, schemas.drainBody);

@@ -140,6 +140,23 @@ export const metrics = z
   })
   .openapi("Metrics");
 
+// ---- events from outside
+
+export const incomingSecret = z
+  .object({
+    secret: z
+      .string()
+      .min(8)
+      .max(256)
+      .nullable()
+      .openapi({ description: "null: senders need a token" }),
+  })
+  .openapi("IncomingSecret");
+
+export const incomingSecretView = z
+  .object({ queue: z.string(), signed: z.boolean() })
+  .openapi("IncomingSecretView");
+
 // ---- errors
 
 export const errorsQuery = tenantQuery.extend({

@@ -1,0 +1,52 @@
+import { type JobQueue, processId, Worker } from "@jobyard/core";
+import type { Logger } from "@jobyard/core/process";
+import { PublicHttp } from "@jobyard/handlers";
+import { RETRY, type Retry } from "./deliveries.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { Sender } from "./sender.ts";
+
+/** Deliveries at once in this process; each holds its body in memory. */
+const CONCURRENCY = 128;
+
+export interface WebhooksOptions {
+  readonly queue: JobQueue;
+  readonly allowPrivate: boolean;
+  readonly log: Logger;
+  /** Default: over a day. */
+  readonly retry?: Retry;
+}
+
+/** Tells webhooks of events: from the outbox to deliveries, and these to their receivers. */
+export class Webhooks {
+  readonly #http: PublicHttp;
+  readonly #dispatcher: Dispatcher;
+  readonly #worker: Worker;
+
+  constructor({ queue, allowPrivate, log, retry = RETRY }: WebhooksOptions) {
+    const onError = (error: unknown, doing: string): void => {
+      log.error({ err: error }, `Could not ${doing}`);
+    };
+    this.#http = new PublicHttp({ allowPrivate });
+    this.#dispatcher = new Dispatcher({ queue, retry, onError });
+    const { handler } = new Sender({ queue, http: this.#http, retry, log });
+    this.#worker = new Worker({
+      queue,
+      handlers: [handler],
+      concurrency: CONCURRENCY,
+      id: `${processId}-webhooks`,
+      listed: false,
+      onError,
+    });
+  }
+
+  start(): void {
+    this.#dispatcher.start();
+    this.#worker.start();
+  }
+
+  /** What is not delivered yet is left to the next process. */
+  async stop(graceMs: number): Promise<void> {
+    await Promise.all([this.#dispatcher.stop(), this.#worker.drain(graceMs)]);
+    await this.#http.close();
+  }
+}
