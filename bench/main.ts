@@ -4,9 +4,10 @@
  *
  *   pnpm bench [--rounds 5] [--slow-sync 5] [--engine embedded|distributed]
  *   pnpm bench --handlers [--large] [--only name]
+ *   pnpm bench --streams [--rounds 5]
  *
  * `--slow-sync`: each sync of the embedded engine takes so many ms longer, as on a slow disk. `--handlers`: instead of the
- * engines, the job types that work on files and texts.
+ * engines, the job types that work on files and texts. `--streams`: instead, what readers of events cost.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,6 +19,7 @@ import { parseArgs } from "node:util";
 import { ensureSystemTools } from "../scripts/system-tools.ts";
 import { benchHandlers } from "./handlers.ts";
 import { type Figures, median } from "./measure.ts";
+import { benchStreams } from "./streams.ts";
 
 const { values } = parseArgs({
   options: {
@@ -27,10 +29,12 @@ const { values } = parseArgs({
     handlers: { type: "boolean", default: false },
     large: { type: "boolean", default: false },
     only: { type: "string", default: "" },
+    streams: { type: "boolean", default: false },
   },
 });
 if (values.handlers) process.exit((await benchHandlers(values)) ? 0 : 1);
 const rounds = Number(values.rounds);
+if (values.streams) process.exit((await benchStreams(rounds)) ? 0 : 1);
 const slowSync = values["slow-sync"];
 const measured = (engine: string): boolean => [engine, "both"].includes(values.engine);
 const embedded = ["batches-1000", "batches-100", "singles", "latency", "backlog"] as const;

@@ -42,7 +42,7 @@ export interface EventReading {
 }
 
 /** Events that come within so long of the last ones are told together, ms: readers cost by the batch. */
-const GATHER_MS = 20;
+const GATHER_MS = 50;
 
 /** One subscription to the engine for all readers of the same queues. */
 export class EventHub {

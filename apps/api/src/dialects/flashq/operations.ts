@@ -25,7 +25,7 @@ const id = z.number().int().min(1);
 const moment = z.number().int().min(0).openapi({ description: "Epoch ms" });
 const count = z.number().int().min(0);
 
-export const shownJob = z
+const shownJob = z
   .object({
     id,
     queue: z.string(),
@@ -48,17 +48,17 @@ export const shownJob = z
   })
   .openapi("Job");
 
-export const pulledJob = shownJob
+const pulledJob = shownJob
   .extend({
     lease: z.string().openapi({ description: "Of this run: send it with ack, fail and progress" }),
   })
   .openapi("PulledJob");
 
-export const listedJob = shownJob
+const listedJob = shownJob
   .extend({ state: z.enum(flashqStates), error: z.string().optional() })
   .openapi("ListedJob");
 
-export const jobDetail = listedJob.extend({ result: z.unknown() }).openapi("JobDetail");
+const jobDetail = listedJob.extend({ result: z.unknown() }).openapi("JobDetail");
 
 const queueView = z
   .object({
@@ -162,7 +162,7 @@ const nodeView = z
 
 const nothing = z.null();
 
-export const refusal = z
+const refusal = z
   .object({
     ok: z.literal(false),
     data: z.null(),
