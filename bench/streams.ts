@@ -113,11 +113,11 @@ async function measure(
   queue: JobQueue,
 ): Promise<{ readonly rate: number; readonly events: number }> {
   let events = 0;
-  let running = true;
+  const over = new AbortController();
   const making = (async () => {
     const jobs = queue.of("default");
     const began = performance.now();
-    while (running) {
+    while (!over.signal.aborted) {
       const due = ((performance.now() - began) / 1000) * EVENTS_PER_SECOND;
       const count = Math.min(BATCH, Math.floor((due - events) / EVENTS_PER_JOB));
       if (count > 0) {
@@ -128,7 +128,7 @@ async function measure(
     }
   })();
   const ms = await lifecycles(queue, JOBS);
-  running = false;
+  over.abort();
   await making;
   return { rate: perSecond(JOBS, ms), events };
 }
