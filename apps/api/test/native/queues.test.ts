@@ -60,6 +60,9 @@ describe.each(engines)("queues and figures on %s", (engine) => {
       dye: { added: 3, completed: 0, successRate: null, durationAvgMs: null },
     });
     expect(await data("GET", "/stats?queue=loom")).toMatchObject({ total: figures });
+    expect(await data("GET", "/stats?lastMs=300000")).toMatchObject({ total: { added: 9 } });
+    const tenMinutes = await data("GET", "/metrics?lastMs=600000");
+    expect(tenMinutes.series[0].points.length).toBeOneOf([10, 11]);
     expect(await data("GET", "/stats?project=scarf")).toMatchObject({ total: { added: 6 } });
     expect(await data("GET", "/stats?to=2001-01-01T00:00:00Z")).toMatchObject({
       total: { added: 0 },

@@ -62,11 +62,12 @@ export function queueRoutes(deps: DialectDeps): Record<keyof typeof queueOperati
 
     async getStats(c) {
       const query = queryOf(c, schemas.statsQuery);
-      const { queue: queues, project, by, from, to } = query;
+      const { queue: queues, project, by, to } = query;
+      const from = startOf(query, queue.clock.now());
       const jobs = scopeOf(c, queue, query);
       const wanted = {
         ...defined({ queues, project }),
-        ...(from !== undefined && { from: epochOf(from) }),
+        ...(from !== undefined && { from }),
         ...(to !== undefined && { to: epochOf(to) }),
       };
       const [counts, [total], groups] = await Promise.all([
@@ -101,8 +102,8 @@ export function queueRoutes(deps: DialectDeps): Record<keyof typeof queueOperati
       const now = queue.clock.now();
       const end = query.to === undefined ? now : Math.min(now, epochOf(query.to));
       const last = Math.ceil(end / step) * step;
-      const first =
-        query.from === undefined ? last - 60 * step : Math.floor(epochOf(query.from) / step) * step;
+      const from = startOf(query, now) ?? last - 60 * step;
+      const first = Math.floor(from / step) * step;
       const names = perQueue ? (queues ?? (await namesOf(jobs))) : [null];
       refuseTooMany(names.length, (last - first) / step);
       const series = names.map(async (name) => {
@@ -150,6 +151,15 @@ function unseen(tenant: string, queue: string): QueueInfo {
   const typed = jobTypeOf(queue) !== undefined;
   const settings = { paused: false, rateLimit: null, concurrency: null, indexedPaths: [] };
   return { tenant, queue, typed, ...settings, counts: none };
+}
+
+/** Epoch ms; undefined: since ever. */
+function startOf(
+  { from, lastMs }: { readonly from?: string | undefined; readonly lastMs?: number | undefined },
+  now: number,
+): number | undefined {
+  if (from !== undefined) return epochOf(from);
+  return lastMs === undefined ? undefined : Math.max(0, now - lastMs);
 }
 
 async function namesOf(jobs: TenantQueue): Promise<readonly string[]> {

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { queryIntegerOr } from "../../../operations.ts";
+import { queryInteger, queryIntegerOr } from "../../../operations.ts";
 import {
   count,
   flag,
@@ -80,9 +80,14 @@ const figures = {
   peakConcurrency: count,
 };
 
+const YEAR_MS = 31_622_400_000;
+
 const period = {
   from: moment.optional().openapi({ description: "To the minute; default: since ever" }),
   to: moment.optional().openapi({ description: "Exclusive; default: now" }),
+  lastMs: queryInteger(1, YEAR_MS)
+    .optional()
+    .openapi({ description: "In place of `from`: so long before the server's now" }),
 };
 
 const queueFilter = z.array(name).max(100).optional();
