@@ -1,4 +1,4 @@
-import { configDefaults, defineConfig } from "vitest/config";
+import { defineConfig } from "vitest/config";
 
 const source = "@jobyard/source";
 const long = process.env["JOBYARD_LONG"] === "1";
@@ -10,7 +10,6 @@ export default defineConfig({
   },
   test: {
     include: ["packages/*/{src,test}/**/*.test.ts", "apps/*/{src,test}/**/*.test.ts"],
-    exclude: [...configDefaults.exclude, ...(long ? [] : ["**/*.long.test.ts"])],
     pool: "forks",
     // For threads and child processes that tests start: those load our packages without Vite.
     execArgv: ["--conditions=@jobyard/source"],

@@ -51,7 +51,8 @@ export class Connection {
     if (typeof options.url === "string") {
       const single = { ...common, retryStrategy: reconnectAfter };
       this.#redis = new Redis(options.url, { ...single, enableOfflineQueue: false });
-      this.#listener = new Redis(options.url, single);
+      // Of its own accord it would subscribe anew without hearing of a failure, which would end the process.
+      this.#listener = new Redis(options.url, { ...single, autoResubscribe: false });
     } else {
       const nodes = options.url.map((url) => {
         const { hostname, port } = new URL(url);
@@ -101,13 +102,28 @@ export class Connection {
       if (this.#listener !== this.#redis) {
         this.#listener.on("error", quiet);
         await this.#listener.connect();
-        this.#listener.on("ready", () => onNews(""));
+        this.#listener.on("ready", () => {
+          this.#subscribe().then(
+            () => onNews(""),
+            // Cut again: there will be another.
+            () => undefined,
+          );
+        });
       }
-      await this.#listener.ssubscribe(`${this.#tag}:news`);
+      await this.#subscribe();
     } catch (error) {
       this.kill();
       throw error instanceof QueueError ? error : unavailable(cause ?? error);
     }
+  }
+
+  async #subscribe(): Promise<void> {
+    await this.#listener.ssubscribe(`${this.#tag}:news`);
+  }
+
+  /** Who only listens does not notice that nobody speaks any more: what owes an answer is cut when there is none. */
+  probeListener(): void {
+    this.#subscribe().catch(() => undefined);
   }
 
   /** The scripts speak to Redis 7; a node of a cluster refuses what belongs to another one. */

@@ -281,6 +281,7 @@ export class BullmqAdapter implements QueueAdapter {
   /** A sign of life: keeps this instance known and, if it leads, leading; makes up for missed messages. */
   async #heartbeat(opening?: "opening"): Promise<void> {
     const { instances, connection, upkeep, events, outbox, waiting } = this.#open;
+    connection.probeListener();
     const sentAt = Date.now();
     const { now, leads, leaderMs, dueInMs, tallies, known } = await instances.showUp(LEADER_MS);
     this.#redisClock?.setBy(now, sentAt);
