@@ -220,6 +220,36 @@ test("main: what is at risk with Redis is told, and refused where the settings s
   await startApi({ ...env, REDIS_REQUIRE_AOF: "true" });
 });
 
+test("main: Redis at its memory limit: 503 within a second, nothing half done, and all well again after", async () => {
+  const redis = await testRedis();
+  const env = { REDIS_URL: redis.url, DATA_DIR: await temporaryFolder(), INLINE_WORKER: "false" };
+  const { urls } = await startApi(env);
+  const [url = ""] = urls;
+  const limit = (bytes: string) => redis.command("CONFIG", "SET", "maxmemory", bytes);
+  const one = { type: "sentiment_analysis_batch", data: { texts: ["Fine."] } };
+  const addOne = () => call(url, "POST", "/api/v1/jobs", one);
+  const jobs = Array.from({ length: 50 }, (_, n) => ({ queue: "work", data: { n } }));
+  const addMany = () => call(url, "POST", "/api/native/jobs/bulk", { jobs });
+  const total = async () => (await call(url, "GET", "/api/native/jobs?limit=0")).body.data.total;
+  expect((await addOne()).status).toBe(201);
+
+  await limit("1mb");
+  for (const add of [addOne, addMany]) {
+    const began = performance.now();
+    const { status } = await add();
+    expect(performance.now() - began).toBeLessThan(1000);
+    expect(status).toBe(503);
+  }
+  // What is there can still be seen.
+  expect(await total()).toBe(1);
+
+  await limit("0");
+  expect((await addOne()).status).toBe(201);
+  const { body } = await addMany();
+  expect(body.data).toMatchObject({ added: 50, refused: 0 });
+  expect(await total()).toBe(52);
+});
+
 test("main: the API alone on the embedded engine says that nobody runs typed jobs", async () => {
   const main = await startApi({ DATA_DIR: await temporaryFolder(), INLINE_WORKER: "false" });
   expect(await main.line(/nobody runs/)).toContain("typed jobs, which wait until a worker pulls");

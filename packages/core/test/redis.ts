@@ -106,7 +106,9 @@ async function launch(
     stdio: ["ignore", "pipe", "ignore"],
   });
   // A test that is killed leaves no server behind.
-  process.once("exit", () => server.kill("SIGKILL"));
+  const end = (): void => void server.kill("SIGKILL");
+  process.once("exit", end);
+  server.once("exit", () => process.off("exit", end));
   for await (const line of server.stdout.setEncoding("utf8")) {
     if (String(line).includes("Ready to accept connections")) {
       server.stdout.resume();
