@@ -623,6 +623,11 @@ const methods: Record<string, Args> = {
     }),
   ],
   deleteWebhook: [id],
+  setIncomingSecret: [
+    fc.oneof(fc.constant("in"), anything),
+    fc.oneof(fc.constantFrom(null, "s3cr3t"), anything),
+  ],
+  incomingSecret: [fc.oneof(fc.constant("in"), anything)],
   workers: [],
   nodes: [],
   subscribe: [

@@ -119,6 +119,17 @@ export interface components {
             /** @description Epoch ms */
             started_at: number;
         };
+        Webhook: {
+            id: number;
+            url: string;
+            events: string[];
+            queue: string | null;
+            /** @description Whether it has a secret */
+            signed: boolean;
+            enabled: boolean;
+            /** @description Epoch ms */
+            created_at: number;
+        };
         Worker: {
             id: string;
             queues: string[];
@@ -1052,6 +1063,128 @@ export interface operations {
             };
         };
     };
+    listWebhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Without their secrets */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {boolean} */
+                        ok: true;
+                        data: components["schemas"]["Webhook"][];
+                        error: null;
+                    };
+                };
+            };
+        };
+    };
+    createWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    url: string;
+                    events: string[];
+                    queue?: string | null;
+                    secret?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Made */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {boolean} */
+                        ok: true;
+                        data: components["schemas"]["Webhook"];
+                        error: null;
+                    };
+                };
+            };
+        };
+    };
+    deleteWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {boolean} */
+                        ok: true;
+                        data: null;
+                        error: null;
+                    };
+                };
+            };
+        };
+    };
+    takeEvent: {
+        parameters: {
+            query?: {
+                /** @description Of a signed event; default: `default`. A token says its own */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                queue: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description The job is durable */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {boolean} */
+                        ok: true;
+                        data: {
+                            id: number;
+                        };
+                        error: null;
+                    };
+                };
+            };
+        };
+    };
     listWorkers: {
         parameters: {
             query?: never;
@@ -1146,6 +1279,10 @@ export const routes = {
   listClusterNodes: "GET /cluster/nodes",
   streamEvents: "GET /events",
   streamQueueEvents: "GET /events/{queue}",
+  listWebhooks: "GET /webhooks",
+  createWebhook: "POST /webhooks",
+  deleteWebhook: "DELETE /webhooks/{id}",
+  takeEvent: "POST /webhooks/incoming/{queue}",
   listWorkers: "GET /workers",
   sendHeartbeat: "POST /workers/{id}/heartbeat",
 } as const;

@@ -571,6 +571,14 @@ export interface components {
             /** @description Paths in jobs' data that can be searched for */
             indexedPaths?: string[];
         };
+        IncomingSecretView: {
+            queue: string;
+            signed: boolean;
+        };
+        IncomingSecret: {
+            /** @description null: senders need a token */
+            secret: string | null;
+        };
         DrainQueue: {
             /**
              * @description Which jobs to remove
@@ -812,13 +820,23 @@ export interface components {
             /** @description Whether it has a secret */
             signed: boolean;
             enabled: boolean;
+            /** @description Why it was disabled by its failures, until it is enabled again */
+            disabledReason: string | null;
+            /**
+             * Format: date-time
+             * @description Since when every attempt has failed
+             */
+            failingSince: string | null;
+            /** @description Deliveries in a row that were given up */
+            givenUp: number;
             /** Format: date-time */
             createdAt: string;
         };
         NewWebhook: {
             /** Format: uri */
             url: string;
-            events: ("job.pushed" | "job.started" | "job.progress" | "job.completed" | "job.failed" | "job.stalled" | "job.cancelled" | "queue.paused" | "queue.resumed")[];
+            /** @description `*`: all of them */
+            events: ("*" | "job.pushed" | "job.started" | "job.progress" | "job.completed" | "job.failed" | "job.stalled" | "job.cancelled" | "queue.paused" | "queue.resumed")[];
             /** @description Default: all queues */
             queue?: string | null;
             /** @description Signs each delivery; never shown again */
@@ -829,16 +847,12 @@ export interface components {
         WebhookPatch: {
             /** Format: uri */
             url?: string;
-            events?: ("job.pushed" | "job.started" | "job.progress" | "job.completed" | "job.failed" | "job.stalled" | "job.cancelled" | "queue.paused" | "queue.resumed")[];
+            /** @description `*`: all of them */
+            events?: ("*" | "job.pushed" | "job.started" | "job.progress" | "job.completed" | "job.failed" | "job.stalled" | "job.cancelled" | "queue.paused" | "queue.resumed")[];
             queue?: string | null;
             /** @description null: deliveries are not signed any more */
             secret?: string | null;
             enabled?: boolean;
-        };
-        Deliveries: {
-            items: components["schemas"]["Delivery"][];
-            total: number;
-            next: string | null;
         };
         Delivery: {
             id: string;
@@ -849,6 +863,8 @@ export interface components {
             attempts: number;
             /** @description The last answer's */
             status: number | null;
+            /** @description Of the last attempt */
+            durationMs: number | null;
             error: string | null;
             /** Format: date-time */
             createdAt: string;
@@ -856,6 +872,24 @@ export interface components {
             lastAttemptAt: string | null;
             /** Format: date-time */
             nextAttemptAt: string | null;
+        };
+        Deliveries: {
+            items: components["schemas"]["Delivery"][];
+            total: number;
+            next: string | null;
+        };
+        DeliveryDetail: components["schemas"]["Delivery"] & {
+            /** @description As it is sent */
+            body: string;
+            history: {
+                /** Format: date-time */
+                at: string;
+                durationMs: number;
+                status: number | null;
+                error: string | null;
+                /** @description The beginning of the answer */
+                response: string;
+            }[];
         };
         Folder: {
             items: {
@@ -2031,6 +2065,41 @@ export interface operations {
             };
         };
     };
+    setIncomingSecret: {
+        parameters: {
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                queue: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IncomingSecret"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {boolean} */
+                        success: true;
+                        data: components["schemas"]["IncomingSecretView"];
+                        /** Format: date-time */
+                        timestamp: string;
+                    };
+                };
+            };
+        };
+    };
     drainQueue: {
         parameters: {
             query?: {
@@ -2546,6 +2615,37 @@ export interface operations {
             };
         };
     };
+    testWebhook: {
+        parameters: {
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Made, and on disk */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {boolean} */
+                        success: true;
+                        data: components["schemas"]["Delivery"];
+                        /** Format: date-time */
+                        timestamp: string;
+                    };
+                };
+            };
+        };
+    };
     listDeliveries: {
         parameters: {
             query?: {
@@ -2553,7 +2653,8 @@ export interface operations {
                 tenant?: string;
                 state?: "pending" | "delivered" | "failed";
                 limit?: number;
-                cursor?: string;
+                /** @description `next` of the page before */
+                cursor?: number;
             };
             header?: never;
             path: {
@@ -2580,7 +2681,7 @@ export interface operations {
             };
         };
     };
-    replayDelivery: {
+    getDelivery: {
         parameters: {
             query?: {
                 /** @description For a token of all tenants (`*`): the one that is meant */
@@ -2597,6 +2698,38 @@ export interface operations {
         responses: {
             /** @description Done */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {boolean} */
+                        success: true;
+                        data: components["schemas"]["DeliveryDetail"];
+                        /** Format: date-time */
+                        timestamp: string;
+                    };
+                };
+            };
+        };
+    };
+    replayDelivery: {
+        parameters: {
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+                delivery: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Made, and on disk */
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2956,6 +3089,7 @@ export const routes = {
   configureQueue: "PATCH /api/native/queues/{queue}",
   pauseQueue: "POST /api/native/queues/{queue}/pause",
   resumeQueue: "POST /api/native/queues/{queue}/resume",
+  setIncomingSecret: "PUT /api/native/queues/{queue}/incoming-secret",
   drainQueue: "POST /api/native/queues/{queue}/drain",
   getStats: "GET /api/native/stats",
   getMetrics: "GET /api/native/metrics",
@@ -2972,7 +3106,9 @@ export const routes = {
   getWebhook: "GET /api/native/webhooks/{id}",
   updateWebhook: "PATCH /api/native/webhooks/{id}",
   removeWebhook: "DELETE /api/native/webhooks/{id}",
+  testWebhook: "POST /api/native/webhooks/{id}/test",
   listDeliveries: "GET /api/native/webhooks/{id}/deliveries",
+  getDelivery: "GET /api/native/webhooks/{id}/deliveries/{delivery}",
   replayDelivery: "POST /api/native/webhooks/{id}/deliveries/{delivery}/replay",
   listFiles: "GET /api/native/files",
   getFile: "GET /api/native/files/{path}",
