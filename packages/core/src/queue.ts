@@ -25,7 +25,6 @@ import {
   checkText,
   checkWait,
   checkWebAddress,
-  isName,
   LONGEST_MS,
   MAX_LABEL,
   isTenant,
@@ -1095,9 +1094,11 @@ export class TenantQueue {
     await this.#adapter.putIncomingSecret({ tenant: this.home, queue, secret });
   }
 
-  /** null for what is no queue's name, too. */
   async incomingSecret(queue: string): Promise<string | null> {
-    return isName(queue) ? this.#adapter.incomingSecret({ tenant: this.home, queue }) : null;
+    const errors: FieldError[] = [];
+    checkName(queue, "queue", errors);
+    refuseIfAny(errors);
+    return this.#adapter.incomingSecret({ tenant: this.home, queue });
   }
 
   workers(): Promise<readonly WorkerRecord[]> {
