@@ -52,6 +52,7 @@ async function demo(csvFile: string): Promise<void> {
     DATA_DIR: dataDir,
     HTTP_PORTS: "0",
     TCP_PORT: "0",
+    GRPC_PORT: "0",
     SHUTDOWN_GRACE_MS: "0",
   });
   try {

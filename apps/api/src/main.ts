@@ -3,8 +3,9 @@ import { startServer } from "./server.ts";
 
 await runProcess(process.env, async (config, log, control) => {
   const server = await startServer({ config, log, control });
-  const { urls, tcp } = server;
-  log.info({ urls, tcp }, `Jobyard is ready on ${[...urls, ...tcp].join(", ")}`);
+  const { urls, tcp, grpc } = server;
+  const all = [...urls, ...tcp, ...grpc].join(", ");
+  log.info({ urls, tcp, grpc }, `Jobyard is ready on ${all}`);
   if (config.auth.open) {
     log.info("No token is configured: calls from this machine are let in without one");
   }

@@ -16,6 +16,7 @@ import { Webhooks, type WebhooksOptions } from "./webhooks/webhooks.ts";
 import { EventHub } from "./transports/event-hub.ts";
 import { WebSockets } from "./transports/websocket.ts";
 import { refusal } from "./envelope.ts";
+import { type GrpcServer, startGrpc } from "./transports/grpc/server.ts";
 import { startTcp, type TcpServer } from "./transports/tcp/server.ts";
 
 export interface ServerOptions {
@@ -34,6 +35,7 @@ export interface RunningServer {
   readonly urls: readonly string[];
   /** Of the line protocol. */
   readonly tcp: readonly string[];
+  readonly grpc: readonly string[];
   /** Lets running jobs go on for `graceMs` (default: as configured), and answers whoever waits. */
   close(graceMs?: number): Promise<void>;
 }
@@ -56,7 +58,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const ending = new AbortController();
   let listeners: readonly Listener[] = [];
   let webSockets: WebSockets;
-  let tcp: TcpServer;
+  let tcp: TcpServer | undefined;
+  let grpc: GrpcServer;
   try {
     const authenticate = authenticator(
       auth,
@@ -100,8 +103,16 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       ...config.tcp,
       maxLineBytes: config.limits.maxBatchBytes,
     });
+    grpc = await startGrpc({
+      queue: work.queue,
+      authenticate,
+      log,
+      host: config.host,
+      port: config.grpc.port,
+      maxMessageBytes: config.limits.maxBatchBytes,
+    });
   } catch (error) {
-    await closeAll(listeners);
+    await Promise.all([closeAll(listeners), tcp?.close()]);
     await work.close();
     throw error;
   }
@@ -122,15 +133,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const until = performance.now() + graceMs;
     stopping.abort();
     tcp.stop();
+    grpc.stop();
     await Promise.all([worker?.drain(graceMs), webhooks.stop(graceMs)]);
     ending.abort();
     webSockets.close();
-    await Promise.all([closeAll(listeners, until - performance.now()), tcp.close()]);
+    await Promise.all([closeAll(listeners, until - performance.now()), tcp.close(), grpc.close()]);
     await work.close();
   };
   return {
     urls: listeners.map(({ url }) => url),
     tcp: tcp.urls,
+    grpc: grpc.urls,
     close,
   };
 }

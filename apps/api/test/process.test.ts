@@ -69,6 +69,7 @@ test("main: a second process on the same folder is refused", async () => {
   const { code, err } = await run("apps/api/src/main.ts", {
     HTTP_PORTS: "0",
     TCP_PORT: "0",
+    GRPC_PORT: "0",
     DATA_DIR,
   }).ended;
   expect(code).toBe(1);
@@ -84,6 +85,7 @@ test("main: a port that is taken is told, and nothing is left open", async () =>
   const { code, err } = await run("apps/api/src/main.ts", {
     HTTP_PORTS: port,
     TCP_PORT: "0",
+    GRPC_PORT: "0",
     DATA_DIR,
   }).ended;
   expect(code).toBe(1);
@@ -186,7 +188,13 @@ test("main: a Redis that is not there is told within seconds, without its passwo
   const redis = await testRedis();
   await redis.stop();
   const REDIS_URL = `redis://app:hushhush@127.0.0.1:${redis.port}/2`;
-  const env = { REDIS_URL, HTTP_PORTS: "0", TCP_PORT: "0", DATA_DIR: await temporaryFolder() };
+  const env = {
+    REDIS_URL,
+    HTTP_PORTS: "0",
+    TCP_PORT: "0",
+    GRPC_PORT: "0",
+    DATA_DIR: await temporaryFolder(),
+  };
   const { code, out, err } = await run("apps/api/src/main.ts", env).ended;
   expect(code).toBe(1);
   expect(err).toContain(
@@ -212,7 +220,13 @@ test("main: what is at risk with Redis is told, and refused where the settings s
     status: "healthy",
     warnings: [expect.stringContaining("append-only"), expect.stringContaining("allkeys-lru")],
   });
-  const strict = { HTTP_PORTS: "0", TCP_PORT: "0", ...env, REDIS_REQUIRE_AOF: "true" };
+  const strict = {
+    HTTP_PORTS: "0",
+    TCP_PORT: "0",
+    GRPC_PORT: "0",
+    ...env,
+    REDIS_REQUIRE_AOF: "true",
+  };
   const refused = await run("apps/api/src/main.ts", strict).ended;
   expect(refused.code).toBe(78);
   expect(refused.err).toMatch(/REDIS_REQUIRE_AOF: .*append-only.*`appendonly yes`/);

@@ -66,7 +66,12 @@ export function run(file: string, env: Record<string, string>, args: readonly st
 export async function startApi(
   env: Record<string, string>,
 ): Promise<Run & { readonly urls: string[] }> {
-  const main = run("apps/api/src/main.ts", { HTTP_PORTS: "0", TCP_PORT: "0", ...env });
+  const main = run("apps/api/src/main.ts", {
+    HTTP_PORTS: "0",
+    TCP_PORT: "0",
+    GRPC_PORT: "0",
+    ...env,
+  });
   const ready = JSON.parse(await main.line(/Jobyard is ready/)) as { readonly urls: string[] };
   return { ...main, urls: ready.urls };
 }

@@ -73,6 +73,7 @@ export async function serve(setup: Setup = {}): Promise<Api> {
   const env = {
     HTTP_PORTS: "0",
     TCP_PORT: "0",
+    GRPC_PORT: "0",
     SHUTDOWN_GRACE_MS: "0",
     ...(given["REDIS_URL"] === undefined ? await emptyEngine(engine) : {}),
     ...given,

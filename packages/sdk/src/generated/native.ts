@@ -2141,8 +2141,6 @@ export interface operations {
                 from?: string;
                 /** @description Exclusive; default: now */
                 to?: string;
-                /** @description In place of `from`: so long before the server's now */
-                lastMs?: number;
             };
             header?: never;
             path?: never;
@@ -2179,8 +2177,6 @@ export interface operations {
                 from?: string;
                 /** @description Exclusive; default: now */
                 to?: string;
-                /** @description In place of `from`: so long before the server's now */
-                lastMs?: number;
                 /** @description One series for each queue */
                 perQueue?: boolean;
             };

@@ -1,0 +1,56 @@
+import { fileURLToPath } from "node:url";
+import type { ServiceDefinition } from "@grpc/grpc-js";
+import { loadSync, type PackageDefinition } from "@grpc/proto-loader";
+
+/** At the same place, seen from the source and from what is built. */
+const PROTO_FILE = fileURLToPath(new URL("../../../proto/flashq.proto", import.meta.url));
+
+export interface Protocol {
+  /** As reflection shows it. */
+  readonly definition: PackageDefinition;
+  readonly service: ServiceDefinition;
+}
+
+/** What takes the place of a request that cannot be read. */
+export const MALFORMED = Symbol("malformed request");
+
+/** uint64 travels as a number: what is beyond 2^53 stays beyond it, and is refused. */
+export function loadProtocol(): Protocol {
+  const definition = loadSync(PROTO_FILE, {
+    keepCase: true,
+    longs: Number,
+    enums: String,
+    defaults: true,
+  });
+  const own = definition["flashq.QueueService"] as ServiceDefinition;
+  const service = Object.fromEntries(
+    Object.entries(own).map(([name, method]) => {
+      const { requestDeserialize } = method;
+      const read = (bytes: Buffer): unknown => {
+        try {
+          const request: unknown = requestDeserialize(bytes);
+          return hasBrokenText(request, bytes) ? MALFORMED : request;
+        } catch {
+          return MALFORMED;
+        }
+      };
+      return [name, { ...method, requestDeserialize: read }];
+    }),
+  );
+  return { definition, service };
+}
+
+/** What stands for bytes that are no UTF-8. */
+const REPLACEMENT = "\uFFFD";
+
+/** Whether a text field is not UTF-8: it then holds a character that the bytes do not. */
+function hasBrokenText(request: unknown, bytes: Buffer): boolean {
+  return holds(request) && !bytes.includes(REPLACEMENT);
+}
+
+function holds(value: unknown): boolean {
+  if (typeof value === "string") return value.includes(REPLACEMENT);
+  if (typeof value !== "object" || value === null || Buffer.isBuffer(value)) return false;
+  if (Array.isArray(value)) return typeof value[0] !== "number" && value.some(holds);
+  return Object.values(value).some(holds);
+}

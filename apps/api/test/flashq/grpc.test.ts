@@ -1,0 +1,527 @@
+import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
+import { join } from "node:path";
+import {
+  credentials,
+  type GrpcObject,
+  loadPackageDefinition,
+  Metadata,
+  type ServiceClientConstructor,
+  status,
+} from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import { service as healthService, protoPath as healthProto } from "grpc-health-check";
+import { SignJWT } from "jose";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { engines } from "../engines.ts";
+import { queueOn } from "./queue-on.ts";
+import { type GrpcSetup, grpc, json, type Message, metadataOf, parsed } from "./grpc-client.ts";
+
+const start = async (engine: (typeof engines)[number] = "embedded", setup: GrpcSetup = {}) => {
+  const queue = await queueOn(engine);
+  const server = await grpc(queue, setup);
+  return { queue, jobs: queue.of("default"), ...server, one: server.client() };
+};
+
+/** Reads `count` messages, and leaves the stream open. */
+async function take(stream: NodeJS.ReadableStream, count: number): Promise<Message[]> {
+  const taken: Message[] = [];
+  while (taken.length < count) {
+    const message: unknown = (stream as unknown as { read(): unknown }).read();
+    if (message === null) await once(stream, "readable");
+    else taken.push(message);
+  }
+  return taken;
+}
+
+const until = async (holds: () => Promise<boolean>): Promise<void> => {
+  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
+};
+
+describe.each(engines)("on the %s engine", (engine) => {
+  test("a job's way from Push to Ack", async () => {
+    const { one } = await start(engine);
+    const pushed = await one.call("push", {
+      queue: "posts",
+      data: json({ title: "Çay" }),
+      priority: -3,
+      ttlMs: 70_000,
+      timeoutMs: "5000",
+      maxAttempts: 6,
+      uniqueKey: "only",
+    });
+    expect(pushed).toEqual({ ok: true, id: expect.stringMatching(/^[1-9]\d*$/) });
+    const { id } = pushed;
+    expect(await one.call("getState", { id })).toEqual({ id, state: "JOB_STATE_WAITING" });
+    const job = await one.call("pull", { queue: "posts" });
+    expect(parsed(job.data)).toEqual({ title: "Çay" });
+    const { createdAt, runAt, startedAt, lease, data: _, ...rest } = job;
+    for (const time of [createdAt, runAt, startedAt]) {
+      expect(Math.abs(Number(time) - Date.now())).toBeLessThan(60_000);
+    }
+    expect(rest).toMatchObject({
+      id,
+      queue: "posts",
+      priority: -3,
+      attempts: 1,
+      maxAttempts: 6,
+      backoff: "1000",
+      ttl: "70000",
+      timeout: "5000",
+      uniqueKey: "only",
+      dependsOn: [],
+      progress: 0,
+      lifo: false,
+    });
+    expect(await one.call("getState", { id })).toEqual({ id, state: "JOB_STATE_ACTIVE" });
+    await expect(one.call("ack", { id, lease: "stale" })).rejects.toMatchObject({
+      code: status.FAILED_PRECONDITION,
+    });
+    expect(await one.call("ack", { id, lease, result: json([1]) })).toEqual({ ok: true });
+    expect(await one.call("getState", { id })).toEqual({ id, state: "JOB_STATE_COMPLETED" });
+  });
+
+  test("batches, failures, states and figures", async () => {
+    const { one, jobs } = await start(engine);
+    const { ids } = await one.call("pushBatch", {
+      queue: "many",
+      jobs: [
+        { data: json(1) },
+        { data: json(2), priority: 5 },
+        { data: json(3), delayMs: 60_000, lifo: true },
+      ],
+    });
+    const { id: blocked } = await one.call("push", {
+      queue: "many",
+      data: json(4),
+      dependsOn: [ids[0]],
+    });
+    const states = async (...of: string[]) =>
+      Promise.all(of.map(async (id) => (await one.call("getState", { id })).state));
+    expect(await states(...ids, blocked)).toEqual([
+      "JOB_STATE_WAITING",
+      "JOB_STATE_WAITING",
+      "JOB_STATE_DELAYED",
+      "JOB_STATE_WAITING_CHILDREN",
+    ]);
+    expect(await one.call("stats")).toEqual({
+      queued: "3",
+      processing: "0",
+      delayed: "1",
+      dlq: "0",
+    });
+    const pulled = await one.call("pullBatch", { queue: "many", count: 10 });
+    expect(pulled.jobs.map((job: Message) => parsed(job.data))).toEqual([2, 1]);
+    expect(await one.call("fail", { id: ids[1], error: "No ink" })).toEqual({ ok: true });
+    expect(await states(ids[1])).toEqual(["JOB_STATE_FAILED"]);
+    expect((await jobs.get(Number(ids[1]))).error?.message).toBe("No ink");
+    const all = [ids[0], ids[1], "9007199254740993", "18446744073709551615"];
+    expect(await one.call("ackBatch", { ids: all })).toEqual({ ok: true, acked: 1 });
+    expect(await one.call("stats")).toMatchObject({ queued: "1", dlq: "1" });
+  });
+
+  test("Pull waits for a job until the deadline", async () => {
+    const { one, client, jobs } = await start(engine);
+    const pulling = one.call("pull", { queue: "soon" });
+    await client().call("stats");
+    await jobs.add({ queue: "soon", data: "now" });
+    expect(parsed((await pulling).data)).toBe("now");
+
+    const deadline = { deadline: Date.now() + 300 };
+    await expect(one.call("pull", { queue: "soon" }, deadline)).rejects.toMatchObject({
+      code: status.DEADLINE_EXCEEDED,
+    });
+    const some = { deadline: Date.now() + 300 };
+    expect(await one.call("pullBatch", { queue: "soon", count: 5 }, some)).toEqual({ jobs: [] });
+    await jobs.add({ queue: "soon", data: "later" });
+    expect(await jobs.count()).toMatchObject({ waiting: 1, active: 1 });
+  });
+
+  test("a Pull that is cancelled claims nothing", async () => {
+    const { one, jobs, address } = await start(engine);
+    const call = one.begin("pull", { queue: "ghost" });
+    await one.call("stats");
+    call.cancel();
+    const gone = connectHttp2(`http://${address}`);
+    await once(gone, "connect");
+    gone.destroy();
+    await one.call("stats");
+    await jobs.add({ queue: "ghost", data: 1 });
+    await until(async () => (await jobs.count()).active === 0);
+    expect(await jobs.count()).toMatchObject({ waiting: 1, active: 0 });
+  });
+
+  test("ProcessJobs: each result frees one place of the window", async () => {
+    const { one, jobs } = await start(engine);
+    const ids = await jobs.addMany(
+      Array.from({ length: 10 }, (_, i) => ({ queue: "line", data: i })),
+      { atomic: true },
+    );
+    const stream = one.processJobs(metadataOf({ queue: "line", prefetch: "3" }));
+    const first = await take(stream, 3);
+    expect(first.map(({ data }) => parsed(data))).toEqual([0, 1, 2]);
+    // Nothing more is claimed, however long it takes.
+    for (let i = 0; i < 5; i++) await one.call("stats");
+    expect(await jobs.count()).toMatchObject({ waiting: 7, active: 3 });
+    stream.write({ id: first[1].id, success: true, result: json({ done: 1 }) });
+    const [fourth] = await take(stream, 1);
+    expect(parsed(fourth.data)).toBe(3);
+    expect(await jobs.count()).toMatchObject({ waiting: 6, active: 3, completed: 1 });
+    stream.write({ id: first[0].id, success: false, error: "Torn" });
+    // Not its own: left alone.
+    stream.write({ id: "123456789", success: true });
+    stream.write({ id: first[1].id, success: true });
+    await take(stream, 1);
+    expect((await jobs.get(Number(first[0].id))).error?.message).toBe("Torn");
+    for (const { id } of [first[2], fourth]) stream.write({ id, success: true });
+    const rest = await take(stream, 2);
+    for (const { id } of rest) stream.write({ id, success: true });
+    await take(stream, 2);
+    expect(await jobs.count()).toMatchObject({ completed: 5, failed: 1, active: 3 });
+    expect(ids).toHaveLength(10);
+  });
+
+  test.each(["ended", "cancelled", "cut"])(
+    "a stream that is %s gives back at once",
+    async (how) => {
+      const { one, jobs } = await start(engine);
+      await jobs.addMany(
+        Array.from({ length: 4 }, (_, i) => ({ queue: "back", data: i })),
+        { atomic: true },
+      );
+      const stream = one.processJobs(metadataOf({ queue: "back", prefetch: "4" }));
+      const [first] = await take(stream, 4);
+      stream.write({ id: first.id, success: true });
+      await until(async () => (await jobs.count()).completed === 1);
+      if (how === "ended") stream.end();
+      else if (how === "cancelled") stream.cancel();
+      else one.close();
+      if (how === "cut") stream.cancel();
+      await until(async () => (await jobs.count()).waiting === 3);
+      const again = await jobs.pull({ queue: "back", limit: 10 });
+      expect(again.map(({ data }) => data)).toEqual(["1", "2", "3"]);
+      // Given back is no attempt.
+      expect(again.map(({ attemptsMade }) => attemptsMade)).toEqual([0, 0, 0]);
+    },
+  );
+
+  test("StreamJobs hands out up to prefetch, and more as jobs are ended elsewhere", async () => {
+    const { one, jobs } = await start(engine);
+    await jobs.addMany(
+      Array.from({ length: 12 }, (_, i) => ({ queue: "flow", data: i })),
+      { atomic: true },
+    );
+    const stream = one.streamJobs({ queue: "flow", batchSize: 2, prefetch: 4 });
+    const first = await take(stream, 4);
+    expect(first.map(({ data }) => parsed(data))).toEqual([0, 1, 2, 3]);
+    for (let i = 0; i < 5; i++) await one.call("stats");
+    expect(await jobs.count()).toMatchObject({ active: 4, waiting: 8 });
+    await one.call("ack", { id: first[0].id });
+    await one.call("fail", { id: first[1].id });
+    expect((await take(stream, 2)).map(({ data }) => parsed(data))).toEqual([4, 5]);
+    stream.cancel();
+    await until(async () => (await jobs.count()).active === 0);
+    expect(await jobs.count()).toMatchObject({ waiting: 10, completed: 1, failed: 1 });
+  });
+
+  test("ProcessJobs without a queue takes from every queue without a job type", async () => {
+    const { one, jobs } = await start(engine);
+    await jobs
+      .add({ queue: "security_scan", data: { datasetId: "x", scanType: "quick" } })
+      .catch(() => undefined);
+    await jobs.add({ queue: "a", data: 1 });
+    await jobs.add({ queue: "b", data: 2 });
+    const stream = one.processJobs();
+    const seen = new Set<string>();
+    for (let i = 0; i < 2; i++) {
+      const [job] = await take(stream, 1);
+      seen.add(job.queue as string);
+      stream.write({ id: job.id, success: true });
+    }
+    expect(seen).toEqual(new Set(["a", "b"]));
+  });
+});
+
+test("a reader that stops is handed no more than its window takes", async () => {
+  const { one, jobs } = await start();
+  const data = "x".repeat(10_000);
+  const some = Array.from({ length: 500 }, () => ({ queue: "wide", data }));
+  for (let i = 0; i < 6; i++) await jobs.addMany(some, { atomic: true });
+  const stream = one.streamJobs({ queue: "wide", batchSize: 20, prefetch: 10_000 });
+  stream.pause();
+  await until(async () => (await jobs.count()).active > 0);
+  // Longer than it takes to hand out all of them.
+  for (let i = 0; i < 200; i++) await one.call("stats");
+  const { active } = await jobs.count();
+  // Its HTTP/2 window is 8 MB.
+  expect(active).toBeLessThan(1500);
+  stream.resume();
+  await until(async () => (await jobs.count()).active === 3000);
+});
+
+describe("bad input", () => {
+  const push = (more: object) => ({ queue: "q", data: json(1), ...more });
+  test.each<[string, string, object, status, string]>([
+    ["no queue", "push", { data: json(1) }, status.INVALID_ARGUMENT, "Invalid queue name"],
+    ["a bad queue", "pull", { queue: "a b" }, status.INVALID_ARGUMENT, "Invalid queue name"],
+    ["no data", "push", { queue: "q" }, status.INVALID_ARGUMENT, "data: Required"],
+    [
+      "no JSON",
+      "push",
+      push({ data: Buffer.from("{") }),
+      status.INVALID_ARGUMENT,
+      "data: Must be JSON",
+    ],
+    [
+      "no UTF-8",
+      "push",
+      push({ data: Buffer.from('"\xff"', "latin1") }),
+      status.INVALID_ARGUMENT,
+      "data: Must be UTF-8",
+    ],
+    [
+      "data too large",
+      "push",
+      push({ data: json("x".repeat(1e6)) }),
+      status.RESOURCE_EXHAUSTED,
+      "Payload too large",
+    ],
+    [
+      "a far priority",
+      "push",
+      push({ priority: 2 ** 31 - 1 }),
+      status.INVALID_ARGUMENT,
+      "priority",
+    ],
+    [
+      "a far delay",
+      "push",
+      push({ delayMs: "18446744073709551615" }),
+      status.INVALID_ARGUMENT,
+      "delay",
+    ],
+    [
+      "a dependency beyond 2^53",
+      "push",
+      push({ dependsOn: ["9007199254740993"] }),
+      status.INVALID_ARGUMENT,
+      "depends_on[0]",
+    ],
+    ["an unknown dependency", "push", push({ dependsOn: [77] }), status.INVALID_ARGUMENT, "77"],
+    [
+      "a batch's second",
+      "pushBatch",
+      { queue: "q", jobs: [{ data: json(1) }, { data: Buffer.from("x") }] },
+      status.INVALID_ARGUMENT,
+      "jobs[1].data",
+    ],
+    ["an empty batch", "pushBatch", { queue: "q" }, status.INVALID_ARGUMENT, "jobs"],
+    [
+      "a count of 1,001",
+      "pullBatch",
+      { queue: "q", count: 1001 },
+      status.INVALID_ARGUMENT,
+      "count",
+    ],
+    ["an unknown job", "ack", { id: 5 }, status.NOT_FOUND, "Job 5 not found"],
+    ["an id beyond 2^53", "ack", { id: "9007199254740993" }, status.NOT_FOUND, "not found"],
+    ["no id", "fail", {}, status.NOT_FOUND, "Job 0 not found"],
+    [
+      "a result that is no JSON",
+      "ack",
+      { id: 1, result: Buffer.from("{") },
+      status.INVALID_ARGUMENT,
+      "result",
+    ],
+    ["no ids", "ackBatch", {}, status.INVALID_ARGUMENT, "ids"],
+  ])(
+    "%s ends in a status, and the connection goes on",
+    async (_, method, request, code, details) => {
+      const { one } = await start();
+      await expect(one.call(method, request)).rejects.toMatchObject({
+        code,
+        details: expect.stringContaining(details),
+      });
+      expect(await one.call("stats")).toMatchObject({ queued: "0" });
+    },
+  );
+
+  test("a duplicate is told, with who holds the key", async () => {
+    const { one } = await start();
+    const { id } = await one.call("push", push({ uniqueKey: "k" }));
+    const error: Message = await one
+      .call("push", push({ uniqueKey: "k" }))
+      .catch((e: unknown) => e);
+    expect([error.code, error.details]).toEqual([status.ALREADY_EXISTS, "Duplicate job"]);
+    expect(error.metadata.get("existing-id")).toEqual([id]);
+  });
+
+  test("a message that is too long", async () => {
+    const { one } = await start("embedded", { env: { MAX_BATCH_BYTES: "50000" } });
+    await expect(one.call("push", push({ data: json("x".repeat(60_000)) }))).rejects.toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+    });
+    expect(await one.call("push", push({}))).toMatchObject({ ok: true });
+  });
+
+  test("streams: bad metadata, bad requests, bad results", async () => {
+    const { one, jobs } = await start();
+    const codeOf = async (stream: NodeJS.ReadableStream): Promise<unknown> => {
+      stream.resume();
+      const [error] = (await once(stream, "error").catch((e: unknown) => [e])) as [Message];
+      return error.code;
+    };
+    for (const prefetch of ["-1", "many", "100000"]) {
+      const metadata = metadataOf({ queue: "q", prefetch });
+      expect(await codeOf(one.processJobs(metadata))).toBe(status.INVALID_ARGUMENT);
+    }
+    expect(await codeOf(one.processJobs(metadataOf({ queue: "a b" })))).toBe(
+      status.INVALID_ARGUMENT,
+    );
+    for (const request of [{}, { queue: "q", batchSize: 1001 }, { queue: "q", prefetch: 10_001 }]) {
+      expect(await codeOf(one.streamJobs(request))).toBe(status.INVALID_ARGUMENT);
+    }
+    await jobs.add({ queue: "q", data: 1 });
+    const stream = one.processJobs(metadataOf({ queue: "q" }));
+    const [job] = await take(stream, 1);
+    stream.write({ id: job.id, success: true, result: Buffer.from("{") });
+    expect(await codeOf(stream)).toBe(status.INVALID_ARGUMENT);
+    await until(async () => (await jobs.count()).waiting === 1);
+    expect(await one.call("stats")).toMatchObject({ queued: "1" });
+  });
+});
+
+describe("who may", () => {
+  const env = { API_TOKENS: "tests-alone", JWT_SECRET: "another secret of at least 32 bytes" };
+  const token = (claims: object, expiresIn = "1h") =>
+    new SignJWT({ ...claims })
+      .setProtectedHeader({ alg: "HS256" })
+      .setExpirationTime(expiresIn)
+      .sign(new TextEncoder().encode(env.JWT_SECRET));
+
+  test("a token names tenant and role; none or a bad one is refused", async () => {
+    const { one } = await start("embedded", { env });
+    for (const wrong of [undefined, "guess"]) {
+      const options = wrong === undefined ? {} : { token: wrong };
+      await expect(one.call("stats", {}, options)).rejects.toMatchObject({
+        code: status.UNAUTHENTICATED,
+        details: "Authentication required",
+      });
+    }
+    const manager = await token({ role: "MANAGER", tenantId: "east" });
+    const operator = await token({ role: "OPERATOR", tenantId: "east" });
+    const push = { queue: "q", data: json(1) };
+    await expect(one.call("push", push, { token: manager })).rejects.toMatchObject({
+      code: status.PERMISSION_DENIED,
+    });
+    await expect(one.call("pull", { queue: "q" }, { token: manager })).rejects.toMatchObject({
+      code: status.PERMISSION_DENIED,
+    });
+    const { id } = await one.call("push", push, { token: operator });
+    expect(await one.call("stats", {}, { token: manager })).toMatchObject({ queued: "1" });
+    await expect(one.call("getState", { id }, { token: "tests-alone" })).rejects.toMatchObject({
+      code: status.NOT_FOUND,
+    });
+  });
+
+  test("a stream ends with its token, and gives back", async () => {
+    const { one, queue } = await start("embedded", { env });
+    await queue.of("east").add({ queue: "q", data: 1 });
+    const short = await token({ role: "OPERATOR", tenantId: "east" }, "2s");
+    const metadata = metadataOf({ authorization: `Bearer ${short}`, queue: "q" });
+    const stream = one.processJobs(metadata);
+    await take(stream, 1);
+    const [error] = (await once(stream, "error").catch((e: unknown) => [e])) as [Message];
+    expect(error.code).toBe(status.UNAUTHENTICATED);
+    await until(async () => (await queue.of("east").count()).waiting === 1);
+  });
+
+  test("health needs no token, reflection does", async () => {
+    const { address, one } = await start("embedded", { env });
+    expect(await one.call("stats", {}, { token: "tests-alone" })).toBeDefined();
+    expect(await healthOf(address)).toEqual({ status: "SERVING" });
+    await expect(reflected(address, new Metadata())).rejects.toMatchObject({
+      code: status.UNAUTHENTICATED,
+    });
+    const services = await reflected(address, metadataOf({ authorization: "Bearer tests-alone" }));
+    expect(services).toContain("flashq.QueueService");
+  });
+});
+
+const healthOf = (address: string, of = "flashq.QueueService"): Promise<Message> => {
+  const definition = loadPackageDefinition(loadSync(healthProto, { enums: String }));
+  const { Health } = ((definition["grpc"] as GrpcObject)["health"] as GrpcObject)["v1"] as {
+    Health: ServiceClientConstructor;
+  } & GrpcObject;
+  expect(Object.keys(healthService)).toContain("Check");
+  const client = new Health(address, credentials.createInsecure());
+  onTestFinished(() => client.close());
+  return new Promise((resolve, reject) => {
+    (client as Message)["check"]({ service: of }, (error: Error | null, answer: Message) => {
+      if (error === null) resolve(answer);
+      else reject(error);
+    });
+  });
+};
+
+/** The names of the services that reflection tells. */
+const reflected = (address: string, metadata: Metadata): Promise<string[]> => {
+  const proto = join(
+    import.meta.dirname,
+    "../../node_modules/@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto",
+  );
+  const definition = loadPackageDefinition(loadSync(proto));
+  const { ServerReflection } = ((definition["grpc"] as GrpcObject)["reflection"] as GrpcObject)[
+    "v1"
+  ] as { ServerReflection: ServiceClientConstructor } & GrpcObject;
+  const client = new ServerReflection(address, credentials.createInsecure());
+  onTestFinished(() => client.close());
+  const stream = (client as Message)["serverReflectionInfo"](metadata);
+  return new Promise((resolve, reject) => {
+    stream.on("error", reject);
+    stream.on("data", ({ listServicesResponse }: Message) => {
+      resolve(listServicesResponse.service.map(({ name }: Message) => name));
+      stream.end();
+    });
+    stream.write({ listServices: "*" });
+  });
+};
+
+describe("the server", () => {
+  test("a stop: waits end, new work is refused, what runs is still reported", async () => {
+    const { one, jobs, server, address } = await start();
+    await jobs.addMany(
+      [
+        { queue: "q", data: 1 },
+        { queue: "q", data: 2 },
+      ],
+      { atomic: true },
+    );
+    const stream = one.processJobs(metadataOf({ queue: "q", prefetch: "2" }));
+    const [first, second] = await take(stream, 2);
+    const waiting = one.call("pull", { queue: "none" });
+    await one.call("stats");
+    server.stop();
+    await expect(waiting).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    await expect(one.call("push", { queue: "q", data: json(1) })).rejects.toMatchObject({
+      code: status.UNAVAILABLE,
+    });
+    stream.write({ id: first.id, success: true });
+    await until(async () => (await jobs.count()).completed === 1);
+    const ended = once(stream, "error").catch((error: unknown) => [error]);
+    stream.resume();
+    await server.close();
+    expect(((await ended) as Message[])[0].code).toBe(status.UNAVAILABLE);
+    expect((await jobs.get(Number(second.id))).state).toBe("waiting");
+    await expect(healthOf(address)).rejects.toMatchObject({ code: status.UNAVAILABLE });
+  });
+
+  test("connections beyond the cap are refused, the others go on", async () => {
+    const { one, client } = await start("embedded", { maxConnections: 1 });
+    await one.call("stats");
+    await expect(client().call("stats", {}, { deadline: Date.now() + 2000 })).rejects.toMatchObject(
+      { code: expect.any(Number) },
+    );
+    expect(await one.call("stats")).toBeDefined();
+  });
+});
