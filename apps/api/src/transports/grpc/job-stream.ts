@@ -234,7 +234,8 @@ export class JobStream {
       calls.push(jobs.ack(acks.slice(from, from + MAX_BATCH)));
     }
     for (const outcome of await Promise.allSettled(calls)) {
-      if (outcome.status === "rejected" && !isPassed(outcome.reason)) fault = outcome.reason as Error;
+      if (outcome.status === "rejected" && !isPassed(outcome.reason))
+        fault = outcome.reason as Error;
     }
     if (fault !== undefined) throw fault;
   }
