@@ -6,6 +6,7 @@ import { delimiter, join } from "node:path";
 const tools = {
   faketime: "faketime",
   "redis-server": "redis-server",
+  python3: "python3",
 } as const;
 
 export type SystemTool = keyof typeof tools;

@@ -1,4 +1,4 @@
-import { appendFileSync } from "node:fs";
+import type { Options } from "tsup";
 import { packageConfig } from "../../tsup.base.ts";
 
 const entries = ["index", "worker", "wellflow", "v1", "batch", "flashq"];
@@ -6,13 +6,20 @@ const entries = ["index", "worker", "wellflow", "v1", "batch", "flashq"];
 // `require("@jobyard/sdk")` is the class itself, and its names beside it.
 const classItself = "module.exports = Object.assign(module.exports.Jobyard, module.exports);\n";
 
-export default {
-  ...packageConfig(
-    entries.map((entry) => `src/${entry}.ts`),
-    () => Promise.resolve(appendFileSync(new URL("dist/index.cjs", import.meta.url), classItself)),
-  ),
+const config: Options = {
+  ...packageConfig(entries.map((entry) => `src/${entry}.ts`)),
   // Browsers, Bun and Deno too.
-  platform: "neutral" as const,
+  platform: "neutral",
   target: "es2022",
   shims: false,
+  plugins: [
+    {
+      name: "class-itself",
+      renderChunk(code, { path }) {
+        return /[/\\]index\.cjs$/.test(path) ? { code: code + classItself } : undefined;
+      },
+    },
+  ],
 };
+
+export default config;

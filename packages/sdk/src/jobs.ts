@@ -271,7 +271,28 @@ export class Jobs<Types extends object = TypedQueues> {
   }
 }
 
+const JOB_OPTIONS: Readonly<Record<keyof JobOptions, true>> = {
+  priority: true,
+  lifo: true,
+  delayMs: true,
+  ttlMs: true,
+  timeoutMs: true,
+  maxAttempts: true,
+  backoffMs: true,
+  uniqueKey: true,
+  tags: true,
+  project: true,
+  batch: true,
+  dependsOn: true,
+};
+
 function bodyOf(queue: string, { name, data, opts }: NewJob<unknown>): Schemas["NewJob"] {
+  // Other dialects have other names: what would do nothing must not go unnoticed.
+  for (const option in opts) {
+    if (Object.hasOwn(JOB_OPTIONS, option)) continue;
+    const known = Object.keys(JOB_OPTIONS).join(", ");
+    throw new TypeError(`There is no option ${option} of a job; there are ${known}`);
+  }
   return {
     ...opts,
     queue,

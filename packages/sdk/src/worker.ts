@@ -75,10 +75,10 @@ interface Run {
 }
 
 /** Leases are renewed, and cancelled jobs are found, so often at least; a cancelled job has to end within 5 s. */
-const LOOK_MS = 2000;
+const LOOK_MS = 1500;
 const REPORT_MS = 250;
 /** A handler told to stop is abandoned after so long, ms. */
-const STOP_GRACE_MS = 2500;
+const STOP_GRACE_MS = 1500;
 /** While the server cannot be reached. */
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;

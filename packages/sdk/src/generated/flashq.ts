@@ -588,6 +588,8 @@ export interface operations {
                 "application/json": {
                     lease?: string | null;
                     error?: string | null;
+                    code?: string | null;
+                    final?: boolean | null;
                 };
             };
         };

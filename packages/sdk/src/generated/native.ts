@@ -2141,6 +2141,8 @@ export interface operations {
                 from?: string;
                 /** @description Exclusive; default: now */
                 to?: string;
+                /** @description In place of `from`: so long before the server's now */
+                lastMs?: number;
             };
             header?: never;
             path?: never;
@@ -2177,6 +2179,8 @@ export interface operations {
                 from?: string;
                 /** @description Exclusive; default: now */
                 to?: string;
+                /** @description In place of `from`: so long before the server's now */
+                lastMs?: number;
                 /** @description One series for each queue */
                 perQueue?: boolean;
             };

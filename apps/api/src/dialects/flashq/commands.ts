@@ -106,8 +106,19 @@ export const commands = {
     return outcomes.filter((outcome) => outcome === true).length;
   }),
 
-  fail: command("operate", schemas.failInput, async ({ jobs }, { id, lease, error }) => {
-    await jobs.fail({ id: idOf(id), ...leaseOf(lease), error: error ?? "failed" });
+  fail: command("operate", schemas.failInput, async ({ jobs }, input) => {
+    const { id, lease, error, code, final } = input;
+    await jobs.fail({
+      id: idOf(id),
+      ...leaseOf(lease),
+      error: error ?? "failed",
+      ...(code == null ? {} : { code }),
+      ...(final == null ? {} : { final }),
+    });
+  }),
+
+  log: command("operate", schemas.logInput, async ({ jobs }, { id, lease, lines }) => {
+    await jobs.log(idOf(id), lines, lease ?? undefined);
   }),
 
   cancel: command("operate", schemas.jobIdInput, ({ jobs }, { id }) =>

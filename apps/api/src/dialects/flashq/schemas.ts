@@ -50,7 +50,16 @@ export type AckInput = z.output<typeof ackInput>;
 
 export const ackBatchInput = z.object({ ids: z.array(id).min(1).max(MAX_BATCH) });
 
-export const failInput = z.object({ id, lease, error: text });
+export const failInput = z.object({
+  id,
+  lease,
+  error: text,
+  code: text,
+  /** No further attempt can succeed. */
+  final: z.boolean().nullish(),
+});
+
+export const logInput = z.object({ id, lease, lines: z.array(z.string()).min(1).max(MAX_BATCH) });
 
 export const jobIdInput = z.object({ id });
 

@@ -72,6 +72,7 @@ export const wireCommands: ReadonlyMap<string, WireCommand> = new Map([
   ["ACKB", wire("changes", commands.ackBatch, count)],
   ["FAIL", wire("changes", commands.fail, done)],
   ["CANCEL", wire("audited", commands.cancel, done)],
+  ["LOG", wire("changes", commands.log, done)],
   ["PROGRESS", wire("changes", commands.progress, done)],
   [
     "GETPROGRESS",
