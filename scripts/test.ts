@@ -4,11 +4,7 @@ import { ensureSystemTools } from "./system-tools.ts";
 
 const steps = await runSteps(checks);
 // Once, before test files that need it run side by side.
-<<<<<<< HEAD
-ensureSystemTools("faketime", "redis-server");
-=======
-ensureSystemTools("redis-server", "python3");
->>>>>>> ffcfbfc (Test the SDK built and at work; add the Python client and a page about both)
+ensureSystemTools("faketime", "python3", "redis-server");
 const tests = await runTests();
 const passed = steps.passed + tests.passed;
 const failed = steps.failed + tests.failed;
