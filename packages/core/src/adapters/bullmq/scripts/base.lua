@@ -25,28 +25,29 @@ local function laneNamed(name)
   local lane = lanes[name]
   if lane ~= nil then return lane end
   local key = p .. name .. ":"
-  local m = rcall("HMGET", key .. "meta", "no", "paused", "concurrency", "max", "typed", "windowEnd", "windowStarts",
-    "peakAt", "peak", "prioritized", "group", "paths")
-  if not m[1] then return nil end
+  local fields = rcall("HGETALL", key .. "meta")
+  local m = {}
+  for i = 1, #fields, 2 do m[fields[i]] = fields[i + 1] end
+  if not m.no then return nil end
   local tenant = string.match(name, "^[^.]*")
   lane = {
     name = name,
     key = key,
-    no = tonumber(m[1]),
+    no = tonumber(m.no),
     tenant = tenant,
     queue = string.sub(name, #tenant + 2),
-    paused = m[2] ~= false,
-    concurrency = tonumber(m[3] or nil),
-    max = tonumber(m[4] or nil),
-    typed = m[5] == "1",
-    windowEnd = tonumber(m[6] or 0),
-    windowStarts = tonumber(m[7] or 0),
-    peakAt = tonumber(m[8] or 0),
-    peak = tonumber(m[9] or 0),
+    paused = m.paused ~= nil,
+    concurrency = tonumber(m.concurrency),
+    max = tonumber(m.max),
+    typed = m.typed == "1",
+    windowEnd = tonumber(m.windowEnd or 0),
+    windowStarts = tonumber(m.windowStarts or 0),
+    peakAt = tonumber(m.peakAt or 0),
+    peak = tonumber(m.peak or 0),
     -- Whether it ever had a prioritized job: most lanes never do, and need not be asked.
-    prioritizes = m[10] ~= false,
-    groupName = m[11],
-    paths = m[12],
+    prioritizes = m.prioritized ~= nil,
+    groupName = m.group,
+    paths = m.paths,
   }
   lanes[name] = lane
   return lane
