@@ -13,7 +13,7 @@ import {
 import { rawCall, temporaryFolder } from "../../api/test/running-server.ts";
 
 // Each starts processes, which takes seconds where others are at work too.
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000 });
 
 type Env = Readonly<Record<string, string>>;
 
@@ -54,7 +54,7 @@ async function runsIn(worker: Run & { readonly url: string }, env: Env, id: stri
     const [job] = await adapter.get({ tenant: "default", ids: [parseJobId(id) ?? 0] });
     return { state: job?.state, by: job?.worker };
   };
-  await expect.poll(run, { timeout: 30_000 }).toEqual({ state: "active", by: node_id });
+  await expect.poll(run, { timeout: 90_000 }).toEqual({ state: "active", by: node_id });
 }
 
 test("without REDIS_URL it says whose the embedded engine is", async () => {
@@ -74,13 +74,13 @@ test("runs what an API of another process takes, large payloads too, and is know
   // Data and result are both too long for the store: they lie in files, which the two processes share.
   const texts = Array.from({ length: 6000 }, (_, i) => `${i} ${"A decent lamp, dim. ".repeat(10)}`);
   const id = await add(url, texts);
-  const waited = await call(url, "POST", `/api/v1/jobs/${id}/wait`, { timeout: 45_000 });
+  const waited = await call(url, "POST", `/api/v1/jobs/${id}/wait`, { timeout: 120_000 });
   expect(waited.body.data).toMatchObject({ status: "completed" });
   const result = waited.body.data.result as { readonly totalProcessed: number };
   expect(result.totalProcessed).toBe(6000);
   const bad = { type: "data_export", data: { datasetId: crypto.randomUUID(), format: "csv" } };
   const failing = (await call(url, "POST", "/api/v1/jobs", bad)).body.data.jobId;
-  const failed = await call(url, "POST", `/api/v1/jobs/${failing}/wait`, { timeout: 45_000 });
+  const failed = await call(url, "POST", `/api/v1/jobs/${failing}/wait`, { timeout: 120_000 });
   expect(failed.body.data.status).toBe("failed");
 
   const health = await call(worker.url, "GET", "/health");
@@ -105,10 +105,10 @@ test("runs what an API of another process takes, large payloads too, and is know
   const adapter = await open(env["REDIS_URL"] ?? "");
   const workers = () => adapter.listWorkers({ tenant: "*", withinMs: 10_000 });
   await expect
-    .poll(workers, { timeout: 15_000 })
+    .poll(workers, { timeout: 60_000 })
     .toEqual([expect.objectContaining({ jobsProcessed: expect.any(Number) })]);
   await expect
-    .poll(async () => (await workers())[0]?.jobsProcessed, { timeout: 15_000 })
+    .poll(async () => (await workers())[0]?.jobsProcessed, { timeout: 60_000 })
     .toBeGreaterThan(1);
   const [known] = await workers();
   expect(known).toMatchObject({
@@ -165,15 +165,15 @@ test("a Redis that goes away is waited for", async () => {
   await runsIn(worker, env, id);
   await redis.kill();
   const healthy = async () => (await call(worker.url, "GET", "/health")).body.data.status;
-  await expect.poll(healthy, { timeout: 15_000 }).toBe("unhealthy");
+  await expect.poll(healthy, { timeout: 60_000 }).toBe("unhealthy");
   const refused = await call(url, "POST", "/api/v1/jobs", {
     type: "sentiment_analysis_batch",
     data: { texts: ["Fine."] },
   });
   expect(refused.status).toBe(503);
   await redis.restart();
-  await expect.poll(healthy, { timeout: 15_000 }).toBe("healthy");
-  const waited = await call(url, "POST", `/api/v1/jobs/${id}/wait`, { timeout: 45_000 });
+  await expect.poll(healthy, { timeout: 60_000 }).toBe("healthy");
+  const waited = await call(url, "POST", `/api/v1/jobs/${id}/wait`, { timeout: 120_000 });
   expect(waited.body.data.status).toBe("completed");
   worker.child.kill("SIGTERM");
   expect(await worker.ended).toMatchObject({ code: 0, err: "" });

@@ -26,11 +26,11 @@ export const full = long
       ticksForMs: 30_000,
     }
   : { kills: 2, jobs: 200, restarts: 2, cutForMs: 2000, dueAtOnce: 500, ticksForMs: 2000 };
-export const WAIT_MS = 30_000;
+export const WAIT_MS = 60_000;
 export const SLOTS = 10;
 
 // Each starts processes, which takes seconds where others are at work too.
-vi.setConfig({ testTimeout: long ? 600_000 : 90_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: long ? 600_000 : 180_000, hookTimeout: 60_000 });
 
 /** Each test has its own. */
 export let redis: TestRedis;

@@ -38,11 +38,19 @@ const type = defineJobType({
   defaults: { attempts: 1, backoffMs: 1000, timeoutMs: 600_000 },
 });
 
-/** Works so long, or until it is told to stop; in the process that the job names, all of it stands still. */
+let stoodStill = false;
+
+/**
+ * Works so long, or until it is told to stop. Where the job names a process, all of that stands still so long, once; any
+ * other run of it ends at once.
+ */
 const handler = defineHandler(type, async ({ data, signal, job }) => {
   tell({ started: job.id });
-  if (data.blocks === process.pid) {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, data.ms);
+  if (data.blocks !== undefined) {
+    if (data.blocks === process.pid && !stoodStill) {
+      stoodStill = true;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, data.ms);
+    }
   } else if (data.ms > 0) {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, data.ms);
