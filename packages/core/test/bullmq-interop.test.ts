@@ -242,3 +242,33 @@ async function openBoard(
     return answer?.body;
   };
 }
+
+it("keeps a job's last lines on a server that knew none of the scripts", async () => {
+  await redis.command("SCRIPT", "FLUSH");
+  const fresh = new BullmqAdapter({ url: redis.url, prefix: "fresh" });
+  await fresh.open();
+  try {
+    const tenant = "acme";
+    await fresh.enqueue({ atomic: true, jobs: [jobSpec({ tenant, queue: "q" })] });
+    const [job] = await fresh.claim({
+      tenant,
+      queues: [{ queue: "q", limit: 1 }],
+      limit: 1,
+      worker: "w1",
+      leaseMs: 60_000,
+      inProcess: false,
+      timeoutFrom: "progress",
+      waitMs: 0,
+    });
+    // The first call of each script, the second before the first has been answered.
+    const [, ended] = await Promise.all([
+      fresh.log({ tenant, run: job!, lines: ["the last line"] }),
+      fresh.complete({ tenant, runs: [{ ...job!, result: "{}" }] }),
+    ]);
+    expect(ended[0]).not.toBeInstanceOf(Error);
+    const { lines } = await fresh.logs({ tenant, id: job!.id, limit: 10, offset: 0 });
+    expect(lines).toMatchObject([{ line: "the last line" }]);
+  } finally {
+    await fresh.close();
+  }
+});

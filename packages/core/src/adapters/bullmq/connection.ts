@@ -98,6 +98,9 @@ export class Connection {
     try {
       await this.#redis.connect();
       await this.#refuseUnfit();
+      await this.#teachScripts();
+      // A server that was started anew has forgotten them.
+      this.#redis.on("ready", () => void this.#teachScripts());
       this.#listener.on("smessage", (_channel: string, message: string) => onNews(message));
       if (this.#listener !== this.#redis) {
         this.#listener.on("error", quiet);
@@ -140,6 +143,15 @@ export class Connection {
         );
       }
     }
+  }
+
+  /**
+   * A call whose script the server does not know is sent twice, and so is done after calls that were made later: a job's
+   * last lines after its end. Where this fails, calls still work.
+   */
+  async #teachScripts(): Promise<void> {
+    const scripts = [...this.#scripts.values()];
+    await Promise.allSettled(scripts.map(({ lua }) => this.everywhere("SCRIPT", "LOAD", lua)));
   }
 
   /** Lets what was sent be answered, then hangs up. */
