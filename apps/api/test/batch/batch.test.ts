@@ -204,6 +204,24 @@ describe.each(engines)("on the %s engine", (engine) => {
     expect((await get(api, `/status/${newest}`)).job.status).toBe("queued");
   });
 
+  test("each of many batches takes the place of its own job, and they keep their order", async () => {
+    const api = await virtualApi(engine);
+    const batches = Array.from({ length: 100 }, (_, i) => `b-${i}`);
+    const before = await enqueue(api, "invoices", ...batches.toReversed());
+    const { body } = await post(api, "/enqueue", { projectId: "invoices", batchIds: batches });
+    expect(body).toMatchObject({ canceledCount: 100, jobId: body.jobIds[0] });
+    expect(body.jobIds.toSorted((a: string, b: string) => Number(a) - Number(b))).toEqual(
+      body.jobIds,
+    );
+    for (const i of [0, 31, 32, 99]) {
+      const { job } = await get(api, `/status/${body.jobIds[i]}`);
+      expect(job).toMatchObject({ status: "queued", data: { batchId: `b-${i}` } });
+      expect((await get(api, `/status/${before[99 - i]}`)).job.error).toBe(
+        `Superseded by job ${body.jobIds[i]}`,
+      );
+    }
+  });
+
   test("a batch that completed before is reprocessed, also after its job is gone", async () => {
     const api = await virtualApi(engine);
     const [first] = await enqueue(api, "invoices", "march-1");

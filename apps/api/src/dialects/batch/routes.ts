@@ -39,6 +39,8 @@ import {
 const MAX_BODY_BYTES = 1_100_000;
 /** Jobs looked at in one step. */
 const STEP = 200;
+/** Batches of one request that are looked at together. */
+const BATCHES_AT_ONCE = 32;
 
 export const batch: Dialect = {
   name: "batch",
@@ -77,22 +79,23 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
       const { batchId, batchIds = [], priority, projectId } = parseInput(enqueueBody, body);
       const rest = without(body, "batchId", "batchIds", "priority");
       const batches = [...new Set(batchId === undefined ? batchIds : [batchId, ...batchIds])];
-      const added: NewJob[] = [];
-      for (const batch of batches) {
+      const added = await someAtOnce(batches, async (batch): Promise<NewJob> => {
         const to = await queueFor(jobs, projectId, batch);
-        added.push(newJob(to, { ...rest, batchId: batch }, priority));
-      }
-      const outcomes = await jobs.addMany(added, { atomic: true, ...idempotencyKey(c) });
+        return newJob(to, { ...rest, batchId: batch }, priority);
+      });
+      const repeatable = idempotencyKey(c);
+      const outcomes = await jobs.addMany(added, { atomic: true, ...repeatable });
       const ids = outcomes.map((outcome) => {
         if (outcome instanceof QueueError) throw outcome;
         return outcome;
       });
       // Those that wait are cancelled only now: a batch whose enqueueing failed halfway is queued still.
-      let canceledCount = 0;
-      for (const [i, id] of ids.entries()) {
+      const mayRepeat = repeatable.idempotencyKey !== undefined;
+      const replaced = await someAtOnce(ids, async (id, i) => {
         const batch = batches[i];
-        if (batch !== undefined) canceledCount += await supersede(jobs, projectId, batch, id);
-      }
+        return batch === undefined ? 0 : supersede(jobs, projectId, batch, id, mayRepeat);
+      });
+      const canceledCount = replaced.reduce((sum, one) => sum + one, 0);
       const answer: Enqueued = {
         success: true,
         jobId: String(ids[0]),
@@ -212,15 +215,29 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
   };
 }
 
+/** What `look` answers for each, in their order; a thousand one after the other would take seconds. */
+async function someAtOnce<Item, Answer>(
+  items: readonly Item[],
+  look: (item: Item, index: number) => Promise<Answer>,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (let start = 0; start < items.length; start += BATCHES_AT_ONCE) {
+    const some = items.slice(start, start + BATCHES_AT_ONCE);
+    answers.push(...(await Promise.all(some.map((item, i) => look(item, start + i)))));
+  }
+  return answers;
+}
+
 /**
- * Cancels the batch's jobs that wait and are older than `by`; answers with how many were replaced by it, now or in an
- * earlier call with the same answer.
+ * Cancels the batch's jobs that wait and are older than `by`; answers with how many were replaced by it, now or, if this
+ * call may repeat one, in the earlier call with the same answer.
  */
 async function supersede(
   jobs: TenantQueue,
   project: string,
   batch: string,
   by: number,
+  mayRepeat: boolean,
 ): Promise<number> {
   const reason = `Superseded by job ${by}`;
   const filter = { queues: wholeBatches, project, batch };
@@ -228,7 +245,7 @@ async function supersede(
   for await (const _ of cancelAll(jobs, { ...filter, states: queuedStates }, { by, reason })) {
     replaced++;
   }
-  if (replaced > 0) return replaced;
+  if (replaced > 0 || !mayRepeat) return replaced;
   const cancelled = await jobs.list(
     { ...filter, states: ["cancelled"] },
     { limit: STEP, order: "desc", payloads: false },
