@@ -399,8 +399,12 @@ export class TenantQueue {
         outcomes[i] = told;
       }
     }
-    await this.#drop(refuseOrphans(needs, outcomes), specs);
-    const hasty = await this.#refuseHasty(specs, options.atomic, outcomes);
+    const refused = refuseOrphans(needs, outcomes);
+    // Waits only where there is something to wait for: calls made in a row reach the engine in their order.
+    if (refused.length > 0) await this.#drop(refused, specs);
+    const asking = this.#askingAdmission(specs);
+    const hasty =
+      asking.length === 0 ? none : await this.#refuseHasty(asking, specs, options.atomic, outcomes);
     if (hasty.length > 0) {
       await this.#drop(hasty, specs);
       const orphans = refuseOrphans(needs, outcomes);
@@ -410,17 +414,23 @@ export class TenantQueue {
     return this.#enqueue(specs, options, outcomes);
   }
 
+  /** Positions of the jobs whose rate is limited. */
+  #askingAdmission(specs: ReadonlyMap<number, JobSpec>): readonly number[] {
+    const { admission } = this.#queue;
+    if (admission === undefined) return none;
+    return [...specs.keys()].filter((i) => admission.queues.has(specs.get(i)?.queue ?? ""));
+  }
+
   /** Refuses jobs that are added faster than they may be; answers with their positions. The others are counted. */
   async #refuseHasty(
+    asking: readonly number[],
     specs: ReadonlyMap<number, JobSpec>,
     atomic: boolean,
     outcomes: (Outcome<number> | undefined)[],
   ): Promise<readonly number[]> {
     const { admission } = this.#queue;
     if (admission === undefined) return none;
-    const asking = [...specs.keys()].filter((i) => admission.queues.has(specs.get(i)?.queue ?? ""));
     const count = asking.length;
-    if (count === 0) return none;
     try {
       const answer = await admission.take({ tenant: this.home, count, whole: atomic });
       const { taken, retryAfterMs } = answer;

@@ -460,9 +460,9 @@ describe("cancelling a running job", () => {
     const gate = new Gate();
     const { payloads } = desk.queue;
     const discard = vi.spyOn(payloads, "discard");
-    const keep = payloads.keep.bind(payloads);
-    vi.spyOn(payloads, "keep").mockImplementationOnce(async (text) => {
-      const kept = await keep(text);
+    const keepValue = payloads.keepValue.bind(payloads);
+    vi.spyOn(payloads, "keepValue").mockImplementationOnce(async (value, field) => {
+      const kept = await keepValue(value, field);
       await gate.pass();
       return kept;
     });
