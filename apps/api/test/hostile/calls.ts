@@ -59,7 +59,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 afterAll(() => agent.destroy());
 
 /** What names something that was never there. */
-export function ghost(parameter: string): string {
+function ghost(parameter: string): string {
   return /id$/i.test(parameter) || parameter === "delivery"
     ? "9007199254740991"
     : `no-such-${parameter}`;
@@ -230,7 +230,7 @@ function messagesOf(error: unknown): string {
 
 // ---- a server that counts nobody's requests, and who calls it
 
-export const secret = "hostile-tests-have-a-secret-of-more-than-32-bytes";
+const secret = "hostile-tests-have-a-secret-of-more-than-32-bytes";
 export const audience = "jobyard-hostile";
 
 export interface Claims {

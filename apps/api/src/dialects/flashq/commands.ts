@@ -387,7 +387,7 @@ async function loadAll(jobs: TenantQueue, found: readonly Job[]): Promise<readon
 // ---- input
 
 /** @throws QueueError JOB_NOT_FOUND */
-export function idOf(spelling: number | string): number {
+function idOf(spelling: number | string): number {
   const id = parseJobId(spelling);
   if (id !== null) return id;
   throw new QueueError("JOB_NOT_FOUND", `Job ${String(spelling).slice(0, 64)} not found`);
