@@ -86,8 +86,10 @@ local soonest
 
 -- The next members of a share in their order, and, for prioritized ones, their scores.
 local function nextOf(share)
+  local wait = share.lane.key .. "wait"
+  if share.prioritized == 0 then return rcall("RPOP", wait, share.count) or {}, {} end
   local members, scores = {}, {}
-  local prioritized, wait = share.lane.key .. "prioritized", share.lane.key .. "wait"
+  local prioritized = share.lane.key .. "prioritized"
   local function fromPrioritized(most)
     if most <= 0 then return end
     local popped = rcall("ZPOPMIN", prioritized, most)
@@ -96,14 +98,12 @@ local function nextOf(share)
       scores[#members] = popped[i + 1]
     end
   end
-  if share.prioritized > 0 then
-    fromPrioritized(math.min(share.count, rcall("ZCOUNT", prioritized, "-inf", "(0")))
-  end
+  fromPrioritized(math.min(share.count, rcall("ZCOUNT", prioritized, "-inf", "(0")))
   if #members < share.count then
     local popped = rcall("RPOP", wait, share.count - #members)
     for _, member in ipairs(popped or {}) do members[#members + 1] = member end
   end
-  if share.prioritized > 0 then fromPrioritized(share.count - #members) end
+  fromPrioritized(share.count - #members)
   return members, scores
 end
 
