@@ -3,11 +3,13 @@
  * Rounds take turns, so that a machine whose speed drifts treats both alike; figures are medians.
  *
  *   pnpm bench [--rounds 5] [--slow-sync 5] [--engine embedded|distributed]
+ *   pnpm bench --http [--rounds 5]
  *   pnpm bench --handlers [--large] [--only name]
  *   pnpm bench --streams [--rounds 5]
  *
- * `--slow-sync`: each sync of the embedded engine takes so many ms longer, as on a slow disk. `--handlers`: instead of the
- * engines, the job types that work on files and texts. `--streams`: instead, what readers of events cost.
+ * `--slow-sync`: each sync of the embedded engine takes so many ms longer, as on a slow disk. `--http`: instead of the
+ * engines, the service over HTTP, which otherwise comes after them. `--handlers`: the job types that work on files and
+ * texts. `--streams`: what readers of events cost.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,6 +20,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ensureSystemTools } from "../scripts/system-tools.ts";
 import { benchHandlers } from "./handlers.ts";
+import { benchHttp } from "./http.ts";
 import { type Figures, median } from "./measure.ts";
 import { benchStreams } from "./streams.ts";
 
@@ -26,6 +29,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "5" },
     "slow-sync": { type: "string", default: "0" },
     engine: { type: "string", default: "both" },
+    http: { type: "boolean", default: false },
     handlers: { type: "boolean", default: false },
     large: { type: "boolean", default: false },
     only: { type: "string", default: "" },
@@ -35,6 +39,7 @@ const { values } = parseArgs({
 if (values.handlers) process.exit((await benchHandlers(values)) ? 0 : 1);
 const rounds = Number(values.rounds);
 if (values.streams) process.exit((await benchStreams(rounds)) ? 0 : 1);
+if (values.http) process.exit((await benchHttp(rounds)) ? 0 : 1);
 const slowSync = values["slow-sync"];
 const measured = (engine: string): boolean => [engine, "both"].includes(values.engine);
 const embedded = ["batches-1000", "batches-100", "singles", "latency", "backlog"] as const;
@@ -243,3 +248,4 @@ const width = Math.max(...rows.map(({ what }) => what.length));
 for (const { what, measured, wanted, met } of rows) {
   console.log(`${met ? "ok  " : "MISS"} ${what.padEnd(width)}  ${measured.padEnd(20)}  ${wanted}`);
 }
+if (measured("embedded")) await benchHttp(rounds);

@@ -1,7 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { QueueError } from "@jobyard/core";
 import { Hono } from "hono";
-import { requestId } from "hono/request-id";
-import { secureHeaders } from "hono/secure-headers";
 import { type Authenticate, tokenMissing } from "./auth/authenticate.ts";
 import type { Caller } from "./auth/caller.ts";
 import { refuseForeign } from "./auth/open-mode.ts";
@@ -16,9 +15,6 @@ export interface AppOptions extends DialectDeps {
   /** Aborted when the server begins to go down. */
   readonly stopping: AbortSignal;
 }
-
-/** For answers that are data; a page brings a policy of its own. */
-const NOTHING_MAY_LOAD = "default-src 'none'; frame-ancestors 'none'";
 
 /** Everything that HTTP answers, whatever the dialect. */
 export function createApp(options: AppOptions): Hono<ApiEnv> {
@@ -37,20 +33,19 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
   app.onError((error, c) => answer(known(error, c, options), c));
   app.notFound((c) => answer(new RequestError("ROUTE_NOT_FOUND", "There is nothing here"), c));
 
-  app.use(requestId());
-  // Whether a whole domain is reached by TLS only is for whoever terminates it to say.
-  app.use(secureHeaders({ strictTransportSecurity: false }));
   app.use(async (c, next) => {
+    const { outgoing } = c.env;
+    const requestId = requestIdOf(c);
+    c.set("requestId", requestId);
+    outgoing.setHeader("X-Request-Id", requestId);
+    const request = { requestId, method: c.req.method, path: c.req.path };
     const began = performance.now();
-    const { method, path } = c.req;
-    const request = { requestId: c.get("requestId"), method, path };
     log.trace(request, "request begins");
-    c.header("Cache-Control", "no-store");
-    c.header("Content-Security-Policy", NOTHING_MAY_LOAD);
     await next();
+    if (stopping.aborted) outgoing.setHeader("Connection", "close");
+    if (!log.isLevelEnabled("debug")) return;
     const ms = Math.round((performance.now() - began) * 10) / 10;
     log.debug({ ...request, status: c.res.status, ms }, "request");
-    if (stopping.aborted) c.res.headers.set("Connection", "close");
   });
   if (config.auth.open) {
     app.use(async (c, next) => {
@@ -98,6 +93,14 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
   app.route("/", documentRoutes(dialects));
   for (const { routes } of dialects) app.route("/", routes(options));
   return app;
+}
+
+const REQUEST_ID = /^[\w=-]{1,255}$/;
+
+/** The client's own, where it is one. */
+function requestIdOf({ req }: ApiContext): string {
+  const own = req.header("x-request-id");
+  return own !== undefined && REQUEST_ID.test(own) ? own : randomUUID();
 }
 
 /** For readers of a stream, which cannot always send headers. */

@@ -84,7 +84,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     listeners = await listen(
       config.host,
       config.http.ports,
-      (request, response) => void onRequest(request, response),
+      (request, response) => {
+        for (const [name, value] of onEveryAnswer) response.setHeader(name, value);
+        void onRequest(request, response);
+      },
       () => log.warn("This machine has no ::1; listening on 127.0.0.1 alone"),
     );
     webSockets = new WebSockets({
@@ -147,6 +150,20 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     close,
   };
 }
+
+/**
+ * Unless an answer has its own: a page says what it may load, a file whether it may be kept. That a whole domain is reached
+ * by TLS only, is for whoever terminates it to say.
+ */
+const onEveryAnswer = [
+  ["Cache-Control", "no-store"],
+  ["Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"],
+  ["Cross-Origin-Opener-Policy", "same-origin"],
+  ["Cross-Origin-Resource-Policy", "same-origin"],
+  ["Referrer-Policy", "no-referrer"],
+  ["X-Content-Type-Options", "nosniff"],
+  ["X-Frame-Options", "DENY"],
+] as const;
 
 function refuseRestart(): never {
   throw new QueueError(

@@ -1,8 +1,11 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { Writable } from "node:stream";
+import { getRequestListener } from "@hono/node-server";
 import { type ErrorCode, errorCodes, QueueError, parseConfig } from "@jobyard/core";
 import { Hono } from "hono";
 import { pino } from "pino";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { createApp } from "../../src/app.ts";
 import type { ApiEnv } from "../../src/dialect.ts";
 import { refuse } from "../../src/dialects/v1/errors.ts";
@@ -378,7 +381,12 @@ test("what nobody foresaw is told as an id that the log has, and nothing else", 
     stopping: never,
     ending: never,
   });
-  const response = await app.request("/api/v1/jobs");
+  const onRequest = getRequestListener(app.fetch);
+  const server = createServer((request, response) => void onRequest(request, response));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const response = await fetch(`http://127.0.0.1:${port}/api/v1/jobs`);
   expect(response.status).toBe(500);
   const body = (await response.json()) as { error: string; details: { id: string } };
   expect(body).toEqual({

@@ -1,0 +1,225 @@
+/**
+ * The service over HTTP, as `pnpm start` runs it, against a bare Hono server that sends the same body back, and against the
+ * same calls in process; and the lists of a tenant with a million jobs.
+ *
+ *   pnpm bench --http [--rounds 5]
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import autocannon from "autocannon";
+import { expectEqual, type Figures, median, payload, perSecond } from "./measure.ts";
+
+const CONNECTIONS = 50;
+const SECONDS = 4;
+const BULK_CALLS = 200;
+const BULK_AT_ONCE = 4;
+const LIST_MS = 200;
+const LIST_CALLS = 30;
+
+/** The limits on how much may be added are not what is measured. */
+const settings = {
+  DATACLOAK_MAX_QUEUE_SIZE: "0",
+  INLINE_WORKER: "false",
+  HTTP_PORTS: "0",
+  TCP_PORT: "0",
+  GRPC_PORT: "0",
+};
+
+const root = new URL("..", import.meta.url).pathname;
+const flags = ["--conditions=@jobyard/source"];
+
+interface Server {
+  readonly url: string;
+  readonly child: ChildProcess;
+  stop(): Promise<void>;
+}
+
+async function start(program: string, env: Record<string, string> = {}): Promise<Server> {
+  const child = spawn(process.execPath, [...flags, join(root, program)], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+  });
+  let url = "";
+  for await (const line of createInterface(child.stdout)) {
+    url = (JSON.parse(line) as { readonly urls?: readonly string[] }).urls?.[0] ?? "";
+    if (url !== "") break;
+  }
+  // Its log is read by somebody else in earnest, too.
+  child.stdout.resume();
+  return {
+    url,
+    child,
+    async stop() {
+      child.kill("SIGTERM");
+      if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    },
+  };
+}
+
+const startApi = (folder: string): Promise<Server> =>
+  start("apps/api/src/main.ts", { ...settings, DATA_DIR: folder });
+
+/** Requests a second, every one of them answered well. */
+async function cannon(url: string, body: string, seconds = SECONDS): Promise<number> {
+  const result = await autocannon({
+    url,
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body,
+    connections: CONNECTIONS,
+    duration: seconds,
+  });
+  expectEqual(result.non2xx + result.errors + result.timeouts, 0, "calls that went wrong");
+  return result["2xx"] / result.duration;
+}
+
+async function call<Data>(url: string, body?: string): Promise<Data> {
+  const init = {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: body ?? null,
+  };
+  const response = await fetch(url, body === undefined ? {} : init);
+  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
+  return ((await response.json()) as { readonly data: Data }).data;
+}
+
+async function pushes(folder: string): Promise<Figures> {
+  const echo = await start("bench/http-echo.ts");
+  const api = await startApi(folder);
+  const body = JSON.stringify({ queue: "bench", data: payload });
+  try {
+    for (const url of [echo.url, `${api.url}/api/native/jobs`]) await cannon(url, body, 1);
+    return {
+      echo: await cannon(echo.url, body),
+      push: await cannon(`${api.url}/api/native/jobs`, body),
+    };
+  } finally {
+    await echo.stop();
+    await api.stop();
+  }
+}
+
+async function bulk(folder: string): Promise<Figures> {
+  const api = await startApi(folder);
+  const url = `${api.url}/api/native/jobs/bulk`;
+  const jobs = Array.from({ length: 1000 }, () => ({ queue: "bench", data: payload }));
+  const body = JSON.stringify({ jobs });
+  const send = async (calls: number): Promise<number> => {
+    let left = calls;
+    const began = performance.now();
+    await Promise.all(
+      Array.from({ length: BULK_AT_ONCE }, async () => {
+        while (left-- > 0) {
+          const { added } = await call<{ readonly added: number }>(url, body);
+          expectEqual(added, 1000, "jobs added");
+        }
+      }),
+    );
+    return performance.now() - began;
+  };
+  try {
+    await send(20);
+    return { overHttp: perSecond(BULK_CALLS * 1000, await send(BULK_CALLS)) };
+  } finally {
+    await api.stop();
+  }
+}
+
+/** The slowest of the pages that are looked at, ms. */
+async function lists(folder: string): Promise<Figures> {
+  const api = await startApi(folder);
+  const pages = [
+    "/api/v1/jobs?limit=100",
+    "/api/v1/jobs?limit=100&page=10000",
+    "/api/v1/jobs?type=security_scan&status=pending&limit=100&page=5000",
+    "/api/v1/jobs?priority=medium&limit=100&page=2",
+    "/api/v1/jobs?status=running",
+    "/api/native/jobs?limit=100",
+    "/api/native/jobs?queue=security_scan&state=waiting&limit=100&order=asc",
+  ];
+  const slowest: Record<string, number> = {};
+  try {
+    for (const page of pages) {
+      const times: number[] = [];
+      for (let n = 0; n < LIST_CALLS; n++) {
+        const began = performance.now();
+        await call(`${api.url}${page}`);
+        times.push(performance.now() - began);
+      }
+      slowest[page] = Math.max(...times);
+    }
+    return slowest;
+  } finally {
+    await api.stop();
+  }
+}
+
+async function inProcess(scenario: string, folder: string): Promise<Figures> {
+  const child = spawn(
+    process.execPath,
+    [...flags, join(root, "bench/http-store.ts"), scenario, folder],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
+  const [code] = (await once(child, "close")) as [number | null];
+  if (code !== 0) throw new Error(`http-store.ts ${scenario} ended with ${code}`);
+  return JSON.parse(output.trim().split("\n").at(-1) || "{}") as Figures;
+}
+
+/** Whether all is as fast as it has to be. */
+export async function benchHttp(rounds: number): Promise<boolean> {
+  const samples: Record<string, number[]> = {};
+  const keep = (figures: Figures): void => {
+    for (const [name, value] of Object.entries(figures)) (samples[name] ??= []).push(value);
+  };
+  const folder = mkdtempSync(join(tmpdir(), "jobyard-http-"));
+  const store = (): string => mkdtempSync(join(folder, "store-"));
+  let pages: Figures;
+  try {
+    for (let round = 1; round <= rounds; round++) {
+      process.stderr.write(`round ${round} of ${rounds}: HTTP          \r`);
+      for (const scenario of [pushes, bulk]) keep(await scenario(store()));
+      keep(await inProcess("bulk", store()));
+    }
+    const full = store();
+    await inProcess("fill", full);
+    pages = await lists(full);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  const at = (name: string): number => median(samples[name] ?? []);
+  const told = (what: string, value: number, yardstick: number, wanted: number): boolean => {
+    const ratio = value / yardstick;
+    const figures = `${Math.round(value).toLocaleString("en")}/s against ${Math.round(yardstick).toLocaleString("en")}/s`;
+    console.log(
+      `${ratio >= wanted ? "ok  " : "MISS"} ${what}  ${ratio.toFixed(2)}x (${figures})  >= ${wanted}x`,
+    );
+    return ratio >= wanted;
+  };
+  console.log(`\nHTTP: ${rounds} rounds on ${cpus().length} cores, Node ${process.version}\n`);
+  const met = [
+    told(
+      `durable pushes at ${CONNECTIONS} connections, against a bare echo`,
+      at("push"),
+      at("echo"),
+      0.5,
+    ),
+    told("jobs in calls of 1,000, against in process", at("overHttp"), at("inProcess"), 0.5),
+  ];
+  for (const [page, ms] of Object.entries(pages)) {
+    const quick = ms <= LIST_MS;
+    met.push(quick);
+    console.log(
+      `${quick ? "ok  " : "MISS"} of 1,000,000 jobs, the slowest of ${LIST_CALLS}: ${page}  ${ms.toFixed(1)} ms  <= ${LIST_MS} ms`,
+    );
+  }
+  return met.every(Boolean);
+}
