@@ -135,6 +135,7 @@ async function lists(folder: string): Promise<Figures> {
   const api = await startApi(folder);
   const pages = [
     "/api/v1/jobs?limit=100",
+    "/api/v1/jobs?limit=100&page=5000",
     "/api/v1/jobs?limit=100&page=10000",
     "/api/v1/jobs?type=security_scan&status=pending&limit=100&page=5000",
     "/api/v1/jobs?priority=medium&limit=100&page=2",

@@ -19,6 +19,7 @@ export interface AppOptions extends DialectDeps {
 /** Everything that HTTP answers, whatever the dialect. */
 export function createApp(options: AppOptions): Hono<ApiEnv> {
   const { config, queue, authenticate, nodeId, log, stopping } = options;
+  const { open } = config.auth;
   const app = new Hono<ApiEnv>();
   const admissions = new Map<Dialect, Admission>();
   for (const dialect of dialects) {
@@ -38,25 +39,23 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     const requestId = requestIdOf(c);
     c.set("requestId", requestId);
     outgoing.setHeader("X-Request-Id", requestId);
-    const request = { requestId, method: c.req.method, path: c.req.path };
-    const began = performance.now();
-    log.trace(request, "request begins");
-    await next();
-    if (stopping.aborted) outgoing.setHeader("Connection", "close");
-    if (!log.isLevelEnabled("debug")) return;
-    const ms = Math.round((performance.now() - began) * 10) / 10;
-    log.debug({ ...request, status: c.res.status, ms }, "request");
-  });
-  if (config.auth.open) {
-    app.use(async (c, next) => {
+    const told = log.isLevelEnabled("debug");
+    const request = told ? { requestId, method: c.req.method, path: c.req.path } : undefined;
+    const began = told ? performance.now() : 0;
+    if (told) log.trace(request, "request begins");
+    if (open) {
       refuseForeign({
         host: c.req.header("host"),
         origin: c.req.header("origin"),
         fetchSite: c.req.header("sec-fetch-site"),
       });
-      await next();
-    });
-  }
+    }
+    await next();
+    if (stopping.aborted) outgoing.setHeader("Connection", "close");
+    if (!told) return;
+    const ms = Math.round((performance.now() - began) * 10) / 10;
+    log.debug({ ...request, status: c.res.status, ms }, "request");
+  });
 
   app.get("/health", async (c) => {
     const { reachable, warnings } = await queue.health();
@@ -81,7 +80,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     const identify = async (): Promise<Caller> => {
       const token = c.req.header("authorization") ?? tokenInQuery(own, c);
       if (own?.asksForToken === "always" && token === undefined) {
-        throw tokenMissing(config.auth.open ? ` (\`pnpm -s dev-token\` prints one)` : "");
+        throw tokenMissing(open ? ` (\`pnpm -s dev-token\` prints one)` : "");
       }
       return authenticate(token);
     };

@@ -27,6 +27,20 @@ export function priorityLevel(p: number): PriorityLevel {
   return p === 0 ? "medium" : "low";
 }
 
+/** All priorities of a level, both ends included. */
+export function levelRange(level: PriorityLevel): { readonly min: number; readonly max: number } {
+  switch (level) {
+    case "critical":
+      return { min: -MAX_PRIORITY, max: -7 };
+    case "high":
+      return { min: -6, max: -1 };
+    case "medium":
+      return { min: 0, max: 0 };
+    case "low":
+      return { min: 1, max: MAX_PRIORITY };
+  }
+}
+
 /** The number itself if it is a priority, else null. */
 export function checkedPriority(p: number): number | null {
   // Adding 0 turns -0, which JSON and Redis spell differently, into 0.

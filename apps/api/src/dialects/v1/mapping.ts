@@ -5,8 +5,8 @@ import {
   type JobOutline,
   type JobState,
   type JobTypeName,
+  levelRange,
   levelToPriority,
-  MAX_PRIORITY,
   type NewJob,
   type PriorityLevel,
   priorityLevel,
@@ -62,20 +62,6 @@ function statesOf(status: V1Status): JobState[] {
   return (Object.keys(statusOfState) as JobState[]).filter((state) => statusOf(state) === status);
 }
 
-/** The priorities that read as this level. */
-function prioritiesOf(level: PriorityLevel): NonNullable<JobFilter["priority"]> {
-  switch (level) {
-    case "critical":
-      return { max: -7 };
-    case "high":
-      return { min: -6, max: -1 };
-    case "medium":
-      return { min: 0, max: 0 };
-    case "low":
-      return { min: 1, max: MAX_PRIORITY };
-  }
-}
-
 export function newJob({ type, data, priority, options }: CreateJob): NewJob {
   const sent = priority ?? options?.priority;
   const inner =
@@ -99,7 +85,7 @@ export function jobFilter(wanted: {
   return {
     queues: type === undefined ? v1Queues : [queueOfType[type]],
     ...(status === undefined ? {} : { states: statesOf(status) }),
-    ...(priority === undefined ? {} : { priority: prioritiesOf(priority) }),
+    ...(priority === undefined ? {} : { priority: levelRange(priority) }),
   };
 }
 

@@ -55,7 +55,7 @@ import { Committer, type Transaction } from "./committer.ts";
 import { openDatabase, storeError } from "./database.ts";
 import { Failures } from "./failures.ts";
 import { type Lane, settingsOf } from "./lanes.ts";
-import { type Asked, keysTell, Listing } from "./listing.ts";
+import { type Asked, keysTell, levelAlone, Listing } from "./listing.ts";
 import { isBuilt } from "./payload-indexes.ts";
 import { Records } from "./records.ts";
 import { Store } from "./store.ts";
@@ -379,7 +379,12 @@ export class SqliteAdapter implements QueueAdapter {
   list(params: { filter: JobFilter; page: Page }): Promise<JobList<JobOutline>> {
     const { filter, page } = params;
     return this.#search(async ({ store, listing }, pause) => {
-      const { ids, total } = await listing.find(this.#asked(filter), page, pause);
+      const asked = this.#asked(filter);
+      const level = levelAlone(filter);
+      const [present] =
+        level === undefined ? [] : store.stats({ tenant: filter.tenant, level }, asked.lanes);
+      const known = present && present.added - present.removed;
+      const { ids, total } = await listing.find(asked, page, pause, known);
       const jobs = ids
         .map((id) => store.outline(filter.tenant, id))
         .filter((job) => job !== undefined);

@@ -1,8 +1,10 @@
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import { isDeepStrictEqual } from "node:util";
 import { parseFingerprint } from "../../error-groups.ts";
 import { isFinished, type JobState, jobStates } from "../../job.ts";
 import type { JobFilter, Page, StateCounts } from "../../queue-adapter.ts";
 import { valueKey } from "../../payload-paths.ts";
+import { levelRange, type PriorityLevel, priorityLevels } from "../../priority.ts";
 import { type Lane, noCounts } from "./lanes.ts";
 import { Phase } from "./rows.ts";
 
@@ -74,18 +76,36 @@ export class Listing {
     this.#next = db.prepare("SELECT id, created_at at FROM job WHERE id >= ? ORDER BY id LIMIT 1");
   }
 
-  /** `pause` lets others have their turn. */
+  /** `pause` lets others have their turn; `known`: how many match, where that is counted elsewhere. */
   async find(
     asked: Asked,
     page: Page,
     pause: () => Promise<void>,
+    known?: number,
   ): Promise<{ ids: number[]; total: number }> {
-    if (isDirect(asked.filter)) {
-      const counts = directCounts(asked);
-      return { ids: await this.ids(asked, page, pause), total: sumOf(counts) };
-    }
+    const total = isDirect(asked.filter) ? sumOf(directCounts(asked)) : known;
+    if (total !== undefined) return { ids: await this.#page(asked, page, pause, total), total };
     const { ids, counts } = await this.#scan(asked, pause, page, "all", false);
     return { ids, total: sumOf(counts) };
+  }
+
+  /** What lies nearer to the end is reached from there. */
+  async #page(
+    asked: Asked,
+    page: Page,
+    pause: () => Promise<void>,
+    total: number,
+  ): Promise<number[]> {
+    const { offset = 0, limit, after, order } = page;
+    if (after !== undefined || offset < total / 2) return this.ids(asked, page, pause);
+    const left = total - offset;
+    if (left <= 0) return [];
+    const fromEnd: Page = {
+      order: order === "asc" ? "desc" : "asc",
+      limit: Math.min(limit, left),
+      offset: Math.max(0, left - limit),
+    };
+    return (await this.ids(asked, fromEnd, pause)).toReversed();
   }
 
   /** The ids alone. */
@@ -206,9 +226,12 @@ export class Listing {
     const direction = ascending ? "ASC" : "DESC";
     const range = ascending ? "id > $at AND id <= $end" : "id < $at AND id >= $end";
     const from = `FROM (${source.candidates} AND ${range} ORDER BY id ${direction} LIMIT $most) c ${source.joins}`;
+    // To group what is all of one kind would sort it.
+    const grouping = /^(\d+|NULL)$/.test(source.state) ? "HAVING count(*) > 0" : "GROUP BY 1";
+    const matching = source.conditions.length === 0 ? "count(*)" : `sum(${allOf(source)})`;
     const count = this.#prepare(
-      `SELECT ${source.state} state, count(*) seen, sum(${allOf(source)}) n,
-         ${ascending ? "max" : "min"}(c.id) reached ${from} GROUP BY 1`,
+      `SELECT ${source.state} state, count(*) seen, ${matching} n,
+         ${ascending ? "max" : "min"}(c.id) reached ${from} ${grouping}`,
     );
     const ids = this.#prepare(
       `SELECT c.id id ${from} WHERE ${allOf(source)} AND c.id ${ascending ? ">" : "<"} $beyond
@@ -492,6 +515,13 @@ function labelsOf({ batch, tag, name, project }: JobFilter): (readonly [string, 
     if (value !== undefined) labels.push([kind, value]);
   }
   return labels;
+}
+
+/** The level that is all that is asked besides lanes. */
+export function levelAlone(filter: JobFilter): PriorityLevel | undefined {
+  const { tenant, queues, priority, ...rest } = filter;
+  if (priority === undefined || Object.values(rest).some((each) => each !== undefined)) return;
+  return priorityLevels.find((level) => isDeepStrictEqual(levelRange(level), priority));
 }
 
 /** Whether nothing is asked but lanes and states. */

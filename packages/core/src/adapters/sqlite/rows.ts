@@ -110,13 +110,18 @@ export function optionsOf(spec: JobSpec, dependsOn: readonly number[]): JobOptio
   };
 }
 
+const optionNames = Object.keys(defaults) as (keyof JobOptions)[];
+
+/** Only what is not as usual. */
 export function encodeOptions(options: JobOptions): string | null {
   if (options === defaults) return null;
-  return JSON.stringify(options, (key, value: unknown) => {
-    if (key === "" || !(key in defaults)) return value;
-    const usual = defaults[key as keyof JobOptions];
-    return value === usual || (Array.isArray(value) && value.length === 0) ? undefined : value;
-  });
+  const unusual: Record<string, unknown> = {};
+  for (const name of optionNames) {
+    const value = options[name];
+    const usual = value === defaults[name] || (Array.isArray(value) && value.length === 0);
+    if (!usual) unusual[name] = value;
+  }
+  return JSON.stringify(unusual);
 }
 
 export function decodeOptions(text: string | null): JobOptions {
