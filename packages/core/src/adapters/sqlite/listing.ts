@@ -519,7 +519,7 @@ function labelsOf({ batch, tag, name, project }: JobFilter): (readonly [string, 
 
 /** The level that is all that is asked besides lanes. */
 export function levelAlone(filter: JobFilter): PriorityLevel | undefined {
-  const { tenant, queues, priority, ...rest } = filter;
+  const { tenant: _, queues: __, priority, ...rest } = filter;
   if (priority === undefined || Object.values(rest).some((each) => each !== undefined)) return;
   return priorityLevels.find((level) => isDeepStrictEqual(levelRange(level), priority));
 }
