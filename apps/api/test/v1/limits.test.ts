@@ -1,3 +1,4 @@
+import { SignJWT } from "jose";
 import { describe, expect, test } from "vitest";
 import { engines } from "../engines.ts";
 import { exportData, Gate, serve } from "../running-server.ts";
@@ -62,5 +63,41 @@ describe.each(engines)("on the %s engine", (engine) => {
     const next = await gate.run(1);
     expect([await status(first), await status(second)]).toEqual(["completed", "running"]);
     next.finish();
+  });
+
+  test("jobs count whichever interface adds them, and each refuses in its own words", async () => {
+    const env = {
+      DATACLOAK_MAX_QUEUE_SIZE: "2",
+      JWT_SECRET: "limits-that-hold-in-every-dialect-alike",
+    };
+    const { call } = await serve({ engine, env, handlers: [] });
+    const jwt = new SignJWT({ sub: "ana", roles: ["ADMIN"] })
+      .setProtectedHeader({ alg: "HS256" })
+      .setExpirationTime("5m");
+    const token = await jwt.sign(new TextEncoder().encode(env.JWT_SECRET));
+    const post = (path: string, body: object) =>
+      call("POST", path, body, { Authorization: `Bearer ${token}` });
+    const native = () => post("/api/native/jobs", { queue: "security_scan", data: scan.data });
+    const wellflow = () =>
+      post("/api/jobs/queues/security_scan/jobs", { name: "scan", data: scan.data });
+    expect((await native()).status).toBe(201);
+    expect((await wellflow()).status).toBe(201);
+    for (const refused of [await native(), await wellflow(), await post("/api/v1/jobs", scan)]) {
+      expect(refused.status).toBe(429);
+      expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+      expect(refused.body.success).toBe(false);
+    }
+    const pushed = await post("/queues/security_scan/jobs", { data: scan.data });
+    expect([pushed.status, pushed.body]).toMatchObject([429, { ok: false }]);
+    const bulk = await post("/api/native/jobs/bulk", {
+      jobs: [
+        { queue: "letters", data: 1 },
+        { queue: "data_export", data: exportData },
+      ],
+    });
+    expect(bulk.body.data).toMatchObject({
+      added: 1,
+      outcomes: [{ error: null }, { id: null, error: { code: "QUEUE_FULL" } }],
+    });
   });
 });

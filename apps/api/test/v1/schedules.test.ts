@@ -1,4 +1,5 @@
 import { formatUuid } from "@jobyard/core";
+import { SignJWT } from "jose";
 import { describe, expect, test } from "vitest";
 import { engines } from "../engines.ts";
 import { exportData, Gate, serve } from "../running-server.ts";
@@ -183,4 +184,26 @@ test("a recurring job whose jobs could not be added is refused", async () => {
   const { status, body } = await call("POST", "/api/v1/jobs/schedule", { ...nightly, data: {} });
   expect(status).toBe(400);
   expect(body.details["errors"]).toMatchObject([{ field: "reportType" }, { field: "format" }]);
+});
+
+test("a delayed job is an operator's to add, a recurring one an administrator's to make and end", async () => {
+  const JWT_SECRET = "schedules-are-for-administrators-alone";
+  const { call } = await serve({ handlers: [], env: { JWT_SECRET } });
+  const as = async (role: string, method: string, path: string, body?: object) => {
+    const jwt = new SignJWT({ sub: "rui", role }).setProtectedHeader({ alg: "HS256" });
+    const token = await jwt.setExpirationTime("5m").sign(new TextEncoder().encode(JWT_SECRET));
+    const answer = await call(method, `/api/v1/jobs${path}`, body, {
+      Authorization: `Bearer ${token}`,
+    });
+    return answer.status;
+  };
+  const delayed = { ...reminder, delay: 1000 };
+  const name = "/schedules/nightly-figures";
+  expect(await as("MANAGER", "POST", "/schedule", delayed)).toBe(403);
+  expect(await as("OPERATOR", "POST", "/schedule", delayed)).toBe(201);
+  expect(await as("OPERATOR", "POST", "/schedule", nightly)).toBe(403);
+  expect(await as("ADMIN", "POST", "/schedule", nightly)).toBe(201);
+  expect(await as("MANAGER", "GET", "/schedules")).toBe(200);
+  expect(await as("OPERATOR", "DELETE", name)).toBe(403);
+  expect(await as("ADMIN", "DELETE", name)).toBe(200);
 });
