@@ -164,10 +164,7 @@ export function assertSound(call: Call, { path, status, text, body }: Answered, 
     assertRefused(call.dialect, body, what);
   }
   // What matches no route is no answer of the call's.
-  const routed =
-    sent.path === undefined &&
-    sent.method === undefined &&
-    !/nothing here/.test(text);
+  const routed = sent.path === undefined && sent.method === undefined && !/nothing here/.test(text);
   if (routed && body !== undefined) {
     const method = call.operation.method.toUpperCase();
     const shown = pathOf(call);
