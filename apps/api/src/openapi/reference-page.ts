@@ -64,7 +64,8 @@ const style = `
 body { margin: 0; font: 15px/1.5 system-ui, sans-serif; display: grid; grid-template-columns: 20rem minmax(0, 1fr); }
 nav { position: sticky; top: 0; height: 100vh; overflow: auto; padding: 1rem; border-right: 1px solid var(--line); font-size: 13px; }
 nav h2 { font-size: 13px; margin: 1rem 0 .25rem; }
-nav a { display: block; color: inherit; text-decoration: none; padding: .1rem 0; overflow-wrap: anywhere; }
+nav a { display: flex; color: inherit; text-decoration: none; padding: .1rem 0; }
+nav a span + span { overflow-wrap: anywhere; }
 nav a:hover { text-decoration: underline; }
 main { padding: 1rem 2rem 4rem; max-width: 70rem; }
 h1 { margin: 0 0 .5rem; }
@@ -130,7 +131,7 @@ export function referencePage(document: OpenApiDocument): Html {
                 ${calls.map(
                   ({ operationId, method, path }) =>
                     html`<a href="#${operationId}"
-                      ><span class="method ${method}">${method}</span>${path}</a
+                      ><span class="method ${method}">${method}</span><span>${path}</span></a
                     >`,
                 )}`,
           )}
@@ -171,7 +172,7 @@ function article(call: Call): Html {
         · ${operationId} · access: ${call["x-access"] ?? ""}</span
       >
     </p>
-    ${description === undefined ? "" : html`<p>${description}</p>`}
+    ${description === undefined ? "" : html`<p>${prose(description)}</p>`}
     ${
       parameters.length === 0
         ? ""
@@ -193,14 +194,29 @@ function article(call: Call): Html {
             ${contents(requestBody)}`
     }
     <h4>Answers</h4>
-    ${responses.map(
-      ([status, answer]) =>
-        html`<details>
-          <summary><b>${status}</b> ${answer.description ?? ""}</summary>
-          ${contents(answer)}
-        </details>`,
-    )}
+    ${responses.filter(([status]) => status < "400").map(answered)} ${refusalsOf(responses)}
   </article>`;
+}
+
+/** Behind one line: most are the same for every call. */
+function refusalsOf(responses: readonly (readonly [string, Content])[]): Html {
+  const refusals = responses.filter(([status]) => status >= "400");
+  return html`<details>
+    <summary class="quiet">refused: ${refusals.map(([status]) => status).join(", ")}</summary>
+    ${refusals.map(answered)}
+  </details>`;
+}
+
+function answered([status, answer]: readonly [string, Content]): Html {
+  return html`<details>
+    <summary><b>${status}</b> ${prose(answer.description)}</summary>
+    ${contents(answer)}
+  </details>`;
+}
+
+/** Of Markdown, what the descriptions have: names between backticks. */
+function prose(text = ""): Html {
+  return html`${text.split("`").map((part, n) => (n % 2 === 0 ? part : html`<code>${part}</code>`))}`;
 }
 
 function describedBy({ description }: Parameter): { description?: string } {
@@ -259,7 +275,7 @@ function line(schema: Schema): Html {
       }${rules.map(([rule, value]) => html` · ${rule} ${JSON.stringify(value)}`)}${
         standard === undefined ? "" : html` · default ${JSON.stringify(standard)}`
       }</span
-    >${description === undefined ? "" : html` ${description}`}`;
+    >${description === undefined ? "" : html` ${prose(description)}`}`;
 }
 
 const shownRules = new Set([
