@@ -377,8 +377,10 @@ interface SaveOptions {
 
 async function save(body: Readable, path: string, options: SaveOptions): Promise<void> {
   const { name, size, maxBytes, signal } = options;
+  // It can break before it is read: the pipeline tells of that, and nobody else is there to hear it.
+  body.on("error", () => undefined);
   if (size !== undefined && size > maxBytes) {
-    body.on("error", () => undefined).destroy();
+    body.destroy();
     throw tooLarge(name, size, maxBytes);
   }
   const file = await fs.open(path, "wx", 0o600);
