@@ -41,7 +41,7 @@ export async function lines(queue: JobQueue, setup: LinesSetup = {}): Promise<Li
   return { server, port, client: () => LineClient.connect({ port }) };
 }
 
-const DEVELOPMENT_SECRET = "a development secret of 32 bytes!";
+export const DEVELOPMENT_SECRET = "a development secret of 32 bytes!";
 
 function portOf(url: string | undefined): number {
   return Number(/:(\d+)$/.exec(url ?? "")?.[1]);

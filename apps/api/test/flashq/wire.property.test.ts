@@ -3,11 +3,12 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { loadSync, type ServiceDefinition } from "@grpc/proto-loader";
-import type { TenantQueue } from "@jobyard/core";
+import type { JobQueue } from "@jobyard/core";
 import fc from "fast-check";
+import { SignJWT } from "jose";
 import { expect, onTestFinished, test } from "vitest";
 import { grpc } from "./grpc-client.ts";
-import { type Answer, type LineClient, lines } from "./line-client.ts";
+import { type Answer, DEVELOPMENT_SECRET, type LineClient, lines } from "./line-client.ts";
 import { queueOn } from "./queue-on.ts";
 
 /** 10,000 cases in all; many more where time does not matter. */
@@ -140,28 +141,33 @@ const line = fc
 
 // ---- what goes on beside it
 
-/** Adds, pulls and ends its own jobs all the while: none may get lost. */
+/** Adds, pulls and ends jobs of its own tenant all the while: none may get lost. */
 async function neighbour(
   one: LineClient,
-  jobs: TenantQueue,
+  queue: JobQueue,
 ): Promise<(round: number) => Promise<void>> {
-  await one.ask({ cmd: "PUSH", queue: "beside", data: -1 });
-  expect(await jobs.count({ queues: ["beside"] })).toMatchObject({ waiting: 1 });
+  const token = await new SignJWT({ role: "OPERATOR", tenantId: "beside" })
+    .setProtectedHeader({ alg: "HS256" })
+    .setExpirationTime("1d")
+    .sign(new TextEncoder().encode(DEVELOPMENT_SECRET));
+  expect(await one.ask({ cmd: "AUTH", token })).toEqual({ ok: true });
+  await one.ask({ cmd: "PUSH", queue: "fuzz", data: -1 });
   return async (round) => {
     const [pushed, pulled] = await one.askAll([
-      { cmd: "PUSH", queue: "beside", data: round, priority: -1 },
-      { cmd: "PULL", queue: "beside" },
+      { cmd: "PUSH", queue: "fuzz", data: round, priority: 1 },
+      { cmd: "PULL", queue: "fuzz" },
     ]);
     expect(pushed).toMatchObject({ ok: true });
+    expect(pulled).toMatchObject({ job: { data: round } });
     expect(await one.ask({ cmd: "ACK", id: pulled.job.id })).toEqual({ ok: true });
-    expect(await jobs.count({ queues: ["beside"] })).toMatchObject({ waiting: 1, active: 0 });
+    expect(await queue.of("beside").count()).toMatchObject({ waiting: 1, active: 0 });
   };
 }
 
 test("whatever lines come in whatever pieces, each is answered in its place", async () => {
   const queue = await queueOn("embedded");
   const { port, client } = await lines(queue, { env: { MAX_BATCH_BYTES: "20000" } });
-  const beside = await neighbour(await client(), queue.of("default"));
+  const beside = await neighbour(await client(), queue);
   let round = 0;
   await fc.assert(
     fc.asyncProperty(
