@@ -6,15 +6,15 @@
  *   pnpm bench --http [--rounds 5]
  *   pnpm bench --handlers [--large] [--only name]
  *   pnpm bench --streams [--rounds 5]
+ *   pnpm bench --wire [--rounds 5]
  *
  * `--slow-sync`: each sync of the embedded engine takes so many ms longer, as on a slow disk. `--http`: instead of the
  * engines, the service over HTTP, which otherwise comes after them. `--handlers`: the job types that work on files and
- * texts. `--streams`: what readers of events cost.
+ * texts. `--streams`: what readers of events cost. `--wire`: TCP and gRPC against calls in process, BullMQ, beanstalkd and
+ * bare gRPC.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -22,7 +22,9 @@ import { ensureSystemTools } from "../scripts/system-tools.ts";
 import { benchHandlers } from "./handlers.ts";
 import { benchHttp } from "./http.ts";
 import { type Figures, median } from "./measure.ts";
+import { freePort, run, startRedis } from "./processes.ts";
 import { benchStreams } from "./streams.ts";
+import { benchWire } from "./wire.ts";
 
 const { values } = parseArgs({
   options: {
@@ -34,10 +36,12 @@ const { values } = parseArgs({
     large: { type: "boolean", default: false },
     only: { type: "string", default: "" },
     streams: { type: "boolean", default: false },
+    wire: { type: "boolean", default: false },
   },
 });
 if (values.handlers) process.exit((await benchHandlers(values)) ? 0 : 1);
 const rounds = Number(values.rounds);
+if (values.wire) process.exit((await benchWire(rounds)) ? 0 : 1);
 if (values.streams) process.exit((await benchStreams(rounds)) ? 0 : 1);
 if (values.http) process.exit((await benchHttp(rounds)) ? 0 : 1);
 const slowSync = values["slow-sync"];
@@ -51,47 +55,6 @@ type Samples = Record<string, number[]>;
 
 function keep(samples: Samples, round: Figures): void {
   for (const [name, value] of Object.entries(round)) (samples[name] ??= []).push(value);
-}
-
-/** Runs one program of this folder to its end and reads the figures it prints. */
-async function run(program: string, args: readonly string[]): Promise<Figures> {
-  const file = new URL(program, import.meta.url).pathname;
-  const flags = ["--expose-gc", "--conditions=@jobyard/source"];
-  const child = spawn(process.execPath, [...flags, file, ...args], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  let output = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
-  const [code] = (await once(child, "close")) as [number | null];
-  if (code !== 0) throw new Error(`${program} ${args[0]} ended with ${code}`);
-  return JSON.parse(output.trim().split("\n").at(-1) ?? "") as Figures;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-async function startRedis(folder: string, port: number): Promise<ChildProcess> {
-  const redis = spawn(
-    "redis-server",
-    ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""].concat([
-      "--appendonly",
-      "yes",
-      "--appendfsync",
-      "everysec",
-    ]),
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
-  for await (const line of redis.stdout.setEncoding("utf8")) {
-    if (String(line).includes("Ready to accept connections")) break;
-  }
-  redis.stdout.resume();
-  return redis;
 }
 
 ensureSystemTools("redis-server");

@@ -4,6 +4,7 @@ import { delimiter, join } from "node:path";
 
 /** Programs that are not npm packages, and the Debian packages they come in. */
 const tools = {
+  beanstalkd: "beanstalkd",
   faketime: "faketime",
   "redis-server": "redis-server",
   python3: "python3",

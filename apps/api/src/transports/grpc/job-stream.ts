@@ -26,6 +26,9 @@ export interface JobStreamOptions {
   readonly onOver: () => void;
 }
 
+/** For more results to come, ms. */
+const GATHER_MS = 2;
+
 interface Unfinished {
   readonly id: number;
   readonly lease: string;
@@ -84,9 +87,8 @@ export class JobStream {
   process(results: ServerDuplexStream<JobResult, object>): void {
     results.on("data", (result: JobResult | typeof MALFORMED) => {
       if (result === MALFORMED) return this.end(malformed());
-      this.#results.push(result);
-      // Once for all that came together.
-      if (this.#results.length === 1) setImmediate(() => this.#report());
+      // Once for all that come together.
+      if (this.#results.push(result) === 1) setImmediate(() => this.#gather());
     });
     results.on("end", () => {
       this.#report();
@@ -188,6 +190,12 @@ export class JobStream {
     for (const id of ids) this.#unfinished.delete(id);
     if (this.#stopped) this.stop();
     else void this.#claim();
+  }
+
+  /** As long as the client has other jobs to go on with, results are reported many at once. */
+  #gather(): void {
+    if (this.#results.length * 2 >= this.#unfinished.size) this.#report();
+    else setTimeout(() => this.#report(), GATHER_MS);
   }
 
   /** Each result frees its place at once; what is not this client's to end is left alone. */
