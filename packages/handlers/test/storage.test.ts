@@ -151,12 +151,13 @@ describe("a tenant's own files", () => {
     await files.put("in/a.csv", Readable.from([Buffer.from("new")]), small);
     expect(Buffer.concat(await file.read().toArray()).toString()).toBe("x\n1\n");
     expect(await files.stat("in/a.csv")).toMatchObject({ name: "a.csv", size: 3 });
-    for (const call of [files.open("in/none.csv"), files.stat("in/none.csv")]) {
-      await expect(call).rejects.toMatchObject({ code: "FILE_NOT_FOUND" });
+    for (const call of [() => files.open("in/none.csv"), () => files.stat("in/none.csv")]) {
+      await expect(call()).rejects.toMatchObject({ code: "FILE_NOT_FOUND" });
     }
-    for (const call of [files.open("../other/secret.csv"), files.stat("in"), files.open("in")]) {
-      await expect(call).rejects.toMatchObject({ code: "FILE_REFUSED" });
+    for (const path of ["../other/secret.csv", "in"]) {
+      await expect(files.open(path)).rejects.toMatchObject({ code: "FILE_REFUSED" });
     }
+    await expect(files.stat("in")).rejects.toMatchObject({ code: "FILE_REFUSED" });
   });
 
   it("lists folders, without what it keeps itself or a link", async () => {
