@@ -11,6 +11,8 @@ export default defineConfig({
   test: {
     include: ["packages/*/{src,test}/**/*.test.ts", "apps/*/{src,test}/**/*.test.ts"],
     pool: "forks",
+    // One for each core (the default leaves one free): many tests wait for other processes rather than compute.
+    maxWorkers: "100%",
     // For threads and child processes that tests start: those load our packages without Vite.
     execArgv: ["--conditions=@jobyard/source"],
     testTimeout: long ? 600_000 : 20_000,
