@@ -401,7 +401,7 @@ describe("cancelling a running job", () => {
     expect(worker.active).toBe(0);
   });
 
-  test.runIf(long)("takes no longer by a clock on the wall", async () => {
+  test("takes no longer by a clock on the wall", async () => {
     const adapter = new SqliteAdapter({ path: ":memory:" });
     const desk = await Desk.open({ adapter, clock: systemClock });
     const gate = new Gate();

@@ -4,8 +4,8 @@ import type { HandlerDeps } from "../handler-deps.ts";
 import type { TenantFiles } from "../storage.ts";
 import { DEFAULT_MEMORY_MB } from "../tabular/engine.ts";
 import { ThreadDied, Threads } from "../threads.ts";
-import { reportOnRecords, REPORTS } from "./build.ts";
 import { datasetAsJson, type DatasetRun } from "./dataset.ts";
+import { reportOnRecords, REPORTS } from "./from-records.ts";
 import type { ReportData } from "./kinds.ts";
 import type { Rendered, RenderTask } from "./render.thread.ts";
 

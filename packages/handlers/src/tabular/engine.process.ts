@@ -1,7 +1,7 @@
-import { type ExportTask, exportDataset } from "../data-export/export.ts";
-import { type ParseTask, parseFile } from "../file-processing/parse.ts";
+import type { ExportTask } from "../data-export/export.ts";
+import type { ParseTask } from "../file-processing/parse.ts";
 import { EngineFailure } from "./failure.ts";
-import { type ScanTask, scanFile } from "../security-scan/scan.ts";
+import type { ScanTask } from "../security-scan/scan.ts";
 
 export type EngineTask = ParseTask | ExportTask | ScanTask;
 
@@ -24,13 +24,20 @@ export type Tell = (progress: number, message: string) => void;
 const TELL_MS = 200;
 
 async function perform(task: EngineTask, tell: Tell): Promise<unknown> {
+  // Only what the task needs: loading it all takes longer than a small file does.
   switch (task.kind) {
-    case "parse":
+    case "parse": {
+      const { parseFile } = await import("../file-processing/parse.ts");
       return parseFile(task, tell);
-    case "export":
+    }
+    case "export": {
+      const { exportDataset } = await import("../data-export/export.ts");
       return exportDataset(task, tell);
-    case "scan":
+    }
+    case "scan": {
+      const { scanFile } = await import("../security-scan/scan.ts");
       return scanFile(task, tell);
+    }
     default:
       throw new TypeError(`No such task: ${JSON.stringify(task satisfies never)}`);
   }
