@@ -12,12 +12,12 @@ async function addAll(jobs: number): Promise<void> {
   }
 }
 
-async function drain(jobs: number): Promise<void> {
+async function drain(jobs: number, slots: number): Promise<void> {
   let done = 0;
   await new Promise<void>((resolve) => {
     const worker = new Worker(queue.name, async () => ({ ok: true }), {
       connection,
-      concurrency: 100,
+      concurrency: slots,
     });
     worker.on("completed", () => {
       if (++done === jobs) void worker.close().then(resolve);
@@ -25,14 +25,14 @@ async function drain(jobs: number): Promise<void> {
   });
 }
 
-async function lifecycle(): Promise<void> {
+async function lifecycle(slots: number): Promise<void> {
   const jobs = 20_000;
   await addAll(2000);
-  await drain(2000);
+  await drain(2000, slots);
   const start = performance.now();
   await addAll(jobs);
   const added = performance.now();
-  await drain(jobs);
+  await drain(jobs, slots);
   const drained = performance.now();
   expectEqual(await queue.getCompletedCount(), jobs + 2000, "completed jobs");
   report({
@@ -42,27 +42,27 @@ async function lifecycle(): Promise<void> {
   });
 }
 
-/** Pulled and acknowledged as a server without a Worker would: 1,000 calls sent together. */
-async function pullAll(jobs: number): Promise<void> {
+/** Pulled and acknowledged as a server without a Worker would: `size` calls sent together. */
+async function pullAll(jobs: number, size: number): Promise<void> {
   const worker = new Worker(queue.name, null, { connection, autorun: false });
   await worker.waitUntilReady();
-  for (let done = 0; done < jobs; done += 1000) {
+  for (let done = 0; done < jobs; done += size) {
     const token = `pull-${done}`;
     const claimed = await Promise.all(
-      Array.from({ length: 1000 }, () => worker.getNextJob(token, { block: false })),
+      Array.from({ length: size }, () => worker.getNextJob(token, { block: false })),
     );
     await Promise.all(claimed.map((job) => job?.moveToCompleted({ ok: true }, token, false)));
   }
   await worker.close();
 }
 
-async function pull(): Promise<void> {
+async function pull(size: number): Promise<void> {
   const jobs = 20_000;
   await addAll(2000);
-  await pullAll(2000);
+  await pullAll(2000, size);
   await addAll(jobs);
   const start = performance.now();
-  await pullAll(jobs);
+  await pullAll(jobs, size);
   const end = performance.now();
   expectEqual(await queue.getCompletedCount(), jobs + 2000, "completed jobs");
   report({ pull: perSecond(jobs, end - start) });
@@ -100,8 +100,10 @@ async function latency(): Promise<void> {
 }
 
 const scenarios: Readonly<Record<string, () => Promise<void>>> = {
-  lifecycle,
-  pull,
+  "slots-100": () => lifecycle(100),
+  "slots-50": () => lifecycle(50),
+  "pull-1000": () => pull(1000),
+  "pull-100": () => pull(100),
   memory,
   latency,
 };

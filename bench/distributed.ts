@@ -67,7 +67,7 @@ async function addMixed(jobs: number, tenants: readonly string[]): Promise<void>
   }
 }
 
-async function pullAll(jobs: number, tenant: string, size = 1000): Promise<void> {
+async function pullAll(jobs: number, tenant: string, size: number): Promise<void> {
   const all = queue.of(tenant);
   for (let done = 0; done < jobs;) {
     const claimed = await all.pull({ queue: "bench", limit: size });
@@ -85,21 +85,21 @@ const benchType = defineJobType({
   defaults: { attempts: 1, backoffMs: 1000, timeoutMs: 60_000 },
 });
 
-function startWorker(onRun: () => void): Worker {
+function startWorker(slots: number, onRun: () => void): Worker {
   const handler = defineHandler(benchType, async () => {
     onRun();
     return result;
   });
-  const worker = new Worker({ queue, handlers: [handler], concurrency: 100 });
+  const worker = new Worker({ queue, handlers: [handler], concurrency: slots });
   worker.start();
   return worker;
 }
 
-async function drain(jobs: number): Promise<void> {
+async function drain(jobs: number, slots: number): Promise<void> {
   let left = jobs;
   let finished = (): void => undefined;
   const all = new Promise<void>((resolve) => (finished = resolve));
-  const worker = startWorker(() => {
+  const worker = startWorker(slots, () => {
     if (--left === 0) finished();
   });
   await all;
@@ -107,14 +107,14 @@ async function drain(jobs: number): Promise<void> {
   await worker.drain(1000);
 }
 
-async function lifecycle(): Promise<void> {
+async function lifecycle(slots: number): Promise<void> {
   const jobs = 20_000;
   await addAll(2000);
-  await drain(2000);
+  await drain(2000, slots);
   const start = performance.now();
   await addAll(jobs);
   const added = performance.now();
-  await drain(jobs);
+  await drain(jobs, slots);
   const drained = performance.now();
   const { completed } = await queue.of("default").count();
   expectEqual(completed, jobs + 2000, "completed jobs");
@@ -125,13 +125,13 @@ async function lifecycle(): Promise<void> {
   });
 }
 
-async function pull(): Promise<void> {
+async function pull(size: number): Promise<void> {
   const jobs = 20_000;
   await addAll(2000);
-  await pullAll(2000, "default");
+  await pullAll(2000, "default", size);
   await addAll(jobs);
   const start = performance.now();
-  await pullAll(jobs, "default");
+  await pullAll(jobs, "default", size);
   const end = performance.now();
   const { completed } = await queue.of("default").count();
   expectEqual(completed, jobs + 2000, "completed jobs");
@@ -142,7 +142,7 @@ async function latency(): Promise<void> {
   const times: number[] = [];
   let added = 0;
   let started = (): void => undefined;
-  const worker = startWorker(() => {
+  const worker = startWorker(100, () => {
     times.push(performance.now() - added);
     started();
   });
@@ -169,7 +169,7 @@ async function lives(jobs: number): Promise<number> {
   const start = performance.now();
   for (let i = 0; i < jobs; i += 1000) {
     await addAll(1000);
-    await pullAll(1000, "default");
+    await pullAll(1000, "default", 1000);
   }
   return (performance.now() - start) / jobs;
 }
@@ -187,7 +187,7 @@ async function tenants(): Promise<void> {
   const run = async (names: readonly string[]): Promise<number> => {
     const start = performance.now();
     await addMixed(jobs, names);
-    await pullAll(jobs, "*");
+    await pullAll(jobs, "*", 1000);
     return performance.now() - start;
   };
   const names = Array.from({ length: 1000 }, (_, i) => `tenant-${i}`);
@@ -203,8 +203,10 @@ async function tenants(): Promise<void> {
 }
 
 const scenarios: Readonly<Record<string, () => Promise<void>>> = {
-  lifecycle,
-  pull,
+  "slots-100": () => lifecycle(100),
+  "slots-50": () => lifecycle(50),
+  "pull-1000": () => pull(1000),
+  "pull-100": () => pull(100),
   latency,
   memory,
   backlog,

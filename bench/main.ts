@@ -2,7 +2,7 @@
  * The benchmark: both engines against raw BullMQ on Redis with AOF everysec, on this machine, in this run.
  * Rounds take turns, so that a machine whose speed drifts treats both alike; figures are medians.
  *
- *   pnpm bench [--rounds 5] [--slow-sync 5] [--engine embedded|distributed]
+ *   pnpm bench [--rounds 5] [--slow-sync 5] [--engine embedded|distributed] [--only name]
  *   pnpm bench --http [--rounds 5]
  *   pnpm bench --handlers [--large] [--only name]
  *   pnpm bench --streams [--rounds 5]
@@ -48,8 +48,21 @@ const slowSync = values["slow-sync"];
 const measured = (engine: string): boolean => [engine, "both"].includes(values.engine);
 const embedded = ["batches-1000", "batches-100", "singles", "latency", "backlog"] as const;
 /** Each beside the same of raw BullMQ, where there is such. */
-const distributed = ["lifecycle", "pull", "memory", "latency", "backlog", "tenants"] as const;
-const comparable: readonly string[] = ["lifecycle", "pull", "memory", "latency"];
+const distributed = [
+  "slots-100",
+  "slots-50",
+  "pull-1000",
+  "pull-100",
+  "memory",
+  "latency",
+  "backlog",
+  "tenants",
+] as const;
+const alone: readonly string[] = ["backlog", "tenants"];
+if (!["", ...embedded, ...distributed].includes(values.only)) {
+  throw new Error(`--only: one of ${[...new Set([...embedded, ...distributed])].join(", ")}`);
+}
+const isAsked = (scenario: string): boolean => ["", scenario].includes(values.only);
 
 type Samples = Record<string, number[]>;
 
@@ -61,25 +74,27 @@ ensureSystemTools("redis-server");
 const folder = mkdtempSync(join(tmpdir(), "jobyard-bench-"));
 const port = await freePort();
 const redis = await startRedis(folder, port);
-const bullmq: Samples = {};
+/** By scenario: raw BullMQ, the embedded engine, the distributed one. */
+const bullmq: Record<string, Samples> = {};
 const ours: Record<string, Samples> = {};
 const shared: Record<string, Samples> = {};
+async function measureBullmq(scenario: string): Promise<void> {
+  keep((bullmq[scenario] ??= {}), await run("bullmq.ts", [scenario, String(port)]));
+}
 try {
   for (let round = 1; round <= rounds; round++) {
-    for (const scenario of measured("distributed") ? distributed : []) {
+    for (const scenario of measured("distributed") ? distributed.filter(isAsked) : []) {
       process.stderr.write(`round ${round} of ${rounds}: Redis ${scenario}          \r`);
       keep((shared[scenario] ??= {}), await run("distributed.ts", [scenario, String(port)]));
-      if (comparable.includes(scenario))
-        keep(bullmq, await run("bullmq.ts", [scenario, String(port)]));
+      if (!alone.includes(scenario)) await measureBullmq(scenario);
     }
-    for (const scenario of measured("embedded") ? embedded : []) {
+    for (const scenario of measured("embedded") ? embedded.filter(isAsked) : []) {
       process.stderr.write(`round ${round} of ${rounds}: ${scenario}          \r`);
       const store = mkdtempSync(join(folder, "store-"));
       keep((ours[scenario] ??= {}), await run("embedded.ts", [scenario, store, slowSync]));
       rmSync(store, { recursive: true });
-      if (scenario === "batches-1000")
-        keep(bullmq, await run("bullmq.ts", ["lifecycle", String(port)]));
-      if (scenario === "latency") keep(bullmq, await run("bullmq.ts", ["latency", String(port)]));
+      if (scenario === "latency") await measureBullmq("latency");
+      else if (["batches-1000", values.only].includes(scenario)) await measureBullmq("slots-100");
     }
   }
 } finally {
@@ -89,7 +104,8 @@ try {
 }
 
 const at = (samples: Samples | undefined, name: string): number => median(samples?.[name] ?? []);
-const raw = at(bullmq, "lifecycle");
+const rawBullmq = bullmq["slots-100"];
+const raw = at(rawBullmq, "lifecycle");
 const fixed = (value: number, digits = 1): string => value.toFixed(digits);
 const whole = (value: number): string => Math.round(value).toLocaleString("en");
 const longest = Math.max(
@@ -121,28 +137,30 @@ function against(what: string, value: number, yardstick: number, wanted: number)
 }
 
 function distributedRows(): Row[] {
-  const lifecycle = shared["lifecycle"];
-  const bytes = at(shared["memory"], "bytes") / at(bullmq, "bytes");
+  const both = (what: string, scenario: string, figure: string, wanted: number): Row => {
+    const theirs = at(bullmq[scenario], figure);
+    return against(`Redis: ${what}`, at(shared[scenario], figure), theirs, wanted);
+  };
+  const times = (scenario: string, figure: string): number =>
+    at(shared[scenario], figure) / at(bullmq[scenario], figure);
   return [
-    against(
-      "Redis: adds in batches of 1,000, against addBulk",
-      at(lifecycle, "add"),
-      at(bullmq, "add"),
-      0.9,
-    ),
-    against(
-      "Redis: worker with 100 slots, against BullMQ's",
-      at(lifecycle, "drain"),
-      at(bullmq, "drain"),
-      0.9,
-    ),
-    against(
-      "Redis: pull and acknowledge in batches, against calls sent together",
-      at(shared["pull"], "pull"),
-      at(bullmq, "pull"),
+    both("adds in batches of 1,000, against addBulk", "slots-100", "add", 0.9),
+    both("worker with 100 slots, against BullMQ's", "slots-100", "drain", 0.9),
+    both("worker with 50 slots, against BullMQ's", "slots-50", "drain", 0.9),
+    both(
+      "pull and acknowledge 1,000 at once, against calls sent together",
+      "pull-1000",
+      "pull",
       0.8,
     ),
-    atMost("Redis: memory of a waiting job, against BullMQ's", bytes, 1.15, "x", 2),
+    both("pull and acknowledge 100 at once, against calls sent together", "pull-100", "pull", 0.8),
+    atMost(
+      "Redis: memory of a waiting job, against BullMQ's",
+      times("memory", "bytes"),
+      1.15,
+      "x",
+      2,
+    ),
     atMost(
       "Redis: cost of a job, backlog 1,000,000 against 1,000",
       at(shared["backlog"], "deepCost"),
@@ -159,7 +177,7 @@ function distributedRows(): Row[] {
     ),
     atMost(
       "Redis: add to handler start, against BullMQ's",
-      at(shared["latency"], "latencyMs") / at(bullmq, "latencyMs"),
+      times("latency", "latencyMs"),
       1.2,
       "x",
       2,
@@ -181,8 +199,8 @@ const embeddedRows = (): Row[] => [
   atMost("memory of a waiting job", at(ours["backlog"], "bytesOfMemory"), 450, "B", 0),
   atMost("file of a waiting job", at(ours["backlog"], "bytesOfFile"), 300, "B", 0),
   atMost(
-    `add to handler start, against BullMQ's ${fixed(at(bullmq, "latencyMs"), 2)} ms`,
-    at(ours["latency"], "latencyMs") / at(bullmq, "latencyMs"),
+    `add to handler start, against BullMQ's ${fixed(at(bullmq["latency"], "latencyMs"), 2)} ms`,
+    at(ours["latency"], "latencyMs") / at(bullmq["latency"], "latencyMs"),
     1,
     "x",
     2,
@@ -198,17 +216,18 @@ const embeddedRows = (): Row[] => [
   atMost("longest commit, checkpoint included", longest, 20, "ms"),
 ];
 
+// Of one scenario alone, only its rows.
 const rows = [
   ...(measured("embedded") ? embeddedRows() : []),
   ...(measured("distributed") ? distributedRows() : []),
-];
+].filter(({ measured: told }) => values.only === "" || !told.startsWith("NaN"));
 console.log(
   `\n${rounds} rounds on ${cpus().length} cores, Node ${process.version}` +
     (slowSync === "0" ? "" : `, each sync ${slowSync} ms longer`) +
-    `\nraw BullMQ: ${whole(raw)} jobs/s (adds ${whole(at(bullmq, "add"))}/s, worker ${whole(at(bullmq, "drain"))}/s) = 1.0x\n`,
+    `\nraw BullMQ: ${whole(raw)} jobs/s (adds ${whole(at(rawBullmq, "add"))}/s, worker ${whole(at(rawBullmq, "drain"))}/s) = 1.0x\n`,
 );
 const width = Math.max(...rows.map(({ what }) => what.length));
 for (const { what, measured, wanted, met } of rows) {
   console.log(`${met ? "ok  " : "MISS"} ${what.padEnd(width)}  ${measured.padEnd(20)}  ${wanted}`);
 }
-if (measured("embedded")) await benchHttp(rounds);
+if (measured("embedded") && values.only === "") await benchHttp(rounds);

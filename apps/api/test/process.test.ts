@@ -234,7 +234,7 @@ test("main: what is at risk with Redis is told, and refused where the settings s
   await startApi({ ...env, REDIS_REQUIRE_AOF: "true" });
 });
 
-test("main: Redis at its memory limit: 503 within a second, nothing half done, and all well again after", async () => {
+test("main: Redis at its memory limit: 503 within a second that tells of each job, nothing half done, and all well again after", async () => {
   const redis = await testRedis();
   const env = { REDIS_URL: redis.url, DATA_DIR: await temporaryFolder(), INLINE_WORKER: "false" };
   const { urls } = await startApi(env);
@@ -244,16 +244,45 @@ test("main: Redis at its memory limit: 503 within a second, nothing half done, a
   const addOne = () => call(url, "POST", "/api/v1/jobs", one);
   const jobs = Array.from({ length: 50 }, (_, n) => ({ queue: "work", data: { n } }));
   const addMany = () => call(url, "POST", "/api/native/jobs/bulk", { jobs });
+  const email = {
+    queue: "email-notifications",
+    data: { message: "Well 7 is down", recipientEmail: "ops@example.com" },
+  };
+  const addToWellflow = () =>
+    call(url, "POST", "/api/jobs/bulk", { jobs: [email, { queue: "email-notifications" }, email] });
   const total = async () => (await call(url, "GET", "/api/native/jobs?limit=0")).body.data.total;
   expect((await addOne()).status).toBe(201);
 
   await limit("1mb");
-  for (const add of [addOne, addMany]) {
+  const away = { code: "SYSTEM_ERROR", message: expect.stringMatching(/Try again later/) };
+  const atOnce = async (add: () => ReturnType<typeof call>) => {
     const began = performance.now();
-    const { status } = await add();
+    const { status, body } = await add();
     expect(performance.now() - began).toBeLessThan(1000);
     expect(status).toBe(503);
-  }
+    return body;
+  };
+  await atOnce(addOne);
+  const { details } = (await atOnce(addMany)) as unknown as { details: { report: unknown } };
+  expect(details.report).toEqual({
+    added: 0,
+    refused: 50,
+    outcomes: Array.from({ length: 50 }, () => ({ id: null, error: away })),
+  });
+  // What is wrong with a job itself is told as ever.
+  const { error } = (await atOnce(addToWellflow)) as unknown as { error: { details: unknown } };
+  expect(error.details).toEqual({
+    report: {
+      created: 0,
+      failed: 3,
+      jobIds: [],
+      errors: [
+        { index: 0, ...away },
+        { index: 1, code: "VALIDATION_ERROR", message: expect.any(String) },
+        { index: 2, ...away },
+      ],
+    },
+  });
   // What is there can still be seen.
   expect(await total()).toBe(1);
 
@@ -261,7 +290,8 @@ test("main: Redis at its memory limit: 503 within a second, nothing half done, a
   expect((await addOne()).status).toBe(201);
   const { body } = await addMany();
   expect(body.data).toMatchObject({ added: 50, refused: 0 });
-  expect(await total()).toBe(52);
+  expect((await addToWellflow()).body.data).toMatchObject({ created: 2, failed: 1 });
+  expect(await total()).toBe(54);
 });
 
 test("main: the API alone on the embedded engine says that nobody runs typed jobs", async () => {

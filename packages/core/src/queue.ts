@@ -363,7 +363,7 @@ export class TenantQueue {
     return unwrap(outcome);
   }
 
-  /** Up to 1,000 jobs, one outcome each. */
+  /** Up to 1,000 jobs, one outcome each, also where the store cannot take them: UNAVAILABLE. Atomic, it throws instead. */
   async addMany(jobs: readonly NewJob[], options: AddOptions): Promise<readonly Outcome<number>[]> {
     const errors: FieldError[] = [];
     const { atomic, idempotencyKey: key } = checkObject(options, "options", errors);
@@ -492,7 +492,8 @@ export class TenantQueue {
       }
     } catch (error) {
       if (!isUncertain(error)) await this.#withdraw(jobs);
-      throw error;
+      if (options.atomic || !isAway(error)) throw error;
+      return outcomes.map((outcome, i) => outcome ?? indexed(error, i));
     }
     const refused: JobSpec[] = [];
     for (const [i, spec] of specs) {
@@ -1145,6 +1146,10 @@ export class TenantQueue {
 /** Files of what may have been kept have to stay. */
 function isUncertain(error: unknown): boolean {
   return error instanceof QueueError && error.details.uncertain === true;
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof QueueError && error.code === "UNAVAILABLE";
 }
 
 function unlessRefused(error: unknown): void {

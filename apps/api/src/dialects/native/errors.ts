@@ -1,5 +1,6 @@
 import { type ErrorCode, QueueError } from "@jobyard/core";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { BulkRefusal } from "../../bulk-refusal.ts";
 import type { ApiContext } from "../../dialect.ts";
 import { refusal, retryAfter } from "../../envelope.ts";
 import type { RequestError, RequestFault } from "../../request-error.ts";
@@ -72,6 +73,7 @@ export function refuse(error: QueueError | RequestError, c: ApiContext): Respons
     ...(progress !== undefined && { progress }),
     ...(limitBytes !== undefined && { limitBytes }),
     ...(operation === "addJobs" && { index: error.details.index }),
+    ...(error instanceof BulkRefusal && { report: error.report }),
   });
   return c.json(body, status, retryAfter(error, status));
 }

@@ -1,10 +1,11 @@
 import { type ErrorCode, QueueError } from "@jobyard/core";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { BulkRefusal } from "../../bulk-refusal.ts";
 import type { ApiContext } from "../../dialect.ts";
 import { retryAfter } from "../../envelope.ts";
 import type { RequestError, RequestFault } from "../../request-error.ts";
 import { statusNamed } from "./mapping.ts";
-import type { Refusal, WellflowCode } from "./schemas.ts";
+import type { BulkResult, Refusal, WellflowCode } from "./schemas.ts";
 
 type Details = NonNullable<Refusal["error"]["details"]>;
 
@@ -13,7 +14,7 @@ interface Answer {
   readonly code: WellflowCode;
   /** Absent: the error's own. */
   readonly message?: string;
-  readonly details?: (error: QueueError, requestId: string) => Details;
+  readonly details?: (error: QueueError, requestId: string) => Details | undefined;
 }
 
 const invalid: Answer = {
@@ -56,6 +57,8 @@ const answers: Readonly<Record<ErrorCode | RequestFault, Answer>> = {
     status: 503,
     code: "SYSTEM_ERROR",
     message: "The service cannot serve this request now. Try again later",
+    details: (error) =>
+      error instanceof BulkRefusal ? { report: error.report as BulkResult } : undefined,
   },
   INTERNAL: {
     status: 500,

@@ -390,6 +390,8 @@ export const operations = {
       path: `${BASE}/bulk`,
       operationId: "addJobs",
       summary: "Add up to 1,000 jobs, each judged by itself",
+      description:
+        "Where the store cannot take them, the answer is 503 and `error.details.report` tells of each job what 201 would have told.",
       request: {
         headers: idempotencyHeaders,
         ...body(documentedBulk, { jobs: [{ queue: "data-validation", ...added }, email] }),

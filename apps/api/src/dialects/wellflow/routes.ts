@@ -11,6 +11,7 @@ import {
   type QueueInfo,
   type TenantQueue,
 } from "@jobyard/core";
+import { refuseIfAway } from "../../bulk-refusal.ts";
 import type { ApiContext, Dialect, DialectDeps } from "../../dialect.ts";
 import { readJson } from "../../json-body.ts";
 import { type Handle, idempotencyKey, jobIdIn, mount, parseInput } from "../../operations.ts";
@@ -313,6 +314,7 @@ function handlersOf({ config, queue }: DialectDeps): Record<keyof typeof operati
         jobIds,
         ...(errors.length === 0 ? {} : { errors }),
       };
+      refuseIfAway(outcomes, answer);
       return c.json(success(answer), 201);
     },
 

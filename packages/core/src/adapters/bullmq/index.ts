@@ -101,9 +101,18 @@ const LOG_LINES = 1000;
 const HEARTBEAT_MS = 5000;
 /** A leader that is silent for so long is followed by another, ms. */
 const LEADER_MS = 8000;
-/** Steps whose sums are merged into the roll-ups with each sign of life of the leader; readers merge the rest. */
-const TALLIES_AT_ONCE = 5000;
+/** Sums merged into the roll-ups by one step. */
+const TALLIES_AT_ONCE = 2000;
 const HOUR_MS = 3_600_000;
+
+/** What so many scripts tallied; readers merge what comes meanwhile. */
+async function mergeTallies(connection: Connection, scripts: number): Promise<void> {
+  let left = scripts;
+  while (left > 0) {
+    const merged = Number(await connection.script("tally", TALLIES_AT_ONCE));
+    left = merged === 0 ? 0 : left - merged;
+  }
+}
 
 export interface BullmqOptions {
   /** `redis://host:port`, or those of some nodes of a cluster. */
@@ -290,7 +299,7 @@ export class BullmqAdapter implements QueueAdapter {
     // Also who does not lead yet: the leader may be the dead one.
     if (leads || opening !== undefined) await instances.buryDead(known);
     if (leads) {
-      if (tallies > 0) await connection.script("tally", TALLIES_AT_ONCE);
+      await mergeTallies(connection, tallies);
     } else {
       this.#beat(opening === undefined ? Math.min(HEARTBEAT_MS, leaderMs + 10) : 10);
     }

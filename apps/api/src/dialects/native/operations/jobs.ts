@@ -34,7 +34,8 @@ export const jobOperations = {
   addJobs: define("operate", "post /jobs/bulk", {
     id: "addJobs",
     summary: "Add up to 1,000 jobs",
-    description: "Each is taken or refused alone, unless `atomic` is true.",
+    description:
+      "Each is taken or refused alone, unless `atomic` is true. Where the store cannot take them, the answer is 503 and `details.report` tells of each job what 200 would have told.",
     headers,
     body: jobs.bulkBody,
     data: jobs.bulkOutcome,

@@ -25,7 +25,8 @@ import {
 } from "../mapping.ts";
 import type { jobOperations } from "../operations/jobs.ts";
 import { applyToMany } from "../progress-lines.ts";
-import { answer, answerText, bodyOf, queryOf, refuseIfAway, scopeOf } from "../requests.ts";
+import { refuseIfAway } from "../../../bulk-refusal.ts";
+import { answer, answerText, bodyOf, queryOf, scopeOf } from "../requests.ts";
 import * as schemas from "../schemas/jobs.ts";
 
 /** Beside the data of the largest type, what surrounds it. */
@@ -75,9 +76,8 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
       const body = await readJson(c, config.limits.maxBatchBytes, MAX_ADD_VALUES);
       const { jobs, atomic } = parseInput(schemas.bulkBody, body);
       const outcomes = await home(c).addMany(jobs.map(newJob), { atomic, ...idempotencyKey(c) });
-      refuseIfAway(outcomes);
       const refused = outcomes.filter((outcome) => outcome instanceof QueueError).length;
-      return answer(c, {
+      const report = {
         added: outcomes.length - refused,
         refused,
         outcomes: outcomes.map((outcome) =>
@@ -85,7 +85,9 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
             ? { id: null, error: problemOf(outcome) }
             : { id: String(outcome), error: null },
         ),
-      });
+      };
+      refuseIfAway(outcomes, report);
+      return answer(c, report);
     },
 
     async listJobs(c) {

@@ -12,76 +12,141 @@ if now == nil then
   local t = rcall("TIME")
   now = t[1] * 1000 + math.floor(t[2] / 1000)
 end
+-- Written once for every job: to turn a number into text costs as much as a small command.
+local nowText = string.format("%.0f", now)
 
 -- Ids per bucket of the id index, four bytes of lane number each.
 local BUCKET = 1024
 
 local lanes = {}
-local namesOfNo = {}
-local buckets = {}
+local lanesOfNo = {}
+
+-- What `lanes` holds for each name: the lane's number and letters: "t" typed, "p" it has had a prioritized job (most
+-- never do, and need not be asked), "s" it has settings, which lie where BullMQ keeps a queue's.
+local function readLane(name, text)
+  local tenant, queue = string.match(name, "^([^.]*)%.(.*)$")
+  local no, letters = string.match(text, "^(%d+)(.*)$")
+  local lane = {
+    name = name, key = p .. name .. ":", no = tonumber(no), tenant = tenant, queue = queue, letters = letters,
+    typed = false, prioritizes = false, paused = false, windowEnd = 0, windowStarts = 0,
+  }
+  if letters ~= "" then
+    lane.typed = string.find(letters, "t", 1, true) ~= nil
+    lane.prioritizes = string.find(letters, "p", 1, true) ~= nil
+    if string.find(letters, "s", 1, true) then
+      local m = rcall("HMGET", lane.key .. "meta", "paused", "concurrency", "max", "windowEnd", "windowStarts", "group", "paths")
+      lane.paused = m[1] ~= false
+      lane.concurrency = tonumber(m[2] or nil)
+      lane.max = tonumber(m[3] or nil)
+      lane.windowEnd = tonumber(m[4] or 0)
+      lane.windowStarts = tonumber(m[5] or 0)
+      lane.groupName = m[6] or nil
+      lane.paths = m[7] or nil
+    end
+  end
+  lanes[name] = lane
+  lanesOfNo[lane.no] = lane
+  return lane
+end
+
+-- Reads many lanes at once.
+local function loadLanes(names)
+  for from = 1, #names, 4000 do
+    local texts = rcall("HMGET", p .. "lanes", unpack(names, from, math.min(from + 3999, #names)))
+    for i, text in ipairs(texts) do
+      local name = names[from + i - 1]
+      if not lanes[name] then
+        if text then readLane(name, text) else lanes[name] = false end
+      end
+    end
+  end
+end
 
 -- A lane by its name, `tenant.queue`; nil where there is none.
 local function laneNamed(name)
   local lane = lanes[name]
-  if lane ~= nil then return lane end
-  local key = p .. name .. ":"
-  local fields = rcall("HGETALL", key .. "meta")
-  local m = {}
-  for i = 1, #fields, 2 do m[fields[i]] = fields[i + 1] end
-  if not m.no then return nil end
-  local tenant = string.match(name, "^[^.]*")
-  lane = {
-    name = name,
-    key = key,
-    no = tonumber(m.no),
-    tenant = tenant,
-    queue = string.sub(name, #tenant + 2),
-    paused = m.paused ~= nil,
-    concurrency = tonumber(m.concurrency),
-    max = tonumber(m.max),
-    typed = m.typed == "1",
-    windowEnd = tonumber(m.windowEnd or 0),
-    windowStarts = tonumber(m.windowStarts or 0),
-    peakAt = tonumber(m.peakAt or 0),
-    peak = tonumber(m.peak or 0),
-    -- Whether it ever had a prioritized job: most lanes never do, and need not be asked.
-    prioritizes = m.prioritized ~= nil,
-    groupName = m.group,
-    paths = m.paths,
-  }
-  lanes[name] = lane
-  return lane
-end
-
-local function nameOfLane(no)
-  local name = namesOfNo[no]
-  if name == nil then
-    name = rcall("HGET", p .. "laneNames", no)
-    namesOfNo[no] = name
+  if lane == nil then
+    local text = rcall("HGET", p .. "lanes", name)
+    lane = text and readLane(name, text)
+    lanes[name] = lane
   end
-  return name
+  return lane or nil
 end
 
--- The lane a job was put in; nil for an id that never was.
-local function laneOf(id)
+local function writeLane(lane)
+  rcall("HSET", p .. "lanes", lane.name, string.format("%.0f", lane.no) .. lane.letters)
+end
+
+local function markLane(lane, letter)
+  if string.find(lane.letters, letter, 1, true) then return end
+  lane.letters = lane.letters .. letter
+  writeLane(lane)
+end
+
+-- Changes settings: fields and values.
+local function setLane(lane, ...)
+  markLane(lane, "s")
+  rcall("HSET", lane.key .. "meta", ...)
+end
+
+local function laneOfNo(no)
+  local lane = lanesOfNo[no]
+  if lane == nil then
+    local name = rcall("HGET", p .. "laneNames", no)
+    lane = name and laneNamed(name) or false
+    lanesOfNo[no] = lane
+  end
+  return lane or nil
+end
+
+-- Ids of one call mostly lie together: then whole buckets are read.
+local together = #ARGV > 100
+local buckets = {}
+local bucketNo, bucketBytes
+
+-- Number of the lane a job was put in; nil for an id that never was.
+local function laneNoOf(id)
+  local no = math.floor(id / BUCKET)
   local at = (id % BUCKET) * 4
-  local bucket = p .. "ids:" .. math.floor(id / BUCKET)
   local a, b, c, d
-  if #ARGV > 100 then
-    -- Ids of one call mostly lie together.
-    local bytes = buckets[bucket]
-    if bytes == nil then
-      bytes = rcall("GET", bucket) or ""
-      buckets[bucket] = bytes
+  if together then
+    if no ~= bucketNo then
+      bucketNo = no
+      bucketBytes = buckets[no] or rcall("GET", p .. "ids:" .. no) or ""
+      buckets[no] = bucketBytes
     end
-    a, b, c, d = string.byte(bytes, at + 1, at + 4)
+    a, b, c, d = string.byte(bucketBytes, at + 1, at + 4)
   else
-    a, b, c, d = string.byte(rcall("GETRANGE", bucket, at, at + 3), 1, 4)
+    a, b, c, d = string.byte(rcall("GETRANGE", p .. "ids:" .. no, at, at + 3), 1, 4)
   end
   if not d then return nil end
-  local no = a + b * 256 + c * 65536 + d * 16777216
-  if no == 0 then return nil end
-  return laneNamed(nameOfLane(no))
+  no = a + b * 256 + c * 65536 + d * 16777216
+  return no ~= 0 and no or nil
+end
+
+local function laneOf(id)
+  local no = laneNoOf(id)
+  return no and laneOfNo(no)
+end
+
+-- Reads the lanes of many ids at once: ARGV[from] and each `step` further.
+local function loadLanesOf(from, step)
+  if not together then return end
+  local nos, wanted = {}, {}
+  for i = from, #ARGV, step do
+    local no = laneNoOf(tonumber(ARGV[i]))
+    if no and not wanted[no] then
+      wanted[no] = true
+      nos[#nos + 1] = no
+    end
+  end
+  local names = {}
+  for first = 1, #nos, 4000 do
+    for _, name in ipairs(rcall("HMGET", p .. "laneNames", unpack(nos, first, math.min(first + 3999, #nos)))) do
+      if name then names[#names + 1] = name end
+    end
+  end
+  loadLanes(names)
 end
 
 local function bytesOf(no)
@@ -91,16 +156,39 @@ end
 local FIELDS = { "timestamp", "st", "run", "priority", "or", "atm", "cr", "uk", "pj", "processedOn", "ra", "lf", "dp",
   "dn", "stop", "to", "ats", "ex" }
 
+local runs = {}
+
+-- What the field `run` tells; jobs of one claim mostly have the same.
+local function parseRun(text)
+  local run = runs[text]
+  if run == nil then
+    local lease, mode, timeoutAt, leaseMs, startedAt, plain, owner =
+      string.match(text, "^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$")
+    run = {
+      lease = lease, mode = mode, timeoutAt = tonumber(timeoutAt), leaseMs = tonumber(leaseMs),
+      startedAt = tonumber(startedAt), plain = plain == "1", owner = owner,
+    }
+    runs[text] = run
+  end
+  return run
+end
+
+local function encodeRun(run)
+  return table.concat({ run.lease, run.mode, run.timeoutAt or "", run.leaseMs, run.startedAt, run.plain and "1" or "", run.owner }, "|")
+end
+
 -- A job's hash as far as changes of state need it; nil when it is not there for this tenant.
 local function findJob(id, tenant, lane)
+  local text = type(id) == "string" and id or string.format("%.0f", id)
   id = tonumber(id)
   lane = lane or laneOf(id)
   if lane == nil or (tenant ~= "*" and tenant ~= lane.tenant) then return nil end
-  local key = lane.key .. "j" .. id
+  local member = "j" .. text
+  local key = lane.key .. member
   local f = rcall("HMGET", key, unpack(FIELDS))
   if not f[1] then return nil end
   local job = {
-    id = id, lane = lane, key = key, member = "j" .. id,
+    id = id, text = text, lane = lane, key = key, member = member,
     createdAt = tonumber(f[1]),
     st = f[2] or "w",
     priority = tonumber(f[4]) or 0,
@@ -118,18 +206,15 @@ local function findJob(id, tenant, lane)
     expireAt = tonumber(f[18] or nil),
   }
   if job.st == "a" then
-    local lease, mode, timeoutAt, leaseMs, owner = string.match(f[3], "^(.-)|(.-)|(.-)|(.-)|(.*)$")
-    job.lease = lease
-    job.mode = mode
-    job.timeoutAt = tonumber(timeoutAt)
-    job.leaseMs = tonumber(leaseMs)
-    job.owner = owner
+    local run = parseRun(f[3])
+    job.lease = run.lease
+    job.mode = run.mode
+    job.timeoutAt = run.timeoutAt
+    job.leaseMs = run.leaseMs
+    job.plain = run.plain
+    job.owner = run.owner
   end
   return job
-end
-
-local function encodeRun(job)
-  return job.lease .. "|" .. job.mode .. "|" .. (job.timeoutAt or "") .. "|" .. job.leaseMs .. "|" .. job.owner
 end
 
 local STATES = { w = "waiting", d = "delayed", b = "blocked", a = "active", c = "completed", f = "failed", x = "cancelled" }
@@ -138,7 +223,6 @@ local FINISHED = { c = "completed", f = "failed", x = "cancelled" }
 -- What is gathered while the script runs and written once at its end, by `settle`: all that can go in one command for
 -- many jobs or lanes does, for what a script costs is its commands.
 local touched = {}
-local tallies = {}
 local told = {}
 local endedLeases = {}
 local owners = {}
@@ -190,33 +274,51 @@ local function levelOf(priority)
   return 3
 end
 
--- The sums of one lane, level and project in this script: added, completed, failed, cancelled, retried, stalled,
--- duration (sum, min, max), wait, tokens, peak, removed.
-local function sumsOf(lane, priority, project)
-  local ofLane = tallies[lane.name]
-  if ofLane == nil then
-    ofLane = {}
-    tallies[lane.name] = ofLane
-  end
-  local field = levelOf(priority) .. "|" .. (project or "")
-  local sums = ofLane[field]
-  if sums == nil then
-    sums = { 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0 }
-    ofLane[field] = sums
-  end
-  return sums
-end
+-- What happened in this script: how often each thing did and what completed runs took, by level, lane and project in
+-- one key; and the most runs at once, by lane. The numbers are those of the columns of a roll-up.
+local counted, took, peaks = {}, {}, {}
+local tallied = false
+local ADDED, FAILED, CANCELLED, RETRIED, STALLED, REMOVED = 1, 3, 4, 5, 6, 13
 
-local ADDED, COMPLETED, FAILED, CANCELLED, RETRIED, STALLED, REMOVED = 1, 2, 3, 4, 5, 6, 13
+local function tallyKey(lane, priority, project)
+  if priority ~= 0 or project then return levelOf(priority) .. "|" .. lane.name .. "|" .. (project or "") end
+  if lane.tallyKey == nil then lane.tallyKey = levelOf(0) .. "|" .. lane.name .. "|" end
+  return lane.tallyKey
+end
 
 local function tally(job, what)
-  local sums = sumsOf(job.lane, job.priority, job.project)
-  sums[what] = sums[what] + 1
+  local of = counted[what]
+  if of == nil then
+    of = {}
+    counted[what] = of
+  end
+  local key = tallyKey(job.lane, job.priority, job.project)
+  of[key] = (of[key] or 0) + 1
+  tallied = true
 end
 
-local function peak(name, runs)
-  local sums = sumsOf({ name = name }, 0, nil)
-  if runs > sums[12] then sums[12] = runs end
+-- How often, duration (sum, least, most), wait, tokens.
+local function tallyRun(job, duration, wait, tokens)
+  local key = tallyKey(job.lane, job.priority, job.project)
+  local sums = took[key]
+  if sums == nil then
+    took[key] = { 1, duration, duration, duration, wait, tokens }
+    tallied = true
+    return
+  end
+  sums[1] = sums[1] + 1
+  sums[2] = sums[2] + duration
+  if duration < sums[3] then sums[3] = duration end
+  if duration > sums[4] then sums[4] = duration end
+  sums[5] = sums[5] + wait
+  sums[6] = sums[6] + tokens
+end
+
+local function peak(name, runsAtOnce)
+  if runsAtOnce > (peaks[name] or 0) then
+    peaks[name] = runsAtOnce
+    tallied = true
+  end
 end
 
 -- `what` ("d", "x" or "r" and a lane's name, or "l" for the leases of all) is due at that time, or earlier already.
@@ -368,7 +470,7 @@ local function settle()
       if lane[st] then
         many("ZADD", lane.key .. set, lane[st])
         oldest[st] = oldest[st] or { "NX" }
-        oldest[st][#oldest[st] + 1] = now
+        oldest[st][#oldest[st] + 1] = nowText
         oldest[st][#oldest[st] + 1] = name
       end
     end
@@ -383,8 +485,8 @@ local function settle()
   for _, lane in pairs(touched) do refresh(lane) end
   settleRings()
   -- Sums are merged into the lanes' roll-ups when somebody reads them, or every few seconds.
-  if next(tallies) then
-    rcall("RPUSH", p .. "tallies", cmsgpack.pack({ math.floor(now / 60000) * 60000, tallies }))
+  if tallied then
+    rcall("RPUSH", p .. "tallies", cmsgpack.pack({ math.floor(now / 60000) * 60000, counted, took, peaks }))
   end
   if #told > 0 then
     local newest

@@ -33,6 +33,15 @@ else
   for i = 10, #ARGV, 2 do addSource(ARGV[i], tonumber(ARGV[i + 1])) end
 end
 if #sources == 0 then return {} end
+local names = {}
+for _, source in ipairs(sources) do
+  for i, each in ipairs(source.turns) do
+    local name = each .. "." .. source.queue
+    source.turns[i] = name
+    names[#names + 1] = name
+  end
+end
+if #names > 1 then loadLanes(names) end
 
 -- Shares: one job a lane and round, until the claim, the queues' limits or the lanes are exhausted.
 local shares = {}
@@ -50,7 +59,7 @@ while going and left > 0 do
     while tries > 0 and left > 0 and source.left > 0 do
       tries = tries - 1
       source.at = source.at % #source.turns + 1
-      local name = source.turns[source.at] .. "." .. source.queue
+      local name = source.turns[source.at]
       local share = shares[name]
       if share == nil then
         local lane = laneNamed(name)
@@ -107,39 +116,53 @@ local function nextOf(share)
   return members, scores
 end
 
+-- Fields that leave a job plain, if it has no priority either: its end in success concerns nothing but itself.
+local PLAIN = { name = true, data = true, opts = true, timestamp = true, delay = true, nm = true, lb = true, lf = true,
+  df = true, jy = true, ra = true, ex = true }
+local kinds = {}
+
+-- Runs with the same timeout differ in nothing that is told of them.
+local function kindOf(timeout, plain)
+  local name = (timeout or "") .. (plain and "p" or "")
+  local kind = kinds[name]
+  if kind == nil then
+    local run = { lease = lease, mode = mode, timeoutAt = timeout and now + timeout, leaseMs = leaseMs, startedAt = nowText,
+      plain = plain, owner = owner }
+    local deadline = deadlineOf(run, leaseMs)
+    if not soonest or deadline < soonest then soonest = deadline end
+    kind = { text = encodeRun(run), deadline = string.format("%.0f", deadline) }
+    kinds[name] = kind
+  end
+  return kind
+end
+
 local function start(lane, member, score)
   local key = lane.key .. member
   local hash = rcall("HGETALL", key)
-  local ord, timeout, starts = nil, nil, 0
+  local ord, timeout, starts, plain = nil, nil, "1", true
   for f = 1, #hash, 2 do
     local field = hash[f]
-    if field == "or" then ord = hash[f + 1]
-    elseif field == "to" then timeout = tonumber(hash[f + 1])
-    elseif field == "ats" then starts = tonumber(hash[f + 1]) end
+    if not PLAIN[field] then
+      if field == "priority" then plain = plain and hash[f + 1] == "0"
+      elseif field == "to" then timeout = hash[f + 1]
+      elseif field == "or" then ord = hash[f + 1]
+      elseif field == "ats" then starts = hash[f + 1] + 1
+      else plain = false end
+    end
   end
-  local timeoutAt = timeout and now + timeout
-  local job = { lease = lease, mode = mode, timeoutAt = timeoutAt, leaseMs = leaseMs, owner = owner }
-  local deadline = deadlineOf(job, leaseMs)
+  local kind = kindOf(timeout, plain)
   local id = string.sub(member, 2)
-  if not soonest or deadline < soonest then soonest = deadline end
-  leases[#leases + 1] = deadline
-  leases[#leases + 1] = id
-  ids[#ids + 1] = id
+  local n = #ids
+  leases[2 * n + 1] = kind.deadline
+  leases[2 * n + 2] = id
+  ids[n + 1] = id
   place = place + 1
-  rcall("HSET", key, "st", "a", "run", encodeRun(job), "processedOn", now, "pb", worker, "ats", starts + 1,
+  rcall("HSET", key, "st", "a", "run", kind.text, "processedOn", nowText, "pb", worker, "ats", starts,
     "or", score or ord or place)
-  answer[#answer + 1] = lane.name
-  answer[#answer + 1] = id
-  answer[#answer + 1] = hash
+  answer[3 * n + 3] = lane.name
+  answer[3 * n + 4] = id
+  answer[3 * n + 5] = hash
   tell("job.started", lane, id)
-end
-
--- Tallied only where this minute has not seen so many yet.
-local function notePeak(lane, runs)
-  local minute = math.floor(now / 60000)
-  if lane.peakAt == minute and lane.peak >= runs then return end
-  rcall("HSET", lane.key .. "meta", "peakAt", minute, "peak", runs)
-  peak(lane.name, runs)
 end
 
 local function countStarts(lane, count)
@@ -148,7 +171,7 @@ local function countStarts(lane, count)
     lane.windowStarts = 0
   end
   lane.windowStarts = lane.windowStarts + count
-  rcall("HSET", lane.key .. "meta", "windowEnd", lane.windowEnd, "windowStarts", lane.windowStarts)
+  setLane(lane, "windowEnd", lane.windowEnd, "windowStarts", lane.windowStarts)
   if lane.windowStarts >= lane.max then addDue("r" .. lane.name, lane.windowEnd) end
 end
 
@@ -157,7 +180,7 @@ for _, share in ipairs(order) do
   if share.count > 0 then
     local members, scores = nextOf(share)
     for i, member in ipairs(members) do start(lane, member, scores[i]) end
-    if #members > 0 then notePeak(lane, rcall("LPUSH", lane.key .. "active", unpack(members))) end
+    if #members > 0 then peak(lane.name, rcall("LPUSH", lane.key .. "active", unpack(members))) end
     if lane.max then countStarts(lane, #members) end
     if lane.typed then typedRuns[lane.tenant] = (typedRuns[lane.tenant] or 0) + #members end
   end

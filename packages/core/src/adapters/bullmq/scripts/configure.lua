@@ -20,7 +20,7 @@ end
 local meta = lane.key .. "meta"
 if ARGV[5] == "1" and not lane.paused then
   lane.paused = true
-  rcall("HSET", meta, "paused", "1")
+  setLane(lane, "paused", "1")
   tell("queue.paused", lane, 0)
 elseif ARGV[5] == "0" and lane.paused then
   lane.paused = false
@@ -32,14 +32,14 @@ if ARGV[6] == "none" then
   rcall("HDEL", meta, "max", "duration")
 elseif ARGV[6] ~= "" then
   lane.max = tonumber(ARGV[6])
-  rcall("HSET", meta, "max", ARGV[6], "duration", "1000")
+  setLane(lane, "max", ARGV[6], "duration", "1000")
 end
 if ARGV[7] == "none" then
   lane.concurrency = nil
   rcall("HDEL", meta, "concurrency")
 elseif ARGV[7] ~= "" then
   lane.concurrency = tonumber(ARGV[7])
-  rcall("HSET", meta, "concurrency", ARGV[7])
+  setLane(lane, "concurrency", ARGV[7])
 end
 if ARGV[8] ~= "" then
   local wanted, kept, known = {}, {}, {}
@@ -65,7 +65,7 @@ if ARGV[8] ~= "" then
     rcall("HDEL", meta, "paths")
   else
     lane.paths = cjson.encode(kept)
-    rcall("HSET", meta, "paths", lane.paths)
+    setLane(lane, "paths", lane.paths)
     addDue("i" .. lane.name, now)
   end
 end

@@ -124,7 +124,7 @@ local function buildIndexes(lane)
     if entry[2] < id then entry[2] = id end
     if entry[2] < entry[3] then finished = false end
   end
-  rcall("HSET", lane.key .. "meta", "paths", cjson.encode(pathsOf(lane)))
+  setLane(lane, "paths", cjson.encode(pathsOf(lane)))
   taken = taken + steps
   plan("i" .. lane.name, not finished and now or nil)
 end

@@ -123,6 +123,18 @@ local function check(i)
   if unique ~= "" then held[ARGV[from] .. " " .. unique] = "#" .. i end
 end
 
+if count > 1 then
+  local names, wanted = {}, {}
+  for i = 0, count - 1 do
+    local name = ARGV[jobs[i]]
+    if not wanted[name] then
+      wanted[name] = true
+      names[#names + 1] = name
+    end
+  end
+  loadLanes(names)
+end
+
 local news = {}
 local newQueues = {}
 for i = 0, count - 1 do
@@ -189,7 +201,7 @@ local function add(i)
   local key = lane.key .. member
   local extra = tonumber(ARGV[from + 11])
   rcall("HSET", key, "name", ARGV[from + 7], "data", ARGV[from + 6], "opts", ARGV[from + 8],
-    "timestamp", now, "delay", ARGV[from + 4], "priority", ARGV[from + 2],
+    "timestamp", nowText, "delay", ARGV[from + 4], "priority", ARGV[from + 2],
     unpack(ARGV, from + 12, from + 11 + extra))
   local job = { id = id, lane = lane, key = key, member = member, priority = priority, lifo = lifo }
 

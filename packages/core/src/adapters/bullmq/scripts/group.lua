@@ -22,8 +22,8 @@ for _, tenant in ipairs(rcall("SMEMBERS", p .. "tenants")) do
   for queue, name in pairs(concerned) do
     local lane = laneNamed(tenant .. "." .. queue)
     if lane then
-      lane.groupName = name ~= true and name
-      if lane.groupName then rcall("HSET", lane.key .. "meta", "group", lane.groupName)
+      lane.groupName = name ~= true and name or nil
+      if lane.groupName then setLane(lane, "group", lane.groupName)
       else rcall("HDEL", lane.key .. "meta", "group") end
       touch(lane)
     end

@@ -36,7 +36,7 @@ local function laneAt(id)
   end
   local number = numberAt(bucketBytes, (id % BUCKET) * 4)
   if number == 0 then return nil end
-  return laneNamed(nameOfLane(number))
+  return laneOfNo(number)
 end
 
 -- Up to `count` ids of one set behind the cursor, in order.

@@ -23,44 +23,64 @@ local function encodeSums(sums)
   return table.concat(words, " ")
 end
 
-local function addSums(to, sums)
-  for i = 1, 13 do
-    if i == 8 then
-      if sums[8] and (not to[8] or sums[8] < to[8]) then to[8] = sums[8] end
-    elseif i == 9 then
-      if sums[9] and (not to[9] or sums[9] > to[9]) then to[9] = sums[9] end
-    elseif i == 12 then
-      if sums[12] > to[12] then to[12] = sums[12] end
-    else
-      to[i] = to[i] + sums[i]
-    end
+local function sumsAt(byKey, minute, name, level, project)
+  local key = p .. name .. ":rollup"
+  local fields = byKey[key]
+  if fields == nil then
+    fields = {}
+    byKey[key] = fields
   end
+  local at = "m" .. minute .. "|" .. level .. "|" .. project
+  local sums = fields[at]
+  if sums == nil then
+    sums = { 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0 }
+    fields[at] = sums
+  end
+  return sums
 end
 
--- At most so many scripts' tallies.
+-- Merges what whole scripts have tallied, until that were so many sums; answers how many scripts.
 local function mergeTallies(most)
-  local packed = rcall("LPOP", p .. "tallies", most)
-  if not packed then return 0 end
   local byKey = {}
-  for _, one in ipairs(packed) do
-    local minute, ofLanes = unpack(cmsgpack.unpack(one))
-    for name, ofLane in pairs(ofLanes) do
-      local key = p .. name .. ":rollup"
-      local fields = byKey[key]
-      if fields == nil then
-        fields = {}
-        byKey[key] = fields
-      end
-      for field, sums in pairs(ofLane) do
-        local at = "m" .. minute .. "|" .. field
-        if fields[at] then addSums(fields[at], sums) else fields[at] = sums end
+  local scripts, sumsMerged, minute = 0, 0, nil
+  local function sumsOf(key)
+    local level, name, project = string.match(key, "^(%d)|([^|]*)|(.*)$")
+    sumsMerged = sumsMerged + 1
+    return sumsAt(byKey, minute, name, level, project)
+  end
+  local function take(at, counted, took, peaks)
+    minute = string.format("%.0f", at)
+    for what, ofKeys in pairs(counted) do
+      for key, times in pairs(ofKeys) do
+        local sums = sumsOf(key)
+        sums[what] = sums[what] + times
       end
     end
+    for key, ran in pairs(took) do
+      local sums = sumsOf(key)
+      sums[2] = sums[2] + ran[1]
+      sums[7] = sums[7] + ran[2]
+      sums[8] = sums[8] and math.min(sums[8], ran[3]) or ran[3]
+      sums[9] = sums[9] and math.max(sums[9], ran[4]) or ran[4]
+      sums[10] = sums[10] + ran[5]
+      sums[11] = sums[11] + ran[6]
+    end
+    for name, runsAtOnce in pairs(peaks) do
+      local sums = sumsAt(byKey, minute, name, "2", "")
+      sums[12] = math.max(sums[12], runsAtOnce)
+      sumsMerged = sumsMerged + 1
+    end
+  end
+  while sumsMerged < most do
+    local packed = rcall("LPOP", p .. "tallies")
+    if not packed then break end
+    take(unpack(cmsgpack.unpack(packed)))
+    scripts = scripts + 1
   end
   for key, fields in pairs(byKey) do
     for at, sums in pairs(fields) do
       rcall("HSET", key, at, encodeSums(mergeSums(rcall("HGET", key, at), sums)))
     end
   end
-  return #packed
+  return scripts
 end

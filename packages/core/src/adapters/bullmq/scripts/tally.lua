@@ -1,7 +1,7 @@
 --[[
   Merges what was tallied into the roll-ups.
-  ARGV[2]  scripts whose tallies are taken, at most
-  Result   how many were
+  ARGV[2]  sums that are merged, at most; those of a script together
+  Result   how many scripts' were
   Invariant: what is tallied and what is merged add up to what happened.
 ]]
 --- @include "base"

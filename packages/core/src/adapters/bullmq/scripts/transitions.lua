@@ -13,7 +13,7 @@ local function scoreOf(job)
   local lane = job.lane
   if not lane.prioritizes then
     lane.prioritizes = true
-    rcall("HSET", lane.key .. "meta", "prioritized", "1")
+    markLane(lane, "p")
   end
   local n = rcall("INCR", lane.key .. "pc") % PLACES
   return job.priority * 4294967296 + PLACES + (job.lifo and -n or n)
@@ -101,7 +101,7 @@ local function endRun(job)
     for _, each in ipairs(lanesOf(group)) do touch(each) end
   end
   rcall("LREM", lane.key .. "active", -1, job.member)
-  endedLeases[#endedLeases + 1] = job.id
+  endedLeases[#endedLeases + 1] = job.text
   if lane.typed then typedRuns[lane.tenant] = (typedRuns[lane.tenant] or 0) - 1 end
   if job.owner ~= "" then
     local of = owners[job.owner]
@@ -109,7 +109,7 @@ local function endRun(job)
       of = {}
       owners[job.owner] = of
     end
-    of[#of + 1] = job.id
+    of[#of + 1] = job.text
   end
 end
 
@@ -213,11 +213,11 @@ end
 -- The job, taken out already, is over. `...` are further fields of its hash.
 local function finish(job, st, ...)
   local lane = job.lane
-  rcall("HSET", job.key, "st", st, "finishedOn", now, ...)
+  rcall("HSET", job.key, "st", st, "finishedOn", nowText, ...)
   rcall("HDEL", job.key, "run", "or", "stop")
   job.st = st
   if st ~= "f" and job.attempts > 0 then forgetError(job) end
-  later(lane, st, now, job.member)
+  later(lane, st, nowText, job.member)
   if job.unique then rcall("HDEL", lane.key .. "unique", job.unique) end
   if job.dependsOn then leaveParents(job) end
   if job.hasDependents then

@@ -2,14 +2,14 @@
   The lanes that a tenant (or "*") and a list of queues stand for; "*" stands for all queues.
 ]]
 local function wantedLanes(tenant, queues)
-  local found = {}
+  local names = {}
   local tenants = tenant == "*" and rcall("SMEMBERS", p .. "tenants") or { tenant }
   for _, t in ipairs(tenants) do
-    for _, queue in ipairs(queues or rcall("SMEMBERS", p .. "queues:" .. t)) do
-      local lane = laneNamed(t .. "." .. queue)
-      if lane then found[#found + 1] = lane end
-    end
+    for _, queue in ipairs(queues or rcall("SMEMBERS", p .. "queues:" .. t)) do names[#names + 1] = t .. "." .. queue end
   end
+  loadLanes(names)
+  local found = {}
+  for _, name in ipairs(names) do found[#found + 1] = laneNamed(name) end
   return found
 end
 
