@@ -248,8 +248,9 @@ test("main: Redis at its memory limit: 503 within a second that tells of each jo
     queue: "email-notifications",
     data: { message: "Well 7 is down", recipientEmail: "ops@example.com" },
   };
-  const addToWellflow = () =>
-    call(url, "POST", "/api/jobs/bulk", { jobs: [email, { queue: "email-notifications" }, email] });
+  const token = (await run("apps/api/src/dev-token.ts", env).ended).out.trim();
+  const three = { jobs: [email, { queue: "email-notifications" }, email] };
+  const addToWellflow = () => call(url, "POST", "/api/jobs/bulk", three, token);
   const total = async () => (await call(url, "GET", "/api/native/jobs?limit=0")).body.data.total;
   expect((await addOne()).status).toBe(201);
 

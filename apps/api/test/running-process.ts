@@ -76,9 +76,16 @@ export async function startApi(
   return { ...main, urls: ready.urls };
 }
 
-export async function call(url: string, method: string, path: string, body?: unknown) {
+export async function call(
+  url: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  token?: string,
+) {
   const response = await fetch(`${url}${path}`, {
     method,
+    ...(token === undefined ? {} : { headers: { Authorization: `Bearer ${token}` } }),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   const answer = (await response.json()) as Body & { readonly ok?: boolean };

@@ -28,10 +28,25 @@ export interface components {
                         field: string;
                         reason: string;
                     }[];
+                    report?: components["schemas"]["BulkResult"];
                 } & {
                     [key: string]: unknown;
                 };
             };
+        };
+        BulkResult: {
+            created: number;
+            failed: number;
+            /** @description Of those created, in their order */
+            jobIds: string[];
+            /** @description Of those that failed, where there are any */
+            errors?: {
+                /** @description Place in the request */
+                index: number;
+                /** @enum {string} */
+                code: "AUTHENTICATION_ERROR" | "AUTHORIZATION_ERROR" | "VALIDATION_ERROR" | "JOB_NOT_FOUND" | "QUEUE_NOT_FOUND" | "SCHEDULE_NOT_FOUND" | "WEBHOOK_NOT_FOUND" | "NOT_FOUND" | "METHOD_NOT_ALLOWED" | "INVALID_STATE" | "DUPLICATE_JOB" | "RATE_LIMIT_EXCEEDED" | "SYSTEM_ERROR";
+                message: string;
+            }[];
         };
         QueueDetail: components["schemas"]["Queue"] & {
             opts: {
@@ -216,20 +231,6 @@ export interface components {
             };
             /** @description Percent of the machine's processors that this process used lately */
             cpuUsage: number;
-        };
-        BulkResult: {
-            created: number;
-            failed: number;
-            /** @description Of those created, in their order */
-            jobIds: string[];
-            /** @description Of those that failed, where there are any */
-            errors?: {
-                /** @description Place in the request */
-                index: number;
-                /** @enum {string} */
-                code: "AUTHENTICATION_ERROR" | "AUTHORIZATION_ERROR" | "VALIDATION_ERROR" | "JOB_NOT_FOUND" | "QUEUE_NOT_FOUND" | "SCHEDULE_NOT_FOUND" | "WEBHOOK_NOT_FOUND" | "NOT_FOUND" | "METHOD_NOT_ALLOWED" | "INVALID_STATE" | "DUPLICATE_JOB" | "RATE_LIMIT_EXCEEDED" | "SYSTEM_ERROR";
-                message: string;
-            }[];
         };
         BulkJobs: {
             jobs: components["schemas"]["BulkJob"][];

@@ -364,9 +364,7 @@ export const refusal = z
           field: z.string().optional().openapi({ description: "The first that is wrong" }),
           reason: z.string().optional(),
           errors: z.array(fieldError).optional().openapi({ description: "All that are wrong" }),
-          report: bulkResult
-            .optional()
-            .openapi({ description: "Of several jobs that could not be stored" }),
+          report: bulkResult.optional(),
         })
         .optional(),
     }),
