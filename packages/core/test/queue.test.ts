@@ -1193,13 +1193,28 @@ describe("large payloads", () => {
   test("are not left behind by a store that fails", async () => {
     const unavailable = new QueueError("UNAVAILABLE", "disk full");
     vi.spyOn(desk.adapter, "enqueue").mockRejectedValueOnce(unavailable);
-    expect(await refusal(desk.ours.add(largeJob()))).toBe(unavailable);
+    expect(await refusal(desk.ours.add(largeJob()))).toMatchObject(unavailable.toJSON());
     const id = await desk.ours.add(job());
     const [run] = await desk.ours.pull({ queue: "work", limit: 1 });
     vi.spyOn(desk.adapter, "complete").mockRejectedValueOnce(unavailable);
     const result = "r".repeat(1_000_001);
     expect(await refusal(desk.ours.ack([{ id, lease: run!.lease, result }]))).toBe(unavailable);
     expect(await desk.files()).toEqual([]);
+  });
+
+  test("of a batch are reported each where the store fails, the wrong ones with what is wrong", async () => {
+    const unavailable = new QueueError("UNAVAILABLE", "disk full");
+    const enqueue = vi.spyOn(desk.adapter, "enqueue").mockRejectedValue(unavailable);
+    const batch = [largeJob(), { ...largeJob(), priority: 0.5 }, job()];
+    const outcomes = await desk.ours.addMany(batch, { atomic: false });
+    expect(outcomes).toMatchObject([
+      { code: "UNAVAILABLE", details: { index: 0 } },
+      { code: "VALIDATION", details: { index: 1 } },
+      { code: "UNAVAILABLE", details: { index: 2 } },
+    ]);
+    expect(await refusal(desk.ours.addMany([job()], { atomic: true }))).toBe(unavailable);
+    expect(await desk.files()).toEqual([]);
+    enqueue.mockRestore();
   });
 
   test("stay where the store may have kept their job or result, though it did not say so", async () => {
@@ -1210,7 +1225,7 @@ describe("large payloads", () => {
       await enqueue(params);
       throw uncertain;
     });
-    expect(await refusal(ours.add(largeJob()))).toBe(uncertain);
+    expect(await refusal(ours.add(largeJob()))).toMatchObject(uncertain.toJSON());
     const [run] = await ours.pull({ queue: "sentiment_analysis_batch", limit: 1 });
     const complete = adapter.complete.bind(adapter);
     vi.spyOn(adapter, "complete").mockImplementationOnce(async (params) => {
