@@ -33,6 +33,20 @@ export function packageConfig(entries: string[], onSuccess?: Options["onSuccess"
   };
 }
 
+/**
+ * A program, `node dist/main.js`: its files as above, as ES modules alone and without declarations, since nobody imports them.
+ * `without`: files that are of no use where it is installed, relative to src/.
+ */
+export function programConfig(...without: string[]): Options {
+  const config = packageConfig([]);
+  return {
+    ...config,
+    entry: [...(config.entry as string[]), ...without.map((file) => `!src/${file}`)],
+    format: "esm",
+    dts: false,
+  };
+}
+
 const keepModules: Plugin = {
   name: "keep-modules",
   setup(build) {

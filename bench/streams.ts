@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getRequestListener } from "@hono/node-server";
 import { JobQueue, parseConfig } from "@jobyard/core";
-import { closeAll, createLogger, listen } from "@jobyard/core/process";
+import { closeAll, createLogger, createMetrics, listen } from "@jobyard/core/process";
 import { SqliteAdapter } from "@jobyard/core/sqlite";
 import { Storage } from "@jobyard/handlers";
 import { createApp } from "../apps/api/src/app.ts";
@@ -83,6 +83,7 @@ async function startServer(folder: string) {
     authenticate,
     log,
     storage: new Storage({ root: config.files.dir }),
+    metrics: createMetrics(queue, undefined),
     nodeId: "bench",
     control: { stop: () => undefined, restart: () => undefined },
     stopping: never,

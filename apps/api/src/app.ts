@@ -72,6 +72,9 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     return c.json({ ok: true, data }, status === "healthy" ? 200 : 503);
   });
 
+  // Whatever becomes of the store and while it stops: a process that answers need not be started anew.
+  app.get("/health/live", (c) => c.json({ ok: true, data: { status: "alive" } }));
+
   app.use(async (c, next) => {
     if (stopping.aborted) {
       throw new QueueError("UNAVAILABLE", "The server is stopping", { retryAfterMs: 1000 });

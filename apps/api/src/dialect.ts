@@ -5,7 +5,7 @@ import type { Context, Hono } from "hono";
 import type { Caller } from "./auth/caller.ts";
 import type { Operation } from "./operations.ts";
 import type { EventHub } from "./transports/event-hub.ts";
-import type { Logger, ProcessControl } from "@jobyard/core/process";
+import type { Logger, Metrics, ProcessControl } from "@jobyard/core/process";
 import type { RequestError } from "./request-error.ts";
 
 export interface ApiEnv {
@@ -36,6 +36,8 @@ export interface DialectDeps {
   /** Of this process in the cluster. */
   readonly nodeId: string;
   readonly control: ProcessControl;
+  /** Of this process; they concern every tenant. */
+  readonly metrics: Metrics;
   /** Aborted when the server goes down and whoever still waits has to be answered. */
   readonly ending: AbortSignal;
 }

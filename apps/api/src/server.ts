@@ -2,6 +2,7 @@ import { getRequestListener, RequestError } from "@hono/node-server";
 import { type Config, type Handler, processId, QueueError } from "@jobyard/core";
 import {
   closeAll,
+  createMetrics,
   listen,
   type Listener,
   type Logger,
@@ -75,6 +76,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       nodeId: processId,
       log,
       control: options.control ?? { stop: () => void close(), restart: refuseRestart },
+      metrics: createMetrics(work.queue, config.worker.inline ? work.worker : undefined),
       stopping: stopping.signal,
       ending: ending.signal,
     });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { getRequestListener } from "@hono/node-server";
 import { JobQueue, parseConfig } from "@jobyard/core";
 import { BullmqAdapter } from "@jobyard/core/bullmq";
-import { createLogger } from "@jobyard/core/process";
+import { createLogger, createMetrics } from "@jobyard/core/process";
 import { SqliteAdapter } from "@jobyard/core/sqlite";
 import { VirtualClock } from "@jobyard/core/testing";
 import { Storage } from "@jobyard/handlers";
@@ -57,6 +57,7 @@ export async function virtualApi(
     control: { stop: () => undefined, restart: () => undefined },
     storage,
     authenticate: authenticator(config.auth, null),
+    metrics: createMetrics(queue, undefined),
     nodeId: "node",
     log: createLogger("silent", false),
     stopping: never,

@@ -1,19 +1,20 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { type Config, isLoopbackHost, type JobQueue, processId } from "@jobyard/core";
-import type { Logger } from "@jobyard/core/process";
-import type { Registry } from "prom-client";
+import type { Logger, Metrics } from "@jobyard/core/process";
 
 interface WatchPortOptions {
   readonly auth: Config["auth"];
   readonly queue: JobQueue;
-  readonly metrics: Registry;
+  readonly metrics: Metrics;
   /** Aborted when the worker begins to stop. */
   readonly stopping: AbortSignal;
   readonly log: Logger;
 }
 
-/** What whoever watches a worker asks of it: `/health`, which anybody may, and `/metrics` for Prometheus. */
+/**
+ * What whoever watches a worker asks of it: `/health` and `/health/live`, which anybody may, and `/metrics` for Prometheus.
+ */
 export function watchPort(options: WatchPortOptions): RequestListener {
   const { auth, queue, metrics, stopping, log } = options;
 
@@ -32,11 +33,13 @@ export function watchPort(options: WatchPortOptions): RequestListener {
     // A web page whose name was pointed at this machine asks for its own host.
     if (auth.open && !isLoopbackHost((headers.host ?? "").replace(/:\d*$/, ""))) {
       refuse(response, 403, "Without configured tokens this worker answers this machine only");
-    } else if (path !== "/health" && path !== "/metrics") {
-      refuse(response, 404, "There is /health and /metrics here");
+    } else if (path !== "/health" && path !== "/health/live" && path !== "/metrics") {
+      refuse(response, 404, "There are /health, /health/live and /metrics here");
     } else if (method !== "GET" && method !== "HEAD") {
       response.setHeader("Allow", "GET, HEAD");
       refuse(response, 405, `${path} can only be read`);
+    } else if (path === "/health/live") {
+      answer(response, 200, { ok: true, data: { status: "alive" } });
     } else if (path === "/health") {
       await health(response);
     } else if (!auth.open && !isToken(headers.authorization, auth.apiTokens)) {

@@ -1,7 +1,13 @@
 import { type Config, ConfigError } from "@jobyard/core";
-import { closeAll, listen, type Listener, type Logger, nodeAt } from "@jobyard/core/process";
+import {
+  closeAll,
+  createMetrics,
+  listen,
+  type Listener,
+  type Logger,
+  nodeAt,
+} from "@jobyard/core/process";
 import { openWork } from "@jobyard/handlers";
-import { createMetrics } from "./metrics.ts";
 import { watchPort } from "./watch-port.ts";
 
 export interface RunningWorker {
@@ -33,7 +39,7 @@ export async function startWorker(config: Config, log: Logger): Promise<RunningW
       watchPort({
         auth: config.auth,
         queue,
-        metrics: createMetrics(worker),
+        metrics: createMetrics(queue, worker),
         stopping: stopping.signal,
         log,
       }),

@@ -99,6 +99,9 @@ test("runs what an API of another process takes, large payloads too, and is know
   expect(metrics).toContain(`${runs} 1\n`);
   expect(metrics).toMatch(/runs_total\{queue="data_export",ending="failed"\} [1-9]/);
   expect(metrics).toContain('jobyard_worker_active_jobs{queue="data_export"} 0\n');
+  expect(metrics).toContain('jobyard_queue_jobs{queue="data_export",state="failed"} 1\n');
+  expect(metrics).toContain('jobyard_queue_jobs{queue="security_scan",state="waiting"} 0\n');
+  expect(metrics).toContain("jobyard_store_reachable 1\n");
   expect(metrics).toMatch(/^process_resident_memory_bytes \d{8,}$/m);
   expect(metrics).toMatch(/^nodejs_eventloop_lag_mean_seconds [\d.]+$/m);
 
@@ -137,6 +140,7 @@ test("told to stop, it hands back what it runs, which another one runs at once",
   const draining = await call(first.url, "GET", "/health");
   expect(draining.status).toBe(503);
   expect(draining.body.data).toMatchObject({ status: "stopping" });
+  expect((await call(first.url, "GET", "/health/live")).status).toBe(200);
   expect(await first.ended).toMatchObject({ code: 0, err: "" });
   expect((await call(url, "GET", `/api/v1/jobs/${id}`)).body.data.status).toBe("pending");
   // Leases are five minutes long: nobody has waited for the end of one.
@@ -171,6 +175,13 @@ test("a Redis that goes away is waited for", async () => {
     data: { texts: ["Fine."] },
   });
   expect(refused.status).toBe(503);
+  // Nothing that a new process would mend.
+  for (const alive of [url, worker.url]) {
+    expect((await call(alive, "GET", "/health/live")).status).toBe(200);
+  }
+  const figures = await (await fetch(`${worker.url}/metrics`)).text();
+  expect(figures).toContain("jobyard_store_reachable 0\n");
+  expect(figures).not.toContain("jobyard_queue_jobs{");
   await redis.restart();
   await expect.poll(healthy, { timeout: 60_000 }).toBe("healthy");
   const waited = await call(url, "POST", `/api/v1/jobs/${id}/wait`, { timeout: 120_000 });
@@ -190,6 +201,7 @@ test("its port is for watching only, and metrics need a token where there are an
   const status = async (path: string, init: RequestInit = {}) =>
     (await fetch(`${guarded.url}${path}`, init)).status;
   expect(await status("/health")).toBe(200);
+  expect(await status("/health/live")).toBe(200);
   expect(await status("/metrics")).toBe(401);
   const bearer = (given: string) => ({ headers: { Authorization: `Bearer ${given}` } });
   expect(await status("/metrics", bearer(`${token}x`))).toBe(401);

@@ -1,3 +1,4 @@
+import { SignJWT } from "jose";
 import { describe, expect, test } from "vitest";
 import type { HistoryPoint } from "../../src/dialects/flashq/metrics-history.ts";
 import { engines } from "../engines.ts";
@@ -25,15 +26,17 @@ function parseExposition(text: string): readonly Sample[] {
       told.set((family = about), {});
     } else if (kind === "TYPE") {
       expect([about, told.get(about)?.type]).toEqual([family, undefined]);
-      expect(["counter", "gauge"]).toContain(rest);
+      expect(["counter", "gauge", "histogram"]).toContain(rest);
       told.set(about, { type: rest });
     } else {
       const [whole, name = "", inner = "", value = ""] =
-        /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)$/.exec(
+        /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (-?\d+(?:\.\d+)?(?:e[+-]?\d+)?|NaN)$/i.exec(
           line,
         ) ?? [];
       expect(whole, `a sample: ${line}`).toBe(line);
-      expect([name, told.get(name)?.type === undefined]).toEqual([family, false]);
+      const { type } = told.get(family) ?? {};
+      const own = type === "histogram" ? name.replace(/_(?:bucket|sum|count)$/, "") : name;
+      expect([own, type === undefined]).toEqual([family, false]);
       expect(seen.has(`${name}{${inner}}`), `${line} is there once`).toBe(false);
       seen.add(`${name}{${inner}}`);
       const labels = [...inner.matchAll(/([a-zA-Z0-9_]+)="((?:[^"\\]|\\.)*)"/g)];
@@ -110,5 +113,23 @@ describe.each(engines)("on the %s engine", (engine) => {
     expect(value("flashq_queue_jobs", { queue: "paintings", state: "pending" })).toBe(1);
     expect(value("flashq_queue_jobs", { queue: "paintings", state: "dlq" })).toBe(1);
     expect(value("flashq_queue_jobs", { queue: "drawings", state: "pending" })).toBe(1);
+    expect(value("jobyard_queue_jobs", { queue: "data_export", state: "waiting" })).toBe(0);
+    expect(value("jobyard_store_reachable")).toBe(1);
+  });
+
+  test("what concerns every tenant is told to whoever may see it", async () => {
+    const secret = "x".repeat(32);
+    const { url } = await virtualApi(engine, { API_TOKENS: "scraper", JWT_SECRET: secret });
+    const page = async (token: string): Promise<string> => {
+      const headers = { Authorization: `Bearer ${token}` };
+      return (await fetch(`${url}/metrics/prometheus`, { headers })).text();
+    };
+    expect(await page("scraper")).toContain("\njobyard_store_reachable 1\n");
+    const ofTenant = new SignJWT({ roles: ["ADMIN"], tenantId: "acme" })
+      .setProtectedHeader({ alg: "HS256" })
+      .setExpirationTime("1h");
+    const own = await page(await ofTenant.sign(new TextEncoder().encode(secret)));
+    expect(own).toContain("flashq_jobs_pushed_total 0\n");
+    expect(own).not.toMatch(/jobyard_|nodejs_|process_/);
   });
 });

@@ -367,6 +367,7 @@ test("what nobody foresaw is told as an id that the log has, and nothing else", 
     queue: { adapter: { capabilities: { engine: "sqlite" } } } as never,
     events: {} as never,
     control: {} as never,
+    metrics: {} as never,
     authenticate: async () => ({
       tenant: "default",
       roles: ["ADMIN"],

@@ -2,4 +2,5 @@
 export { type EngineOptions, openQueue } from "./engine.ts";
 export { bind, closeAll, listen, type Listener, nodeAt } from "./listeners.ts";
 export { createLogger, type Logger } from "./log.ts";
+export { createMetrics, type Metrics } from "./metrics.ts";
 export { type ProcessControl, runProcess } from "./run.ts";

@@ -1,6 +1,7 @@
 import { jobTypeOf, type NodeRecord, QueueError } from "@jobyard/core";
 import type { z } from "zod";
 import about from "../../../package.json" with { type: "json" };
+import { mayAccess } from "../../auth/caller.ts";
 import { retryAfter } from "../../envelope.ts";
 import type { ApiContext, Dialect, DialectDeps } from "../../dialect.ts";
 import { readJson } from "../../json-body.ts";
@@ -168,7 +169,8 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
         execute(session, commands.metrics, {}),
       ]);
       const { text, contentType } = await prometheusPage(stats, metrics);
-      return c.body(text, 200, { "Content-Type": contentType });
+      const process = mayAccess(c.get("caller"), "system") ? await deps.metrics.metrics() : "";
+      return c.body(text + process, 200, { "Content-Type": contentType });
     },
     async settings(c) {
       const { reachable } = await queue.health();
