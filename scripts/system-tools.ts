@@ -5,7 +5,9 @@ import { delimiter, join } from "node:path";
 /** Programs that are not npm packages, and the Debian packages they come in. */
 const tools = {
   beanstalkd: "beanstalkd",
+  curl: "curl",
   faketime: "faketime",
+  nc: "netcat-openbsd",
   "redis-server": "redis-server",
   python3: "python3",
 } as const;

@@ -3,8 +3,8 @@ import { JobyardError, refusalOf } from "./errors.ts";
 export interface ClientOptions {
   /** Where the server is, e.g. `http://localhost:3001`. */
   readonly baseURL: string;
-  /** A JWT or an API token; a function is asked before each call. Not needed by an open server. */
-  readonly token?: string | (() => string | Promise<string>);
+  /** A JWT or an API token; a function is asked before each call. Not needed by an open server, as an empty one. */
+  readonly token?: string | (() => string | Promise<string>) | undefined;
   /** In place of the global one. */
   readonly fetch?: typeof fetch;
   /** For one try of a call, ms. Default: 30,000. */
@@ -120,7 +120,7 @@ export class Http {
         method,
         signal: signal ? AbortSignal.any([signal, lateness.signal]) : lateness.signal,
         headers: {
-          ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+          ...(token ? { Authorization: `Bearer ${token}` } : {}),
           ...(body === undefined ? {} : { "Content-Type": "application/json" }),
           ...options.headers,
         },

@@ -8,7 +8,8 @@ import { temporaryFolder } from "../running-server.ts";
 const docs = join(import.meta.dirname, "../../../../docs/webhooks.md");
 
 test("the check of signatures in the documentation tells right from wrong", async () => {
-  const [, code] = /```js\n(.*?)```/s.exec(await readFile(docs, "utf8")) ?? [];
+  const [, code] =
+    /```js examples\/signature.mjs\n(.*?)```/s.exec(await readFile(docs, "utf8")) ?? [];
   const file = join(await temporaryFolder(), "check.mjs");
   await writeFile(file, code ?? "");
   const { isFromJobyard } = (await import(pathToFileURL(file).href)) as {

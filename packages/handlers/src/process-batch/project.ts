@@ -69,7 +69,8 @@ const columnSchema = z.looseObject({
   regex: z.string().max(1000).nullish(),
 });
 
-const projectSchema = z.looseObject({
+/** Of the file. */
+export const projectSchema = z.looseObject({
   columns: z.array(columnSchema).min(1).max(MOST_COLUMNS),
   model: z.string().min(1).max(256).nullish(),
   featureFlags: z.record(z.string(), z.unknown()).nullish(),

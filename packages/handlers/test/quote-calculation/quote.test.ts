@@ -303,7 +303,8 @@ describe("a tenant's catalogue", () => {
 
   test("the documented one is taken", async () => {
     const page = new URL("../../../../docs/job-types/quote-calculation.md", import.meta.url);
-    const [, example = ""] = /```json\n([^]*?)```/.exec(await readFile(page, "utf8")) ?? [];
+    const [, example = ""] =
+      /```json catalogue\n([^]*?)```/.exec(await readFile(page, "utf8")) ?? [];
     await keep(example);
     const item = { ...pla, material: "pa 12", finishOptions: ["dyed"] };
     const { summary } = await quoted({ items: [item], currency: "USD" }, tenant);

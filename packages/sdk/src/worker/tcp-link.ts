@@ -201,7 +201,7 @@ class Lines {
         });
       }).finally(() => clearTimeout(timer));
       const token = typeof this.#token === "function" ? await this.#token() : this.#token;
-      if (token !== undefined) {
+      if (token) {
         const auth = this.#send(socket, JSON.stringify({ cmd: "AUTH", token }), false);
         await auth.catch((error: unknown) => {
           socket.destroy();
