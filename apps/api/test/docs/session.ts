@@ -84,14 +84,15 @@ export async function assertRuns(page: Page): Promise<void> {
       const told = `${await printed(number, "out")}${await printed(number, "err")}`.slice(-3000);
       throw new Error(`${page.path}:${line} ended with ${code}: ${output}\n${told}`);
     }
+    const faults: string[] = [];
     for (const [number, { line, printed: shown, background }] of segments.entries()) {
       if (shown === null) continue;
       const told = await printed(number, "out");
-      if (!showsRightly(local(shown), told, background ? "holds" : "ends")) {
-        const errors = await printed(number, "err");
-        throw new Error(`${page.path}:${line} shows\n${shown}\nbut it printed\n${told}${errors}`);
-      }
+      if (showsRightly(local(shown), told, background ? "holds" : "ends")) continue;
+      const errors = await printed(number, "err");
+      faults.push(`${page.path}:${line} shows\n${shown}\nbut it printed\n${told}${errors}`);
     }
+    if (faults.length > 0) throw new Error(faults.join("\n"));
   } finally {
     await endGroups(join(segmentsFolder, "pids"));
     await redis?.stop();
