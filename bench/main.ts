@@ -224,7 +224,10 @@ const rows = [
 console.log(
   `\n${rounds} rounds on ${cpus().length} cores, Node ${process.version}` +
     (slowSync === "0" ? "" : `, each sync ${slowSync} ms longer`) +
-    `\nraw BullMQ: ${whole(raw)} jobs/s (adds ${whole(at(rawBullmq, "add"))}/s, worker ${whole(at(rawBullmq, "drain"))}/s) = 1.0x\n`,
+    (rawBullmq === undefined
+      ? ""
+      : `\nraw BullMQ: ${whole(raw)} jobs/s (adds ${whole(at(rawBullmq, "add"))}/s, worker ${whole(at(rawBullmq, "drain"))}/s) = 1.0x`) +
+    "\n",
 );
 const width = Math.max(...rows.map(({ what }) => what.length));
 for (const { what, measured, wanted, met } of rows) {

@@ -213,7 +213,7 @@ test("its port is for watching only, and metrics need a token where there are an
   expect((await fetch(`${openOne.url}/metrics`)).status).toBe(200);
 });
 
-test("two connections and few commands, with 1,000 tenants and 1,000 queues", async () => {
+test("two connections and few commands for worker and API each, with 1,000 tenants, queues and webhooks", async () => {
   const redis = await testRedis();
   const env = { REDIS_URL: redis.url, DATA_DIR: await temporaryFolder() };
   const before = await open(redis.url);
@@ -226,16 +226,32 @@ test("two connections and few commands, with 1,000 tenants and 1,000 queues", as
     await before.enqueue({ jobs: half.flat(), atomic: true });
   }
   expect(await before.listQueues({ tenant: "*" })).toHaveLength(2000);
+  const asked = {
+    url: "https://hooks.example/x",
+    events: ["job.failed"],
+    queue: null,
+    enabled: true,
+  };
+  const put = (_: unknown, i: number) =>
+    before.putWebhook({ ...asked, tenant: `tenant-${i}`, secret: null, shape: "native" });
+  await Promise.all(jobs.map(put));
   await before.close();
   await startWorker(env);
+  await startApi({ ...env, INLINE_WORKER: "false" });
   const sent = await redis.commandsSent(8000);
   const clients = String(await redis.command("CLIENT", "LIST")).split("\n");
   const own = clients.filter((line) => line.includes(" name=jobyard-"));
-  expect(own).toHaveLength(2);
   // Beside them, this question's own connection.
-  expect(clients.filter((line) => line !== "")).toHaveLength(3);
-  const addresses = own.map((line) => / addr=(\S+)/.exec(line)?.[1] ?? "");
-  const count = addresses.reduce((sum, address) => sum + (sent.get(address) ?? 0), 0);
-  expect(count).toBeGreaterThan(0);
-  expect(count / 8).toBeLessThan(5);
+  expect(clients.filter((line) => line !== "")).toHaveLength(own.length + 1);
+  const processes = Object.values(
+    Object.groupBy(own, (line) => / name=(\S+)/.exec(line)?.[1] ?? ""),
+  );
+  expect(processes).toHaveLength(2);
+  for (const connections of processes) {
+    expect(connections).toHaveLength(2);
+    const addresses = connections?.map((line) => / addr=(\S+)/.exec(line)?.[1] ?? "") ?? [];
+    const count = addresses.reduce((sum, address) => sum + (sent.get(address) ?? 0), 0);
+    expect(count).toBeGreaterThan(0);
+    expect(count / 8).toBeLessThan(5);
+  }
 });

@@ -38,14 +38,27 @@ local function promoteDelayed(lane)
     if a.at ~= b.at then return a.at < b.at end
     return a.id < b.id
   end)
+  -- Ordinary ones together, as `makeReady` would one by one.
+  local out, ready = {}, {}
   for _, entry in ipairs(jobs) do
-    local job = findJob(entry.id, "*", lane)
-    if job and job.st == "d" then
-      takeOut(job)
-      makeReady(job)
-    else
-      rcall("ZREM", key, "j" .. entry.id)
+    local member = "j" .. string.format("%.0f", entry.id)
+    local f = rcall("HMGET", lane.key .. member, "st", "priority", "lf")
+    out[#out + 1] = member
+    if f[1] == "d" and f[2] == "0" and not f[3] then
+      rcall("HSET", lane.key .. member, "ra", nowText)
+      rcall("HDEL", lane.key .. member, "st")
+      ready[#ready + 1] = member
+    elseif f[1] == "d" then
+      makeReady(findJob(entry.id, "*", lane))
     end
+  end
+  if #out > 0 then
+    many("ZREM", key, out)
+    touch(lane)
+  end
+  if #ready > 0 then
+    many("LPUSH", lane.key .. "wait", ready)
+    lane.filled = true
   end
   taken = taken + #jobs
   local head = headOf(key)
