@@ -1,12 +1,15 @@
 import { randomUUID } from "node:crypto";
+import type { IncomingMessage } from "node:http";
 import { QueueError } from "@jobyard/core";
 import { Hono } from "hono";
+import { TrieRouter } from "hono/router/trie-router";
 import { type Authenticate, tokenMissing } from "./auth/authenticate.ts";
 import type { Caller } from "./auth/caller.ts";
 import { refuseForeign } from "./auth/open-mode.ts";
 import type { Admission, ApiContext, ApiEnv, Dialect, DialectDeps } from "./dialect.ts";
 import { dialects } from "./dialects/index.ts";
 import { flashq } from "./dialects/flashq/routes.ts";
+import type { Handle, Route } from "./operations.ts";
 import { documentRoutes } from "./openapi/routes.ts";
 import { RequestError } from "./request-error.ts";
 
@@ -27,37 +30,54 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     if (admission !== undefined) admissions.set(dialect, admission);
   }
 
-  const answer = (error: QueueError | RequestError, c: ApiContext): Response => {
-    return (dialectOf(c) ?? flashq).refuse(error, c);
+  const callerOf = async (c: ApiContext, own: Dialect): Promise<Caller> => {
+    if (stopping.aborted) {
+      throw new QueueError("UNAVAILABLE", "The server is stopping", { retryAfterMs: 1000 });
+    }
+    const identify = async (): Promise<Caller> => {
+      const token = c.env.incoming.headers.authorization ?? tokenInQuery(own, c);
+      if (own.asksForToken === "always" && token === undefined) {
+        throw tokenMissing(open ? ` (\`pnpm -s dev-token\` prints one)` : "");
+      }
+      return authenticate(token);
+    };
+    const admit = admissions.get(own);
+    return admit === undefined ? identify() : admit(c, identify);
   };
 
-  app.onError((error, c) => answer(known(error, c, options), c));
-  app.notFound((c) => answer(new RequestError("ROUTE_NOT_FOUND", "There is nothing here"), c));
-
-  app.use(async (c, next) => {
-    const { outgoing } = c.env;
-    const requestId = requestIdOf(c);
+  /** One handler a request, and no layers of them: each would cost about as much as a route's own work. */
+  const serve = async (
+    c: ApiContext,
+    own: Dialect,
+    handle: Handle,
+    access: "with caller" | "open" = "with caller",
+  ): Promise<Response> => {
+    const { incoming, outgoing } = c.env;
+    const requestId = requestIdOf(incoming);
     c.set("requestId", requestId);
     outgoing.setHeader("X-Request-Id", requestId);
     const told = log.isLevelEnabled("debug");
     const request = told ? { requestId, method: c.req.method, path: c.req.path } : undefined;
     const began = told ? performance.now() : 0;
     if (told) log.trace(request, "request begins");
-    if (open) {
-      refuseForeign({
-        host: c.req.header("host"),
-        origin: c.req.header("origin"),
-        fetchSite: c.req.header("sec-fetch-site"),
-      });
+    let response: Response;
+    try {
+      // Of two hosts Node shows the first alone, here they are one that is none.
+      if (open) refuseForeign(incoming.headers, c.req.header("host"));
+      if (access === "with caller") c.set("caller", await callerOf(c, own));
+      response = await handle(c);
+    } catch (error) {
+      response = own.refuse(known(error, c, options), c);
     }
-    await next();
     if (stopping.aborted) outgoing.setHeader("Connection", "close");
-    if (!told) return;
-    const ms = Math.round((performance.now() - began) * 10) / 10;
-    log.debug({ ...request, status: c.res.status, ms }, "request");
-  });
+    if (told) {
+      const ms = Math.round((performance.now() - began) * 10) / 10;
+      log.debug({ ...request, status: response.status, ms }, "request");
+    }
+    return response;
+  };
 
-  app.get("/health", async (c) => {
+  const health = async (c: ApiContext): Promise<Response> => {
     const { reachable, warnings } = await queue.health();
     const status = stopping.aborted ? "stopping" : reachable ? "healthy" : "unhealthy";
     const one = queue.adapter.capabilities.processes === "one";
@@ -70,55 +90,58 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
       warnings,
     };
     return c.json({ ok: true, data }, status === "healthy" ? 200 : 503);
-  });
+  };
+  app.get("/health", (c) => serve(c, flashq, health, "open"));
 
   // Whatever becomes of the store and while it stops: a process that answers need not be started anew.
-  app.get("/health/live", (c) => c.json({ ok: true, data: { status: "alive" } }));
+  const alive = (c: ApiContext): Response => c.json({ ok: true, data: { status: "alive" } });
+  app.get("/health/live", (c) => serve(c, flashq, alive, "open"));
 
-  app.use(async (c, next) => {
-    if (stopping.aborted) {
-      throw new QueueError("UNAVAILABLE", "The server is stopping", { retryAfterMs: 1000 });
-    }
-    const own = dialectOf(c);
-    const identify = async (): Promise<Caller> => {
-      const token = c.req.header("authorization") ?? tokenInQuery(own, c);
-      if (own?.asksForToken === "always" && token === undefined) {
-        throw tokenMissing(open ? ` (\`pnpm -s dev-token\` prints one)` : "");
-      }
-      return authenticate(token);
-    };
-    const admit = own === undefined ? undefined : admissions.get(own);
-    c.set("caller", await (admit === undefined ? identify() : admit(c, identify)));
-    await next();
-  });
+  const methods = new Map<string, string[]>();
+  const add = (own: Dialect, { method, path, handle }: Route): void => {
+    app.on(method, path, (c) => serve(c, own, handle));
+    methods.set(path, [...(methods.get(path) ?? []), method]);
+  };
+  for (const route of documentRoutes(dialects)) add(flashq, route);
+  for (const dialect of dialects) {
+    for (const route of dialect.routes(options)) add(dialect, route);
+  }
 
-  app.route("/", documentRoutes(dialects));
-  for (const { routes } of dialects) app.route("/", routes(options));
+  const paths = new TrieRouter<readonly string[]>();
+  for (const [path, allowed] of methods) paths.add("ALL", path, allowed);
+  /** A known path called by another method says which ones there are. */
+  const refuseRoute = ({ req }: ApiContext): never => {
+    const allowed = paths.match("ALL", req.path)[0][0]?.[0];
+    if (allowed === undefined) throw new RequestError("ROUTE_NOT_FOUND", "There is nothing here");
+    const allow = allowed.join(", ");
+    throw new RequestError("METHOD_NOT_ALLOWED", `Only ${allow} here`, { Allow: allow });
+  };
+  app.notFound((c) => serve(c, dialectOf(c.req.path), refuseRoute));
   return app;
 }
 
 const REQUEST_ID = /^[\w=-]{1,255}$/;
 
 /** The client's own, where it is one. */
-function requestIdOf({ req }: ApiContext): string {
-  const own = req.header("x-request-id");
-  return own !== undefined && REQUEST_ID.test(own) ? own : randomUUID();
+function requestIdOf({ headers }: IncomingMessage): string {
+  const own = headers["x-request-id"];
+  return typeof own === "string" && REQUEST_ID.test(own) ? own : randomUUID();
 }
 
 /** For readers of a stream, which cannot always send headers. */
-function tokenInQuery(dialect: Dialect | undefined, { req }: ApiContext): string | undefined {
-  if (dialect?.streams?.includes(req.path) !== true) return undefined;
+function tokenInQuery(dialect: Dialect, { req }: ApiContext): string | undefined {
+  if (dialect.streams?.includes(req.path) !== true) return undefined;
   const token = req.query("token");
   return token === undefined ? undefined : `Bearer ${token}`;
 }
 
-function dialectOf({ req: { path } }: ApiContext): Dialect | undefined {
-  return dialects.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+function dialectOf(path: string): Dialect {
+  return dialects.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`)) ?? flashq;
 }
 
 /** What a caller is told; of what was not foreseen, only where the log has more. */
 function known(
-  error: Error,
+  error: unknown,
   c: ApiContext,
   { log, stopping }: AppOptions,
 ): QueueError | RequestError {

@@ -1,9 +1,9 @@
 import type { HttpBindings } from "@hono/node-server";
 import type { Config, JobQueue, QueueError } from "@jobyard/core";
 import type { Storage } from "@jobyard/handlers";
-import type { Context, Hono } from "hono";
+import type { Context } from "hono";
 import type { Caller } from "./auth/caller.ts";
-import type { Operation } from "./operations.ts";
+import type { Operation, Route } from "./operations.ts";
 import type { EventHub } from "./transports/event-hub.ts";
 import type { Logger, Metrics, ProcessControl } from "@jobyard/core/process";
 import type { RequestError } from "./request-error.ts";
@@ -62,6 +62,6 @@ export interface Dialect {
   /** Who is let in, where more is asked than who calls. */
   readonly admission?: (deps: DialectDeps) => Admission;
   /** With full paths. Errors and unknown routes are answered by `refuse`. */
-  readonly routes: (deps: DialectDeps) => Hono<ApiEnv>;
+  readonly routes: (deps: DialectDeps) => readonly Route[];
   readonly refuse: (error: QueueError | RequestError, c: ApiContext) => Response;
 }

@@ -39,20 +39,22 @@ export async function readBody(c: ApiContext, maxBytes: number): Promise<Buffer>
   const { incoming } = c.env;
   if (Number(incoming.headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes);
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
+    let chunks: Buffer[] = [];
     let length = 0;
     const onData = (chunk: Buffer): void => {
       length += chunk.length;
-      if (length > maxBytes) return settle(() => reject(tooLarge(maxBytes)));
       chunks.push(chunk);
+      if (length <= maxBytes) return;
+      // What else comes is for nobody to keep.
+      incoming.off("data", onData).pause();
+      chunks = [];
+      reject(tooLarge(maxBytes));
     };
-    const onEnd = (): void => settle(() => resolve(Buffer.concat(chunks, length)));
+    const onEnd = (): void =>
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
     // Nobody is left to read the answer.
-    const onCut = (): void => settle(() => reject(malformed("Ends before its time")));
-    const settle = (then: () => void): void => {
-      incoming.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onCut);
-      incoming.pause();
-      then();
+    const onCut = (): void => {
+      if (!incoming.readableEnded) reject(malformed("Ends before its time"));
     };
     incoming.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);
     if (incoming.readableEnded) onEnd();

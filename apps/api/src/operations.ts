@@ -1,9 +1,8 @@
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import { parseJobId, QueueError, validationIssues } from "@jobyard/core";
-import { Hono } from "hono";
 import { audit } from "./audit.ts";
 import { type Access, requireAccess } from "./auth/caller.ts";
-import type { ApiContext, ApiEnv } from "./dialect.ts";
+import type { ApiContext } from "./dialect.ts";
 import type { Logger } from "@jobyard/core/process";
 import { RequestError } from "./request-error.ts";
 
@@ -16,6 +15,13 @@ export interface Operation extends RouteConfig {
 }
 
 export type Handle = (c: ApiContext) => Response | Promise<Response>;
+
+/** What answers a method at a path. */
+export interface Route {
+  readonly method: string;
+  readonly path: string;
+  readonly handle: Handle;
+}
 
 export function operation<const Route extends RouteConfig & { readonly operationId: string }>(
   access: Access,
@@ -61,47 +67,35 @@ export function queryIntegerOr(standard: number, min: number, max: number) {
 
 const MAX_ID_SHOWN = 64;
 
-/**
- * The routes of a dialect: each asks for its access, and what changes something leaves a line in the audit log; a known path called
- * by another method says which ones there are.
- */
+/** The routes of a dialect: each asks for its access, and what changes something leaves a line in the audit log. */
 export function mount<Name extends string>(
   operations: Readonly<Record<Name, Operation>>,
   handlers: Readonly<Record<Name, Handle>>,
   log: Logger,
-): Hono<ApiEnv> {
-  const app = new Hono<ApiEnv>();
-  const methods = new Map<string, string[]>();
-  for (const name of Object.keys(operations) as Name[]) {
+): readonly Route[] {
+  return (Object.keys(operations) as Name[]).map((name) => {
     const route = operations[name];
     const { method, operationId, "x-access": access } = route;
-    const path = route.getRoutingPath();
-    app.on(method, path, async (c) => {
+    const changes = method !== "get" || access !== "read";
+    const answer = handlers[name];
+    const handle = async (c: ApiContext): Promise<Response> => {
       c.set("operation", operationId);
       const caller = c.get("caller");
-      const changes = method !== "get" || access !== "read";
       const tell = (outcome: string): void => {
         if (changes) audit(log, caller, { operation: operationId, ...targetOf(c), outcome });
       };
       try {
         requireAccess(caller, access);
-        const response = await handlers[name](c);
+        const response = await answer(c);
         tell(response.ok ? "done" : `refused: ${response.status}`);
         return response;
       } catch (error) {
         tell(`refused: ${faultOf(error)}`);
         throw error;
       }
-    });
-    methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
-  }
-  for (const [path, allowed] of methods) {
-    app.all(path, () => {
-      const allow = allowed.join(", ");
-      throw new RequestError("METHOD_NOT_ALLOWED", `Only ${allow} here`, { Allow: allow });
-    });
-  }
-  return app;
+    };
+    return { method: method.toUpperCase(), path: route.getRoutingPath(), handle };
+  });
 }
 
 function faultOf(error: unknown): string {

@@ -11,13 +11,15 @@ export interface ParseTask {
   readonly keepTextOf: string | undefined;
 }
 
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
 export function parseBytes(bytes: Uint8Array, maxValues: number): Parsed {
   if (maxValues < bytes.length && countsMoreThan(bytes, maxValues)) {
     return { fault: "too many values" };
   }
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    text = decoder.decode(bytes);
   } catch {
     return { fault: "not UTF-8" };
   }

@@ -1404,9 +1404,10 @@ function refuseOrphans(
   needs: readonly (readonly number[])[],
   outcomes: (Outcome<number> | undefined)[],
 ): readonly number[] {
+  const refused = [...outcomes.keys()].filter((i) => outcomes[i] !== undefined);
+  if (refused.length === 0) return none;
   const dependents = dependentsOf(needs);
   const orphans: number[] = [];
-  const refused = [...outcomes.keys()].filter((i) => outcomes[i] !== undefined);
   for (let i = refused.pop(); i !== undefined; i = refused.pop()) {
     for (const other of dependents.get(i) ?? []) {
       if (outcomes[other] !== undefined) continue;

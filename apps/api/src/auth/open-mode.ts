@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { chmod, mkdir, open, readFile } from "node:fs/promises";
+import type { IncomingHttpHeaders } from "node:http";
 import { join } from "node:path";
 import { isLoopbackHost } from "@jobyard/core";
 import { RequestError } from "../request-error.ts";
@@ -34,19 +35,24 @@ export async function developmentSecret(dataDir: string): Promise<string> {
 
 const HOST = /^(\[[0-9a-f:.]+\]|[^:[\]@/\\?#\s]+)(?::\d{1,5})?$/i;
 
+/** The last one seen that was this machine's: most requests have the same. */
+let lastOwn: string | undefined;
+
+function isOwn(host: string): boolean {
+  const [, name] = HOST.exec(host) ?? [];
+  if (name === undefined || !isLoopbackHost(name)) return false;
+  lastOwn = host;
+  return true;
+}
+
 /**
  * Keeps web pages out of a server that asks for no token: a page whose name was pointed at this machine has a foreign
  * `Host`, any other foreign page is told by the browser.
  * @throws RequestError FORBIDDEN
  */
-export function refuseForeign(headers: {
-  readonly host: string | undefined;
-  readonly origin: string | undefined;
-  readonly fetchSite: string | undefined;
-}): void {
-  const { host = "", origin, fetchSite } = headers;
-  const [, name] = HOST.exec(host) ?? [];
-  if (name === undefined || !isLoopbackHost(name)) {
+export function refuseForeign(headers: IncomingHttpHeaders, host = headers.host ?? ""): void {
+  const { origin, "sec-fetch-site": fetchSite } = headers;
+  if (host !== lastOwn && !isOwn(host)) {
     throw new RequestError(
       "FORBIDDEN",
       "Without configured tokens this server is for this machine only: call it as localhost",

@@ -15,7 +15,8 @@ export type Documented = Pick<
   "name" | "title" | "summary" | "operations" | "asksForToken"
 >;
 
-const servers = [{ url: "http://localhost:3001" }];
+/** Wherever the document was fetched from. */
+const servers = [{ url: "/" }];
 
 const bearer = {
   type: "http",

@@ -1,40 +1,31 @@
-import { Hono } from "hono";
-import type { ApiEnv } from "../dialect.ts";
-import { RequestError } from "../request-error.ts";
+import type { Route } from "../operations.ts";
 import { type Documented, documentOf, joinedDocument } from "./documents.ts";
 import { referencePage, referencePolicy } from "./reference-page.ts";
 
-const JSON_TYPE = "application/json";
-
 /** `/openapi.json` of everything, `/openapi/{dialect}.json` of each, `/docs` for people. */
-export function documentRoutes(dialects: readonly Documented[]): Hono<ApiEnv> {
-  const app = new Hono<ApiEnv>();
+export function documentRoutes(dialects: readonly Documented[]): readonly Route[] {
   const serve = (
     path: string,
     headers: Record<string, string>,
     make: () => string | Promise<string>,
-  ): void => {
+  ): Route => {
     let made: string | Promise<string> | undefined;
-    app.get(path, async (c) => c.body(await (made ??= make()), 200, headers));
-    app.all(path, () => {
-      throw new RequestError("METHOD_NOT_ALLOWED", "Only GET here", { Allow: "GET" });
-    });
+    return {
+      method: "GET",
+      path,
+      handle: async (c) => c.body(await (made ??= make()), 200, headers),
+    };
   };
-  serve("/openapi.json", { "Content-Type": JSON_TYPE }, () =>
-    JSON.stringify(joinedDocument(dialects)),
-  );
-  for (const dialect of dialects) {
-    serve(`/openapi/${dialect.name}.json`, { "Content-Type": JSON_TYPE }, () =>
-      JSON.stringify(documentOf(dialect)),
-    );
-  }
-  serve(
-    "/docs",
-    {
-      "Content-Type": "text/html; charset=utf-8",
-      "Content-Security-Policy": referencePolicy,
-    },
-    () => referencePage(joinedDocument(dialects)),
-  );
-  return app;
+  const json = { "Content-Type": "application/json" };
+  const page = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": referencePolicy,
+  };
+  return [
+    serve("/openapi.json", json, () => JSON.stringify(joinedDocument(dialects))),
+    ...dialects.map((dialect) =>
+      serve(`/openapi/${dialect.name}.json`, json, () => JSON.stringify(documentOf(dialect))),
+    ),
+    serve("/docs", page, () => referencePage(joinedDocument(dialects))),
+  ];
 }

@@ -100,13 +100,7 @@ export class WebSockets {
   /** The token may stand in the address: browsers cannot send it otherwise. */
   async #callerOf({ headers }: IncomingMessage, token: string | null): Promise<Caller> {
     const { open, authenticate } = this.#options;
-    if (open) {
-      refuseForeign({
-        host: headers.host,
-        origin: headers.origin,
-        fetchSite: [headers["sec-fetch-site"]].flat()[0],
-      });
-    }
+    if (open) refuseForeign(headers);
     return authenticate(token === null ? headers.authorization : `Bearer ${token}`);
   }
 

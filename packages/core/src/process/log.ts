@@ -23,8 +23,38 @@ export function createLogger(level: string, terminal: boolean): Logger {
       censor: "[hidden]",
     },
   };
-  // Both write synchronously: the last lines before an exit are the ones that matter.
-  return terminal
-    ? pino(options, PinoPretty({ sync: true, ignore: "pid,hostname", translateTime: "HH:MM:ss.l" }))
-    : pino(options, pino.destination({ fd: 1, sync: true }));
+  if (terminal) {
+    const pretty = { sync: true, ignore: "pid,hostname", translateTime: "HH:MM:ss.l" };
+    return pino(options, PinoPretty(pretty));
+  }
+  const lines = new Lines(pino.destination({ fd: 1, sync: true }));
+  process.on("exit", () => lines.flushSync());
+  return pino(options, lines);
+}
+
+/**
+ * Writes synchronously, what is logged in one go of the event loop at once: before anything else comes to pass, and
+ * before the process ends, for the last lines are the ones that matter.
+ */
+class Lines {
+  readonly #sink: { write(text: string): unknown };
+  #text = "";
+
+  constructor(sink: { write(text: string): unknown }) {
+    this.#sink = sink;
+  }
+
+  write(line: string): void {
+    // Ticks come after all that promises have to do.
+    if (this.#text === "") process.nextTick(() => this.flushSync());
+    this.#text += line;
+  }
+
+  /** pino calls it after a fatal line, too. */
+  flushSync(): void {
+    const text = this.#text;
+    if (text === "") return;
+    this.#text = "";
+    this.#sink.write(text);
+  }
 }

@@ -32,10 +32,12 @@ export interface Journal {
 
 /** How long a group may hold the event loop before it is committed, ms, without the sync. */
 const BUDGET_MS = 6;
+/** How long a group may wait for calls that keep coming, ms. */
+const GATHER_MS = 3;
 
 /**
- * Self-clocked group commit: calls made while a group is being written form the next one, which is written as soon as
- * that one ended. No call is answered before its group is on disk. A call refuses by throwing before it changed
+ * Self-clocked group commit: calls made while a group is being written form the next one, which is written once that one
+ * ended and a turn of the event loop brings no more of them. No call is answered before its group is on disk. A call refuses by throwing before it changed
  * anything; any other error takes the group back, and then each of its calls is tried alone.
  */
 export class Committer {
@@ -64,16 +66,26 @@ export class Committer {
 
   #schedule(): void {
     this.#scheduled = true;
+    this.#gather(performance.now(), this.#calls.length);
+  }
+
+  #gather(began: number, known: number): void {
     // After the I/O callbacks of this turn, so that what they ask for shares the commit.
     setImmediate(() => {
-      const calls = this.#calls;
-      this.#calls = [];
-      const done = this.#write(calls);
-      if (done < calls.length) this.#calls = calls.slice(done).concat(this.#calls);
-      this.#scheduled = false;
-      if (this.#calls.length > 0) this.#schedule();
-      else for (const resolve of this.#idle.splice(0)) resolve();
+      const { length } = this.#calls;
+      if (length > known && performance.now() - began < GATHER_MS) this.#gather(began, length);
+      else this.#writeCalls();
     });
+  }
+
+  #writeCalls(): void {
+    const calls = this.#calls;
+    this.#calls = [];
+    const done = this.#write(calls);
+    if (done < calls.length) this.#calls = calls.slice(done).concat(this.#calls);
+    this.#scheduled = false;
+    if (this.#calls.length > 0) this.#schedule();
+    else for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   /** Writes as many calls as fit the budget; answers how many it has dealt with. */
