@@ -319,11 +319,53 @@ describe("errors", () => {
   });
 });
 
-test("the operators' table names every variable", () => {
+describe("the operators' table", () => {
   const page = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
-  const named = new Set(Array.from(page.matchAll(/^\| `([A-Z0-9_]+)` \|/gm), ([, name]) => name));
-  expect(named).toEqual(new Set(variableNames()));
+  const rows = Array.from(page.matchAll(/^\| `([A-Z0-9_]+)` \| (.*?) \|/gm), (row) => row.slice(1));
+
+  test("names every variable, once, and no other", () => {
+    expect(rows.map(([name]) => name).toSorted()).toEqual(variableNames().toSorted());
+  });
+
+  test.each(rows)("%s: %s", (name = "", told = "") => {
+    // What counts only beside others is looked at beside them.
+    const others = name.startsWith("AWS_")
+      ? { S3_BUCKET: "bucket" }
+      : name.startsWith("SMTP_") && name !== "SMTP_HOST"
+        ? { SMTP_HOST: "mail.example.com" }
+        : {};
+    const [, value] = /^`(.*?)`(?: \(.*\))?$/.exec(told) ?? [];
+    if (value !== undefined) {
+      expect(parseConfig({ ...others, [name]: value })).toEqual(parseConfig(others));
+      return;
+    }
+    // A default in words stands for no value of its own.
+    expect(told).toMatch(inWords[name] ?? /^none$/);
+    expect(parseConfig({ ...others, [name]: "" })).toEqual(parseConfig(others));
+    expect(definitionOf(name)).toMatch(/\.optional\(\)|\.default\((?:\[\]|"nobody"|typedQueues)\)/);
+  });
 });
+
+const inWords: Readonly<Record<string, RegExp>> = {
+  AWS_ACCESS_KEY_ID: /^the machine's role$/,
+  AWS_ENDPOINT_URL: /^Amazon's$/,
+  AWS_SECRET_ACCESS_KEY: /^the machine's role$/,
+  EXTRACTOR_MODEL: /^the project's$/,
+  FILES_DIR: /^`files` in the folder above$/,
+  JWT_ALGORITHMS: /^what the key is for$/,
+  JWT_AUDIENCE: /^not checked$/,
+  JWT_ISSUER: /^not checked$/,
+  SMTP_FROM: /^the account$/,
+  WORKER_QUEUES: /^all typed queues$/,
+};
+
+/** As the code has it. */
+function definitionOf(name: string): string {
+  const source = readFileSync(new URL("../src/config.ts", import.meta.url), "utf8");
+  const [definition = ""] =
+    new RegExp(`^ {2}${name}:[^]*?,\\n(?= {2}[A-Z]|\\}\\);)`, "m").exec(source) ?? [];
+  return definition;
+}
 
 function variableNames(): string[] {
   const source = readFileSync(new URL("../src/config.ts", import.meta.url), "utf8");

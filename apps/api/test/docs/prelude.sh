@@ -23,7 +23,10 @@ pnpm() {
       if [[ $1 == vitest ]]; then [[ -n $(node_modules/.bin/vitest list --filesOnly "${@:3}") ]]; return; fi
       PATH="$PWD/node_modules/.bin:$PATH" "$@"
       ;;
-    *) node --run "$script" -- "$@" ;;
+    *)
+      script=$(node -p "require('./package.json').scripts['$script'] ?? 'exit 254'")
+      PATH="$PWD/node_modules/.bin:$PATH" sh -c "$script \"\$@\"" "$script" "$@"
+      ;;
   esac
 }
 

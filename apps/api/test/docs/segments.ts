@@ -18,7 +18,7 @@ const programs: Readonly<Record<string, { readonly command: string; readonly end
 };
 
 const BACKGROUND = /[ \t]+# in (?:one terminal|a terminal of its own)\b.*$/;
-const STARTS = /^(?:[A-Z_]+=\S* )*npx -y pnpm@12 (?:start|worker)\b/;
+const STARTS = /^(?:[A-Z_]+=\S* )*npx -y pnpm@12 (?:start|worker)\s*(?:#.*)?$/;
 
 export interface Program {
   readonly path: string;

@@ -116,7 +116,9 @@ function callOf(number: number, { line, code, background, printed }: Segment): s
     ? '"$SERVES"'
     : /^redis-server\b/.test(code)
       ? '"Ready to accept"'
-      : "'.'";
+      : /\bpnpm@12 worker\b/.test(code)
+        ? '"worker is ready"'
+        : "'.'";
   return background
     ? `background ${number} ${line} ${awaited}`
     : `REFUSED=${refused ? "yes" : "no"}\nforeground ${number} ${line}`;

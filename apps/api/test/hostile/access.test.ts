@@ -148,7 +148,7 @@ interface AuditLine {
 }
 
 test(
-  "every call that can change something leaves a line: who, what, and how it ended",
+  "every call that can change something leaves a line, signs of life aside: who, what, and how it ended",
   async () => {
     const { url, logged } = await fortress();
     const operator = await bearer({ roles: ["OPERATOR"], tenantId: "acme" });
@@ -159,6 +159,7 @@ test(
       const sent = { headers: operator, ...(body !== undefined && { body }) };
       const { status, headers } = await send(url, call, sent);
       if (method === "get" && access === "read") return;
+      if (["heartbeatWorker", "renewJobs", "sendHeartbeat"].includes(operationId)) return;
       const ended = status > 0 && status < 300 ? "done" : expect.stringMatching(/^refused: /);
       // A call that waits is cut off here, and told of later.
       if (status > 0)
