@@ -25,7 +25,7 @@ describe.concurrent("pages", () => {
 
   test.each(run.map((page) => [page.path, page] as const))(
     "%s does what it says",
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async (_, page) => {
       await assertRuns(page);
     },

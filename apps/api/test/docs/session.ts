@@ -11,7 +11,7 @@ import { type Page, root } from "./blocks.ts";
 import { programOf, type Segment, segmentsOf, showsRightly } from "./segments.ts";
 
 /** A page that takes longer hangs. */
-const LONGEST_MS = 60_000;
+const LONGEST_MS = 150_000;
 /** For what runs in the background to print what the page shows. */
 const PATIENCE_MS = 10_000;
 /** As `over` in the prelude has it. */
