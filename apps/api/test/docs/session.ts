@@ -16,8 +16,9 @@ const LONGEST_MS = 150_000;
 const PATIENCE_MS = 10_000;
 /** As `over` in the prelude has it. */
 const OVER_FD = 9;
-/** Below those that systems give to whoever asks for any port. */
+/** Below those that systems give to whoever asks for any port; no two pages and hardly two processes have the same. */
 const [FIRST_PORT, LAST_PORT] = [10_000, 30_000];
+let nextPort = FIRST_PORT + (process.pid % 150) * 130;
 
 /** What a page calls by the default ports is called by others, so that pages run side by side. */
 interface Ports {
@@ -26,9 +27,10 @@ interface Ports {
 
 /**
  * Runs a page from its beginning to its end in a folder that looks like a clone, against servers of its own.
+ * @param compileCache - folder for what Node compiles, which is the same on every page
  * @throws Error telling the line that failed and what it printed
  */
-export async function assertRuns(page: Page): Promise<void> {
+export async function assertRuns(page: Page, compileCache: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "jobyard-docs-"));
   const segmentsFolder = join(folder, ".segments");
   const ports = await freePorts("3001", "6790", "6789", "6791", "3002", "6379", "8080");
@@ -68,6 +70,7 @@ export async function assertRuns(page: Page): Promise<void> {
       LANG: "C.UTF-8",
       SEGMENTS: segmentsFolder,
       REDIS_PORT: String(ports["6379"]),
+      NODE_COMPILE_CACHE: compileCache,
       PYTHONDONTWRITEBYTECODE: "1",
       PYTHONPATH: join(root, "packages/sdk-python/src"),
       JOBS_URL: `http://localhost:${ports["3001"]}`,
@@ -146,12 +149,17 @@ async function likeClone(folder: string): Promise<void> {
 async function freePorts(...names: string[]): Promise<Ports> {
   const ports: Record<string, number> = {};
   for (const name of names) {
-    let port: number;
-    do port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
-    while (Object.values(ports).includes(port) || !(await isFree(port)));
+    let port = takePort();
+    while (!(await isFree(port))) port = takePort();
     ports[name] = port;
   }
   return ports;
+}
+
+function takePort(): number {
+  const port = nextPort++;
+  if (nextPort === LAST_PORT) nextPort = FIRST_PORT;
+  return port;
 }
 
 async function isFree(port: number): Promise<boolean> {
