@@ -55,6 +55,14 @@ test("every answer has a request id and no invitation to other origins", async (
   expect([...headers.keys()].filter((name) => name.startsWith("access-control"))).toEqual([]);
 });
 
+test("a port that is taken is named, and what chooses another one", async () => {
+  const { url } = await serve();
+  const { port } = new URL(url);
+  await expect(serve({ env: { HTTP_PORTS: port } })).rejects.toThrow(
+    new RegExp(`^Port ${port} of 127\\.0\\.0\\.1 is taken.*HTTP_PORTS`),
+  );
+});
+
 test("several ports, each on both addresses", async () => {
   const { server } = await serve({ env: { HTTP_PORTS: "0,0" } });
   const ports = server.urls.map((url) => new URL(url).port);

@@ -104,14 +104,21 @@ async function listenOn<S extends Server>(
   const server = create();
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    const refuse = (error: NodeJS.ErrnoException): void =>
+      reject(error.code === "EADDRINUSE" ? portTaken(host, port, error) : error);
+    server.once("error", refuse);
     server.listen({ host, port }, () => {
-      server.off("error", reject);
+      server.off("error", refuse);
       resolve();
     });
   });
   const name = host.includes(":") ? `[${host}]` : host;
   return { server, url: `${scheme}://${name}:${portOf(server)}` };
+}
+
+function portTaken(host: string, port: number, cause: Error): NodeJS.ErrnoException {
+  const message = `Port ${port} of ${host} is taken, maybe by another Jobyard; HTTP_PORTS, TCP_PORT, GRPC_PORT and WORKER_PORT choose others`;
+  return Object.assign(new Error(message, { cause }), { code: "EADDRINUSE" });
 }
 
 async function takeNoMore(listeners: readonly Listener<Server>[]): Promise<void> {
