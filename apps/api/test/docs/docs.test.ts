@@ -10,7 +10,7 @@ import { parseAllDocuments } from "yaml";
 import { projectSchema } from "../../../../packages/handlers/src/process-batch/project.ts";
 import { ensureSystemTools } from "../../../../scripts/system-tools.ts";
 import { type Block, documentation, root } from "./blocks.ts";
-import { programOf, segmentsOf, showsRightly } from "./segments.ts";
+import { isRun, programOf, segmentsOf, showsRightly } from "./segments.ts";
 import { assertRuns } from "./session.ts";
 
 /*
@@ -105,10 +105,6 @@ test("what was printed may differ where the page says so, and nowhere else", () 
   expect(showsRightly('{"id":1', '{"id":1}', "holds")).toBe(true);
 });
 
-function isRun({ language, meta }: Block): boolean {
-  return ["sh", "bash", "ts", "js", "python"].includes(language) || meta === "printed";
-}
-
 /** By language: what is wrong with a block that is not run. */
 const checks: Readonly<Record<string, (block: Block) => unknown>> = {
   /** A picture. */
@@ -133,15 +129,18 @@ const checks: Readonly<Record<string, (block: Block) => unknown>> = {
     }
   },
   yaml: ({ text }) => parseAllDocuments(text).flatMap(({ errors }) => errors)[0],
-  /** For a machine that has more than a clone: shell that is read, not run, and the repository's files it names. */
-  async console({ text }) {
-    const { stderr } = await promisify(execFile)("bash", ["-n", "-c", text]);
-    const missing = [...text.matchAll(/(?<![\w/.-])deploy\/[\w./-]+/g)].filter(
-      ([path]) => !existsSync(join(root, path)),
-    );
-    return stderr === "" && missing.length === 0 ? undefined : `${stderr}${missing.join(" ")}`;
-  },
+  console: readOnly,
+  sh: readOnly,
 };
+
+/** For a machine that has more than a clone: read by bash, not run; the repository's files that it names have to be there. */
+async function readOnly({ text }: Block): Promise<string | undefined> {
+  const { stderr } = await promisify(execFile)("bash", ["-n", "-c", text]);
+  const missing = [...text.matchAll(/(?<![\w/.-])deploy\/[\w./-]+/g)].filter(
+    ([path]) => !existsSync(join(root, path)),
+  );
+  return stderr === "" && missing.length === 0 ? undefined : `${stderr}${missing.join(" ")}`;
+}
 
 function leadsSomewhere(from: string, link: string): boolean {
   const [path = "", anchor] = link.split("#");

@@ -20,6 +20,15 @@ const programs: Readonly<Record<string, { readonly command: string; readonly end
 const BACKGROUND = /[ \t]+# in (?:one terminal|a terminal of its own)\b.*$/;
 const STARTS = /^(?:[A-Z_]+=\S* )*npx -y pnpm@12 (?:start|worker)\s*(?:#.*)?$/;
 
+/** Programs that a clone cannot count on. */
+const ELSEWHERE = /^(?:docker|kubectl|systemctl)\b/m;
+
+/** Whether a block is run where its page is; else it is for a machine that has more than a clone. */
+export function isRun({ language, meta, text }: Block): boolean {
+  if (language === "sh" || language === "bash") return !ELSEWHERE.test(text);
+  return language in programs || meta === "printed";
+}
+
 export interface Program {
   readonly path: string;
   readonly text: string;
@@ -41,11 +50,12 @@ export function segmentsOf(page: Page): readonly Segment[] {
   for (const block of page.blocks) {
     const { language, meta, line, text } = block;
     const program = programOf(block);
+    if (!isRun(block)) continue;
     if (language === "sh" || language === "bash") segments.push(...ofShell(block));
     else if (program !== undefined && meta === "") {
       const code = `${programs[language]?.command} ${program.path}\n`;
       segments.push({ line, code, background: false, printed: null });
-    } else if ((language === "json" || language === "text") && meta === "printed") {
+    } else if (meta === "printed") {
       const before = segments.pop();
       if (before === undefined) throw new Error(`${page.path}:${line}: nothing has printed this`);
       segments.push({ ...before, printed: text });
