@@ -12,6 +12,8 @@ import { Phase } from "./rows.ts";
 const MERGED_LANES = 60;
 /** Stands for an active job, whose phase is that of a waiting one. */
 const ACTIVE = 6;
+/** Statements kept for the next time. */
+const MOST_PREPARED = 100;
 /** Jobs passed over in one statement. */
 const LONGEST_SKIP = 5000;
 /** Jobs looked at in one statement: as many as take about so long, ms. */
@@ -36,6 +38,7 @@ const stateNumbers: Readonly<Record<JobState, number>> = {
 const GIVEN = "SELECT g.id FROM (SELECT value id FROM json_each($given)) g WHERE 1";
 
 type Values = Record<string, SQLInputValue>;
+type Statement = (values: Values) => Record<string, SQLInputValue>[];
 
 /** Jobs in the order of their ids, of which some match. */
 interface Source {
@@ -67,6 +70,8 @@ export class Listing {
   readonly #db: DatabaseSync;
   readonly #bounds;
   readonly #next;
+  /** By their text. */
+  readonly #prepared = new Map<string, Statement>();
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -111,6 +116,7 @@ export class Listing {
   /** The ids alone. */
   async ids(asked: Asked, page: Page, pause: () => Promise<void>): Promise<number[]> {
     if (keysTell(asked, page)) return this.directIds(asked, page);
+    if (keysOrder(asked)) return this.directIds(asked, await this.#passed(asked, page, pause));
     return (await this.#scan(asked, pause, page, "page", false)).ids;
   }
 
@@ -140,20 +146,47 @@ export class Listing {
     const sources = lanes.flatMap((lane) => laneSources(lane, asked, false));
     if (sources.length === 0) return [];
     const { after, order, limit, offset = 0 } = page;
-    const parts: string[] = [];
-    const values: Values = { limit, offset, ...(after === undefined ? {} : { after }) };
-    for (const [n, source] of sources.entries()) {
-      const numbered = (sql: string): string => sql.replaceAll(/\$(?!active)(\w+)/g, `$$$1_${n}`);
-      const beyond = after === undefined ? "" : ` AND id ${order === "asc" ? ">" : "<"} $after`;
-      // Conditions on the table itself: so that its key gives the order.
-      const conditions = source.conditions.map((sql) => ` AND ${sql.replaceAll("c.", "x.")}`);
-      parts.push(numbered(source.candidates + conditions.join("")) + beyond);
-      for (const [name, value] of Object.entries(source.values)) values[`${name}_${n}`] = value;
+    const beyond = after === undefined ? "1" : `id ${order === "asc" ? ">" : "<"} $after`;
+    const { parts, values } = merged(sources, beyond, "x.id id");
+    const sql = `${parts.join(" UNION ALL ")} ORDER BY id ${order} LIMIT $limit OFFSET $offset`;
+    const own = { limit, offset, after: after ?? null, active: JSON.stringify(active()) };
+    return this.#all(sql, { ...values, ...own }).map((row) => Number(row["id"]));
+  }
+
+  /** The same page, from a place near it: whole ranges of ids are counted, and passed over, first. */
+  async #passed(asked: Asked, page: Page, pause: () => Promise<void>): Promise<Page> {
+    const { order, limit } = page;
+    let { offset = 0 } = page;
+    const ascending = order === "asc";
+    const sources = asked.lanes.flatMap((lane) => laneSources(lane, asked, false));
+    const range = "id >= $from AND id <= $to";
+    const { parts, values } = merged(sources, range, "count(*) n");
+    const count = this.#prepare(`SELECT sum(n) n FROM (${parts.join(" UNION ALL ")})`);
+    const [first, last] = this.#idsIn(asked.filter);
+    let after = page.after ?? (ascending ? first - 1 : last + 1);
+    let width = LONGEST_STEP;
+    let turnBegan = performance.now();
+    while (offset > LONGEST_SKIP && after >= first - 1 && after <= last + 1) {
+      const end = ascending ? after + width : after - width;
+      const [from, to] = ascending ? [after + 1, end] : [end, after - 1];
+      const began = performance.now();
+      const [row] = count({ ...values, from, to, active: JSON.stringify(asked.active()) });
+      const there = Number(row?.["n"] ?? 0);
+      const took = performance.now() - began;
+      if (there > offset) {
+        width = Math.ceil(width / 2);
+      } else {
+        offset -= there;
+        after = end;
+        if (took < STEP_MS / 2) width *= 2;
+        else if (took > STEP_MS) width = Math.max(1, Math.floor((width * STEP_MS) / took));
+      }
+      if (performance.now() - turnBegan > TURN_MS) {
+        await pause();
+        turnBegan = performance.now();
+      }
     }
-    const union = parts.map((part) => part.replace(/^SELECT .*? FROM/, "SELECT x.id id FROM"));
-    const sql = `${union.join(" UNION ALL ")} ORDER BY id ${order} LIMIT $limit OFFSET $offset`;
-    const rows = this.#all(sql, { ...values, active: JSON.stringify(active()) });
-    return rows.map((row) => Number(row["id"]));
+    return { order, limit, offset, after };
   }
 
   /** `what`: all matches are counted, or the search ends with the page. */
@@ -328,11 +361,26 @@ export class Listing {
   }
 
   /** A statement that is given exactly the values it names. */
-  #prepare(sql: string): (values: Values) => Record<string, SQLInputValue>[] {
-    const statement = this.#db.prepare(sql);
-    const names = [...new Set(Array.from(sql.matchAll(/\$(\w+)/g), ([, name]) => name as string))];
-    return (values) =>
-      statement.all(Object.fromEntries(names.map((name) => [name, values[name] as SQLInputValue])));
+  #prepare(sql: string): Statement {
+    let prepared = this.#prepared.get(sql);
+    if (prepared === undefined) {
+      const statement = this.#db.prepare(sql);
+      const names = [
+        ...new Set(Array.from(sql.matchAll(/\$(\w+)/g), ([, name]) => name as string)),
+      ];
+      prepared = (values) =>
+        statement.all(
+          Object.fromEntries(names.map((name) => [name, values[name] as SQLInputValue])),
+        );
+    }
+    // The last used one is the last to go.
+    this.#prepared.delete(sql);
+    this.#prepared.set(sql, prepared);
+    if (this.#prepared.size > MOST_PREPARED) {
+      const [oldest] = this.#prepared.keys();
+      this.#prepared.delete(oldest as string);
+    }
+    return prepared;
   }
 
   #all(sql: string, values: Values): Record<string, SQLInputValue>[] {
@@ -444,8 +492,7 @@ function laneSources(lane: Lane, { filter }: Asked, withState: boolean): Source[
           : `c.phase = ${stateNumbers[state]}`,
     );
     // All there are need no telling apart.
-    const all =
-      filter.states === undefined || openStates.every((state) => filter.states?.includes(state));
+    const all = openStates.every((state) => open.includes(state) || lane.counts[state] === 0);
     sources.push({
       ...common,
       candidates: `SELECT x.id, x.phase${error} FROM open_job x WHERE x.lane = $no`,
@@ -470,6 +517,22 @@ function laneSources(lane: Lane, { filter }: Asked, withState: boolean): Source[
 }
 
 const openStates = jobStates.filter((state) => !isFinished(state));
+
+/** The parts of a union over lanes' own tables, with conditions on these, so that their keys give the order. */
+function merged(
+  sources: readonly Source[],
+  condition: string,
+  select: string,
+): { readonly parts: readonly string[]; readonly values: Values } {
+  const values: Values = {};
+  const parts = sources.map(({ candidates, conditions, values: own }, n) => {
+    for (const [name, value] of Object.entries(own)) values[`${name}_${n}`] = value;
+    const all = [candidates, ...conditions.map((sql) => sql.replaceAll("c.", "x."))].join(" AND ");
+    const numbered = all.replaceAll(/\$(?!active)(\w+)/g, `$$$1_${n}`);
+    return `${numbered.replace(/^SELECT .*? FROM/, `SELECT ${select} FROM`)} AND ${condition}`;
+  });
+  return { parts, values };
+}
 
 function allOf({ conditions }: Source): string {
   return conditions.length === 0 ? "1" : conditions.join(" AND ");
@@ -532,9 +595,14 @@ function isDirect(filter: JobFilter): boolean {
   return asked.every((each) => each === undefined) && labelsOf(filter).length === 0;
 }
 
+/** Whether the lanes' keys give the order, and no more is asked than they tell. */
+function keysOrder({ filter, lanes }: Asked): boolean {
+  return isDirect(filter) && lanes.length <= MERGED_LANES;
+}
+
 /** Whether a page can be read off the lanes' keys, in little time. */
-export function keysTell({ filter, lanes }: Asked, { offset = 0 }: Page): boolean {
-  return isDirect(filter) && lanes.length <= MERGED_LANES && offset <= LONGEST_SKIP;
+export function keysTell(asked: Asked, { offset = 0 }: Page): boolean {
+  return keysOrder(asked) && offset <= LONGEST_SKIP;
 }
 
 function directCounts({ filter, lanes }: Asked): StateCounts {
