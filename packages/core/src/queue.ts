@@ -830,10 +830,10 @@ export class TenantQueue {
     return job;
   }
 
-  /** In the order asked; null for what is no job of this tenant, or no id at all. */
+  /** Up to 10,000, in the order asked; null for what is no job of this tenant, or no id at all. */
   async getMany(ids: readonly number[]): Promise<readonly (Job | null)[]> {
     const errors: FieldError[] = [];
-    checkList(ids, "ids", Infinity, errors);
+    checkList(ids, "ids", MAX_PAGE, errors);
     refuseIfAny(errors);
     return this.#adapter.get({
       tenant: this.tenant,

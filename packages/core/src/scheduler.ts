@@ -13,8 +13,8 @@ export interface ScheduleInput {
   readonly timezone?: string;
   readonly enabled?: boolean;
   readonly description?: string | null;
-  /** What to add each time. */
-  readonly job?: NewJob;
+  /** What to add each time; of an existing schedule, also what is made of what it adds so far. */
+  readonly job?: NewJob | ((soFar: NewJob) => NewJob);
   /** Which interface made it. */
   readonly via?: string;
 }
@@ -103,7 +103,8 @@ export class Scheduler {
       throw validationError([{ field: "cron", message: "Required field missing" }]);
     const timezone = input.timezone ?? old?.timezone ?? "UTC";
     const parsed = parseSchedule({ cron, timezone });
-    const job = input.job ?? (old === undefined ? undefined : (JSON.parse(old.template) as NewJob));
+    const soFar = old === undefined ? undefined : (JSON.parse(old.template) as NewJob);
+    const job = typeof input.job === "function" ? soFar && input.job(soFar) : (input.job ?? soFar);
     if (job === undefined)
       throw validationError([{ field: "job", message: "Required field missing" }]);
     // What cannot be added now would fail at every due time.

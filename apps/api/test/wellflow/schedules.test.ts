@@ -140,6 +140,24 @@ describe.each(engines)("on the %s engine", (engine) => {
     expect((await call("GET", "/schedules")).body.data).toHaveLength(5);
   });
 
+  test("new data alone change nothing else of what a schedule adds", async () => {
+    const { call, anywhere } = await wellflow({ engine });
+    const job = { queue: "flow-meters", data: { meter: 4 }, priority: 7, maxAttempts: 9 };
+    const made = { name: "meters", cron: "0 4 * * *", job };
+    expect((await anywhere("POST", "/api/native/schedules", made)).status).toBe(201);
+    // Nothing was ever pushed to its queue, which is untyped.
+    const put = await call("PUT", "/schedules/meters", { jobData: { meter: 5, unit: "m3" } });
+    expect(put.status).toBe(200);
+    const kept = (await anywhere("GET", "/api/native/schedules/meters")).body.data;
+    expect(kept).toMatchObject({
+      cron: "0 4 * * *",
+      job: { ...job, data: { meter: 5, unit: "m3" } },
+    });
+    expect(
+      (await call("PUT", "/schedules/meters", { jobData: { queue: "unheard-of" } })).status,
+    ).toBe(404);
+  });
+
   test("what a schedule cannot be", async () => {
     const { call } = await wellflow({ engine });
     await call("POST", "/schedules", nightly);

@@ -27,10 +27,13 @@ export function createLogger(level: string, terminal: boolean): Logger {
     const pretty = { sync: true, ignore: "pid,hostname", translateTime: "HH:MM:ss.l" };
     return pino(options, PinoPretty(pretty));
   }
-  const lines = new Lines(pino.destination({ fd: 1, sync: true }));
-  process.on("exit", () => lines.flushSync());
-  return pino(options, lines);
+  return pino(options, new Lines(pino.destination({ fd: 1, sync: true })));
 }
+
+const unwritten = new Set<Lines>();
+process.on("exit", () => {
+  for (const lines of unwritten) lines.flushSync();
+});
 
 /**
  * Writes synchronously, what is logged in one go of the event loop at once: before anything else comes to pass, and
@@ -46,7 +49,10 @@ class Lines {
 
   write(line: string): void {
     // Ticks come after all that promises have to do.
-    if (this.#text === "") process.nextTick(() => this.flushSync());
+    if (this.#text === "") {
+      unwritten.add(this);
+      process.nextTick(() => this.flushSync());
+    }
     this.#text += line;
   }
 
@@ -55,6 +61,7 @@ class Lines {
     const text = this.#text;
     if (text === "") return;
     this.#text = "";
+    unwritten.delete(this);
     this.#sink.write(text);
   }
 }

@@ -3,6 +3,7 @@ import {
   isHeard,
   type Job,
   type JobState,
+  jobTypeOf,
   jobTypes,
   jobTypesTaking,
   type NewJob,
@@ -219,6 +220,18 @@ export function scheduledJob(
   data: Readonly<Record<string, unknown>>,
 ): NewJob {
   return newJob(queue, { name, data });
+}
+
+/** What a schedule adds from now on: other data, and all else as it was while they are for the same queue. */
+export function rescheduledJob(
+  name: string,
+  soFar: NewJob,
+  data: Readonly<Record<string, unknown>>,
+): NewJob {
+  const type = jobTypeOf(soFar.queue);
+  const stays = data["queue"] === undefined && type?.data.safeParse(data).success !== false;
+  const queue = stays ? soFar.queue : queueFor(data);
+  return queue === soFar.queue ? { ...soFar, data } : scheduledJob(name, queue, data);
 }
 
 export function scheduleView(schedule: ScheduleRecord): ScheduleView {

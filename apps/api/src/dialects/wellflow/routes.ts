@@ -27,6 +27,7 @@ import {
   queuesByName,
   queueView,
   rounded,
+  rescheduledJob,
   scheduledJob,
   scheduleView,
   statesOf,
@@ -183,25 +184,23 @@ function handlersOf({ config, queue }: DialectDeps): Record<keyof typeof operati
     async updateSchedule(c) {
       const jobs = tenantOf(c);
       const name = c.req.param("scheduleName") ?? "";
-      const known = (await jobs.schedules()).some(
+      const known = (await jobs.schedules()).find(
         (schedule) => schedule.name === name && schedule.tenant === jobs.home,
       );
       // A name that none can have is as unknown as any other.
-      if (!known) throw scheduleNotFound(name);
+      if (known === undefined) throw scheduleNotFound(name);
       const body = await readJson(c, MAX_UNTYPED_BYTES + SURROUNDINGS_BYTES);
       const { cron, enabled, timezone, description, jobData } = parseInput(schedulePatch, body);
-      let job: NewJob | undefined;
-      if (jobData !== undefined) {
-        const to = queueFor(jobData);
-        await queueInfos(jobs, to);
-        job = scheduledJob(name, to, jobData);
-      }
+      const named = jobData?.["queue"];
+      if (typeof named === "string" && named !== known.queue) await queueInfos(jobs, named);
       const changes = {
         ...(cron === undefined ? {} : { cron }),
         ...(enabled === undefined ? {} : { enabled }),
         ...(timezone === undefined ? {} : { timezone }),
         ...(description === undefined ? {} : { description }),
-        ...(job === undefined ? {} : { job }),
+        ...(jobData !== undefined && {
+          job: (soFar: NewJob) => rescheduledJob(name, soFar, jobData),
+        }),
       };
       await jobs.putSchedule(name, changes, "existing");
       return c.json(done("Scheduled job updated successfully"));

@@ -78,7 +78,7 @@ import {
   outlineFields,
   parseLane,
 } from "./job-hash.ts";
-import { decodeIndexes, Listing } from "./listing.ts";
+import { decodeIndexes, encodeFilter, Listing } from "./listing.ts";
 import { Outbox } from "./outbox.ts";
 import { Records, scheduleKey } from "./records.ts";
 import { RedisClock } from "./redis-clock.ts";
@@ -633,6 +633,7 @@ export class BullmqAdapter implements QueueAdapter {
     ids: readonly number[],
     running = true,
     reason = "",
+    among?: JobFilter,
   ): Promise<readonly Reply[]> {
     if (ids.length === 0) return [];
     const failure: JobFailure = { code: "cancelled", message: reason };
@@ -643,6 +644,7 @@ export class BullmqAdapter implements QueueAdapter {
       running ? 1 : 0,
       reason,
       JSON.stringify(failure),
+      among === undefined ? "" : JSON.stringify(encodeFilter(among)),
       ...ids,
     )) as readonly Reply[];
   }
@@ -657,11 +659,13 @@ export class BullmqAdapter implements QueueAdapter {
     const { filter, action, reason, limit, after } = params;
     const page: Page = { limit, order: "asc", ...(after === undefined ? {} : { after }) };
     const ids = await this.#open.listing.ids(filter, page);
-    const answers = await this.#administer(filter.tenant, action, ids, true, reason);
+    const told = await this.#administer(filter.tenant, action, ids, true, reason, filter);
+    // What has changed or gone since it was found is not meant.
+    const answers = told.filter((answer) => answer !== "other" && answer !== "unknown");
     const removed = answers.filter((answer) => Array.isArray(answer)).map(removedJob);
     const applied = removed.length + answers.filter((answer) => answer === "ok").length;
     const next = ids.length < limit ? null : (ids.at(-1) ?? null);
-    return { applied, refused: ids.length - applied, next, removed };
+    return { applied, refused: answers.length - applied, next, removed };
   }
 
   // ---- read

@@ -134,7 +134,10 @@ export class Listing {
     let from = ascending ? first : last;
     if (what === "page" && after !== undefined) from = String(after);
     const to = ascending ? last : first;
-    const asked = JSON.stringify({ ...encodeFilter(filter), tell });
+    // Where the first label says where to look, it need not be looked for.
+    const { ids: given, errorGroup, payload } = filter;
+    const elsewhere = [given, errorGroup, payload].some((each) => each !== undefined);
+    const asked = JSON.stringify({ ...encodeFilter(filter, elsewhere ? 0 : 1), tell });
     do {
       const answer = await this.#connection.script(
         "search",
@@ -246,13 +249,10 @@ export class Listing {
   }
 }
 
-/** As the script `search` takes it. */
-function encodeFilter(filter: JobFilter): object {
+/** As the part `matches` of scripts takes it; `told`: how many of its labels need not be looked for. */
+export function encodeFilter(filter: JobFilter, told = 0): object {
   const { tenant, queues, states, priority, created, error, errorGroup, payload } = filter;
-  const { ids } = filter;
-  const elsewhere = [ids, errorGroup, payload].some((each) => each !== undefined);
-  // Where the first label says where to look, it need not be looked for.
-  const labels = labelsIn(filter).slice(elsewhere ? 0 : 1);
+  const labels = labelsIn(filter).slice(told);
   const fingerprint = errorGroup === undefined ? undefined : parseFingerprint(errorGroup);
   const text = error?.toLowerCase();
   return {

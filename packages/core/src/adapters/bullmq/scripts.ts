@@ -17,6 +17,7 @@ const parts = new Set([
   "hooks",
   "lane",
   "leadership",
+  "matches",
   "payload-paths",
   "tallies",
   "transitions",

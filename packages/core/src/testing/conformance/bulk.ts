@@ -95,6 +95,21 @@ export function describeBulk(factory: EngineFactory): void {
       expect(all).toMatchObject({ applied: 5, refused: 0 });
     });
 
+    it("do not act on jobs that are taken while they look", async () => {
+      for (let round = 0; round < 5; round++) {
+        await d.addAll(jobSpecs(200));
+        const filter = { tenant: "default", states: ["waiting"] as const };
+        const [step, taken] = await Promise.all([
+          d.adapter.applyToMany({ filter, action: "cancel", reason: "x", limit: 200 }),
+          d.claim({ limit: 100 }),
+        ]);
+        expect(step).toMatchObject({ applied: 200 - taken.length, refused: 0 });
+        expect(new Set(await d.states(taken.map(({ id }) => id)))).toEqual(
+          new Set(taken.length === 0 ? [] : ["active"]),
+        );
+      }
+    });
+
     it("do not act on jobs that stopped matching", async () => {
       await d.addAll(jobSpecs(6));
       const filter = { tenant: "default", states: ["waiting"] as const };

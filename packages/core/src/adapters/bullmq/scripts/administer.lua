@@ -2,12 +2,14 @@
   Does one thing to each of some jobs.
   ARGV[2]  tenant or "*"; ARGV[3] "cancel", "retry", "promote" or "remove"
   ARGV[4]  cancel: "1" if running jobs may be; ARGV[5] its reason; ARGV[6] the failure to keep (JSON)
-  ARGV[7.] ids
-  Result   for each "ok", "unknown", "is <state>" of a state that forbids it, "duplicate <id>", "full <limit>" of a group
+  ARGV[7]  "", or a filter as `matches` has it: jobs that do not match it (any more) stay as they are
+  ARGV[8.] ids
+  Result   for each "ok", "unknown", "other" where it does not match, "is <state>" of a state that forbids it, "duplicate <id>", "full <limit>" of a group
            without room; of a removed job what `erase` tells
 ]]
 --- @include "transitions"
 --- @include "erase"
+--- @include "matches"
 
 local function cancel(job)
   if FINISHED[job.st] then return "is " .. STATES[job.st] end
@@ -99,9 +101,14 @@ end
 local acts = { cancel = cancel, retry = retry, promote = promote, remove = remove }
 local act = acts[ARGV[3]]
 local answer = {}
-for i = 7, #ARGV do
+if ARGV[7] ~= "" then readFilter(ARGV[7]) end
+for i = 8, #ARGV do
   local job = findJob(ARGV[i], ARGV[2])
-  answer[#answer + 1] = job and act(job) or "unknown"
+  if job and filter and not matches(tonumber(ARGV[i])) then
+    answer[#answer + 1] = "other"
+  else
+    answer[#answer + 1] = job and act(job) or "unknown"
+  end
 end
 settle()
 return answer
