@@ -11,7 +11,7 @@
  * - times are epoch ms of the engine's clock, durations ms.
  */
 import type { JobEvent } from "./events.ts";
-import type { QueueError } from "./errors.ts";
+import { type ErrorRecord, QueueError } from "./errors.ts";
 import type {
   ClaimedJob,
   Job,
@@ -46,6 +46,15 @@ export interface Answer {
   readonly note: string;
   /** This call was not the first with its key, and has added nothing. */
   readonly repeated: boolean;
+}
+
+/** From its JSON. */
+export function decodeOutcome(text: string): Answer["outcome"] {
+  const kept = JSON.parse(text) as ErrorRecord | (ErrorRecord | number)[];
+  if (!Array.isArray(kept)) return QueueError.from(kept);
+  return kept.map((each): Outcome<number> =>
+    typeof each === "number" ? each : QueueError.from(each),
+  );
 }
 
 /** A job to be stored, complete: core has applied every default. */

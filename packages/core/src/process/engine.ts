@@ -81,7 +81,7 @@ async function openAdapter(
   try {
     await adapter.open();
   } catch (error) {
-    if (!(error instanceof QueueError)) throw error;
+    if (!(error instanceof QueueError) || error.code !== "UNAVAILABLE") throw error;
     throw new QueueError(
       error.code,
       `${error.message} (REDIS_URL is ${[url, ...others].map(withoutPassword).join(",")}). Start Redis there or correct REDIS_URL; without REDIS_URL the embedded engine is used.`,

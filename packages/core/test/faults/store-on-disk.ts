@@ -96,7 +96,13 @@ export async function visible(adapter: QueueAdapter): Promise<unknown> {
 }
 
 /** The order in which everything that is left would run, whatever it waits for, tenant by tenant, queue by queue. */
-export async function runOrder({ adapter, clock }: StoreOnDisk): Promise<string[]> {
+export async function runOrder({
+  adapter,
+  clock,
+}: {
+  readonly adapter: QueueAdapter;
+  readonly clock: VirtualClock;
+}): Promise<string[]> {
   const order: string[] = [];
   const page = { limit: 1000, order: "asc" } as const;
   const active = await adapter.list({ filter: { tenant: "*", states: ["active"] }, page });

@@ -187,6 +187,12 @@ export class Connection {
     });
   }
 
+  /** Runs one command whose arguments are all keys of ours, without prefix. */
+  commandOnKeys(name: string, keys: readonly string[]): Promise<Reply> {
+    const [first = "", ...others] = keys;
+    return this.command(name, first, ...others.map((key) => `${this.#tag}:${key}`));
+  }
+
   /** Runs one command on one of our keys (its first argument, without prefix). */
   command(name: string, key: string, ...args: readonly (string | number)[]): Promise<Reply> {
     return this.#track(async () => {
@@ -204,6 +210,18 @@ export class Connection {
         servers.map(async (server) => (await server.call(name, ...args)) as Reply),
       );
     });
+  }
+
+  /** Keys that begin so, without the prefix, in no order; some may come twice. */
+  async *keys(start: string): AsyncGenerator<readonly string[]> {
+    await this.#ready();
+    const servers = this.#redis instanceof Redis ? [this.#redis] : this.#redis.nodes("master");
+    const match = `${this.#tag.replaceAll(/[\\*?[\]]/g, "\\$&")}:${start}*`;
+    for (const server of servers) {
+      for await (const keys of server.scanStream({ match, count: 1000 })) {
+        yield (keys as string[]).map((key) => key.slice(this.#tag.length + 1));
+      }
+    }
   }
 
   async #track<T>(run: () => Promise<T>): Promise<T> {

@@ -61,8 +61,10 @@ import {
   type RateLimiter,
   rateLimiterOf,
 } from "../../rate-limiter.ts";
+import { addOutcome, keptAnswer, QUEUES_PER_TENANT } from "./answers.ts";
 import { Connection, type Reply } from "./connection.ts";
 import { crashArguments, noCrash } from "./crash.ts";
+import { keepsAof, warningsOf } from "./durability.ts";
 import { EventReader } from "./event-reader.ts";
 import { Failures } from "./failures.ts";
 import { Instances } from "./instances.ts";
@@ -83,7 +85,6 @@ import { Outbox } from "./outbox.ts";
 import { Records, scheduleKey } from "./records.ts";
 import { RedisClock } from "./redis-clock.ts";
 import {
-  addRefusal,
   duplicate,
   invalidState,
   runOutcome,
@@ -95,7 +96,6 @@ import { foldBefore, rollupRows } from "./rollup-rows.ts";
 import { Upkeep } from "./upkeep.ts";
 import { WaitingClaims } from "./waiting-claims.ts";
 
-const QUEUES_PER_TENANT = 10_000;
 const LOG_LINES = 1000;
 /** Signs of life of this process, by the real clock, ms. */
 const HEARTBEAT_MS = 5000;
@@ -113,6 +113,8 @@ async function mergeTallies(connection: Connection, scripts: number): Promise<vo
     left = merged === 0 ? 0 : left - merged;
   }
 }
+
+export { BullmqAtRest } from "./at-rest.ts";
 
 export interface BullmqOptions {
   /** `redis://host:port`, or those of some nodes of a cluster. */
@@ -998,28 +1000,6 @@ export class BullmqAdapter implements QueueAdapter {
 const noSchedule = ["", "", ""] as const;
 const noKey = ["", "", ""] as const;
 
-/** What the script `enqueue` says: the first id, then places of refused jobs and why. */
-function addOutcome(
-  [firstId, ...refusals]: readonly Reply[],
-  count: number,
-  atomic: boolean,
-): Outcome<readonly Outcome<number>[]> {
-  const outcomes = Array.from({ length: count }, (_, i): Outcome<number> => Number(firstId) + i);
-  for (let i = 0; i < refusals.length; i += 2) {
-    const place = Number(refusals[i]);
-    const refusal = addRefusal(place, String(refusals[i + 1]), QUEUES_PER_TENANT);
-    if (atomic) return refusal;
-    outcomes[place] = refusal;
-  }
-  return outcomes;
-}
-
-/** From its lines in Redis. */
-function keptAnswer(text: string): Answer {
-  const [, count, atomic, note = "", ...answer] = text.split("\n");
-  return { outcome: addOutcome(answer, Number(count), atomic === "1"), note, repeated: true };
-}
-
 /** What the script `administer` says of one job. */
 function adminOutcome(id: number, answer: Reply, refusal: string): Outcome<true> {
   const text = String(answer);
@@ -1037,26 +1017,6 @@ function removedJob([lane, id, ...files]: readonly Reply[]): RemovedJob {
     id: Number(id),
     files: files.map((text) => decodeFile(String(text))),
   };
-}
-
-function keepsAof(info: string): boolean {
-  return info.includes("aof_enabled:1");
-}
-
-function warningsOf(info: string): string[] {
-  const warnings: string[] = [];
-  if (!keepsAof(info)) {
-    warnings.push(
-      "Redis keeps no append-only file: jobs it accepted are lost when it is killed (set appendonly yes)",
-    );
-  }
-  const policy = /maxmemory_policy:(\S+)/.exec(info)?.[1];
-  if (policy !== undefined && policy !== "noeviction") {
-    warnings.push(
-      `Redis may drop jobs when memory is short: maxmemory-policy is ${policy} (set noeviction)`,
-    );
-  }
-  return warnings;
 }
 
 function compare(a: string, b: string): number {

@@ -1,5 +1,6 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
+import { type MoveMark, refuseMoved } from "../../store-at-rest.ts";
 import type { Connection, Reply } from "./connection.ts";
 import { crashArguments } from "./crash.ts";
 
@@ -7,7 +8,7 @@ import { crashArguments } from "./crash.ts";
 const SILENT_MS = 15_000;
 const RUNS_AT_ONCE = 500;
 
-type Known = readonly [id: string, place: string, silenceMs: number];
+export type Known = readonly [id: string, place: string, silenceMs: number];
 
 export interface SignOfLife {
   /** Redis' time. */
@@ -64,6 +65,7 @@ export class Instances {
       this.#place,
       leadMs,
     )) as Reply[];
+    if (answer[0] === "moved") refuseMoved(JSON.parse(String(answer[1])) as MoveMark, "this Redis");
     const [now, leads, leaderMs, dueIn, tallies, ...known] = answer;
     return {
       now: Number(now),
@@ -77,18 +79,25 @@ export class Instances {
 
   /** The runs of dead instances have crashed. */
   async buryDead(known: readonly Known[]): Promise<void> {
+    for (const id of await this.dead(known)) await this.#bury(id);
+  }
+
+  /** Those of the instances whose processes are gone. */
+  async dead(known: readonly Known[]): Promise<string[]> {
+    const dead: string[] = [];
     const silent: string[] = [];
     for (const [id, place, silence] of known) {
       if (id === this.id) continue;
-      if (this.#diedHere(id, place)) await this.#bury(id);
+      if (this.#diedHere(id, place)) dead.push(id);
       else if (silence >= SILENT_MS) silent.push(id);
     }
-    if (silent.length === 0) return;
+    if (silent.length === 0) return dead;
     const lists = await this.#connection.everywhere("CLIENT", "LIST");
     for (const id of silent) {
       const name = `name=${Instances.connectionName(id)} `;
-      if (!lists.some((list) => String(list).includes(name))) await this.#bury(id);
+      if (!lists.some((list) => String(list).includes(name))) dead.push(id);
     }
+    return dead;
   }
 
   async signOff(): Promise<void> {

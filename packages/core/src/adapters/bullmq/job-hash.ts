@@ -1,16 +1,19 @@
-import type {
-  ClaimedJob,
-  Job,
-  JobFailure,
-  JobOrigin,
-  JobOutline,
-  JobRun,
-  JobState,
-  Payload,
-  PayloadFile,
-  ProcessingStats,
+import { errorGroupOf } from "../../error-groups.ts";
+import {
+  type ClaimedJob,
+  isFinished,
+  type Job,
+  type JobFailure,
+  type JobOrigin,
+  type JobOutline,
+  type JobRun,
+  type JobState,
+  type Payload,
+  type PayloadFile,
+  type ProcessingStats,
 } from "../../job.ts";
 import type { JobSpec } from "../../queue-adapter.ts";
+import type { StoredJob } from "../../store-at-rest.ts";
 import type { Reply } from "./connection.ts";
 
 /** A lane's name, which is also its BullMQ queue's: tenants have no dots, so the first one parts the two. */
@@ -42,7 +45,7 @@ const USUAL_BACKOFF_MS = 1000;
 /** BullMQ jobs have names. */
 const UNNAMED = "job";
 
-function encodeOptions(spec: JobSpec): string {
+function encodeOptions(spec: Kept): string {
   const { maxAttempts, backoffMs, delayMs, priority, lifo } = spec;
   if (backoffMs === USUAL_BACKOFF_MS && delayMs === 0 && priority === 0 && !lifo) {
     return `{"attempts":${maxAttempts}}`;
@@ -60,8 +63,48 @@ function encodeOptions(spec: JobSpec): string {
 
 /** Arguments of the script `enqueue` for one job. */
 export function encodeSpec(spec: JobSpec, args: (string | number)[]): void {
-  const { data, ttlMs, timeoutMs, uniqueKey, dependsOn, dependsOnSiblings, name, project } = spec;
+  const { data, ttlMs, uniqueKey, dependsOn, dependsOnSiblings, name } = spec;
   const siblings = dependsOnSiblings.map((place) => `s${place}`);
+  const extra = furtherFields(spec);
+  args.push(
+    laneName(spec.tenant, spec.queue),
+    spec.typed ? 1 : 0,
+    spec.priority,
+    spec.lifo ? 1 : 0,
+    spec.delayMs,
+    ttlMs ?? "",
+    encodePayload(data),
+    name ?? UNNAMED,
+    encodeOptions(spec),
+    uniqueKey ?? "",
+    [...dependsOn, ...siblings].join(","),
+    extra.length,
+  );
+  for (const each of extra) args.push(each);
+}
+
+/** What a job's hash holds of it as it was added. */
+type Kept = Pick<
+  Job,
+  | "batch"
+  | "backoffMs"
+  | "data"
+  | "delayMs"
+  | "lifo"
+  | "maxAttempts"
+  | "name"
+  | "origin"
+  | "priority"
+  | "project"
+  | "tags"
+  | "timeoutMs"
+  | "ttlMs"
+  | "uniqueKey"
+>;
+
+/** Fields and values that most jobs do not have. */
+function furtherFields(spec: Kept): string[] {
+  const { data, ttlMs, timeoutMs, uniqueKey, name, project } = spec;
   const extra: string[] = [];
   if (project !== null) extra.push("pj", project);
   const labels = labelsOf(spec);
@@ -78,21 +121,79 @@ export function encodeSpec(spec: JobSpec, args: (string | number)[]): void {
     };
     extra.push("jy", JSON.stringify(more));
   }
-  args.push(
-    laneName(spec.tenant, spec.queue),
-    spec.typed ? 1 : 0,
-    spec.priority,
-    spec.lifo ? 1 : 0,
-    spec.delayMs,
-    ttlMs ?? "",
-    encodePayload(data),
-    name ?? UNNAMED,
-    encodeOptions(spec),
-    uniqueKey ?? "",
-    [...dependsOn, ...siblings].join(","),
-    extra.length,
+  return extra;
+}
+
+const letterOfState: Readonly<Record<JobState, string>> = {
+  waiting: "w",
+  delayed: "d",
+  blocked: "b",
+  active: "a",
+  completed: "c",
+  failed: "f",
+  cancelled: "x",
+};
+
+/** A whole job that is not being run, as arguments of the script `fill-jobs`. */
+export function encodeStored(stored: StoredJob, args: (string | number)[]): void {
+  const { job, started, expireAt, dependencies, logs, runs } = stored;
+  const { id, tenant, queue, state, data, result, error, startedAt, finishedAt } = job;
+  const letter = letterOfState[state];
+  const group = state === "failed" ? errorGroupOf(error?.message ?? "") : "";
+  const over = isFinished(state);
+  const erring = state === "failed" || (!over && error !== null);
+  const due = { waiting: "", delayed: job.runAt, blocked: job.createdAt }[state as string];
+  args.push(laneName(tenant, queue), id, letter, due ?? finishedAt ?? job.createdAt);
+  args.push(over ? "" : (expireAt ?? ""), over ? "" : (job.uniqueKey ?? ""), group, erring ? 1 : 0);
+  const files = [data, result].filter((each) => each !== null && typeof each !== "string");
+  pushMany(
+    args,
+    files.map(({ file }) => file),
   );
-  for (const each of extra) args.push(each);
+  pushMany(args, labelsOf(job));
+  pushMany(
+    args,
+    dependencies.flatMap((parent) => [
+      laneName(tenant, parent.queue),
+      parent.id,
+      parent.done ? 1 : 0,
+    ]),
+  );
+  pushMany(
+    args,
+    logs.map(({ at, line }) => `${at} ${line}`),
+  );
+  pushMany(args, runs.map(encodeRun));
+
+  const fields: (string | number)[] = ["name", job.name ?? UNNAMED, "data", encodePayload(data)];
+  fields.push("opts", encodeOptions(job), "timestamp", job.createdAt, "delay", job.delayMs);
+  fields.push("priority", job.priority);
+  for (const each of furtherFields(job)) fields.push(each);
+  if (state !== "waiting") fields.push("st", letter);
+  if (job.runAt !== job.createdAt) fields.push("ra", job.runAt);
+  if (job.attemptsMade > 0) fields.push("atm", job.attemptsMade);
+  if (job.crashes > 0) fields.push("cr", job.crashes);
+  if (started) fields.push("ats", Math.max(1, job.attemptsMade + job.crashes));
+  if (expireAt !== null) fields.push("ex", expireAt);
+  if (job.dependsOn.length > 0) fields.push("dp", job.dependsOn.join(","));
+  if (group !== "") fields.push("eg", group);
+  if (error !== null) {
+    fields.push("er", JSON.stringify(error), "failedReason", error.message);
+    if (error.stack !== undefined) fields.push("stacktrace", JSON.stringify([error.stack]));
+  }
+  if (result !== null) fields.push("returnvalue", encodePayload(result));
+  if (result !== null && typeof result !== "string") fields.push("rf", 1);
+  if (startedAt !== null) fields.push("processedOn", startedAt, "pb", job.worker ?? "");
+  if (finishedAt !== null) fields.push("finishedOn", finishedAt);
+  if (state !== "completed" && job.progress > 0) fields.push("progress", job.progress);
+  if (job.progressMessage !== null) fields.push("pm", JSON.stringify(job.progressMessage));
+  if (job.stats !== null) fields.push("ps", JSON.stringify(job.stats));
+  pushMany(args, fields);
+}
+
+function pushMany(args: (string | number)[], values: readonly (string | number)[]): void {
+  args.push(values.length);
+  for (const value of values) args.push(value);
 }
 
 export function labelsOf(spec: Pick<JobSpec, "tags" | "name" | "project" | "batch">): string[] {
@@ -222,6 +323,31 @@ export function decodeRun(text: string): JobRun {
 
 function valuesOf(labels: readonly string[], kind: string): string[] {
   return labels.filter((label) => label.startsWith(kind)).map((label) => label.slice(kind.length));
+}
+
+function encodeRun(run: JobRun): string {
+  const known = Object.entries(run).filter(([, value]) => value !== null);
+  return JSON.stringify(Object.fromEntries(known));
+}
+
+/** What `whole-jobs` tells of a job, but for what it depends on and its log. */
+export function decodeStored(
+  id: number,
+  lane: string,
+  hash: readonly Reply[],
+  runs: readonly string[],
+): Pick<StoredJob, "job" | "started" | "expireAt" | "runs"> {
+  const valueOf = (field: string): Reply | undefined => {
+    for (let i = 0; i < hash.length; i += 2) if (hash[i] === field) return hash[i + 1];
+    return undefined;
+  };
+  const expireAt = valueOf("ex");
+  return {
+    job: decodeJob(id, lane, hash),
+    started: Number(valueOf("ats") ?? 0) > 0,
+    expireAt: expireAt === undefined ? null : Number(expireAt),
+    runs: runs.map(decodeRun),
+  };
 }
 
 /** The job as it is once the claim has begun; `hash` is from just before. */

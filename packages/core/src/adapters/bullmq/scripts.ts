@@ -14,6 +14,7 @@ const parts = new Set([
   "answers",
   "base",
   "erase",
+  "filling",
   "hooks",
   "lane",
   "leadership",

@@ -1,6 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import { type ErrorRecord, QueueError } from "../../errors.ts";
-import { type Answer, ANSWERS_KEPT_MS, type Outcome } from "../../queue-adapter.ts";
+import { type Answer, ANSWERS_KEPT_MS, decodeOutcome } from "../../queue-adapter.ts";
 import { type Agenda, Due } from "./agenda.ts";
 import type { Transaction } from "./committer.ts";
 
@@ -32,7 +31,7 @@ export class Answers {
   find(tenant: string, key: string, now: number): Answer | null {
     const row = this.#sql.find.get(tenant, key, now - ANSWERS_KEPT_MS);
     if (row === undefined) return null;
-    return { outcome: decode(String(row["outcome"])), note: String(row["note"]), repeated: true };
+    return { outcome: decodeOutcome(String(row["outcome"])), note: String(row["note"]), repeated: true };
   }
 
   keep(
@@ -68,12 +67,4 @@ export class Answers {
     this.planOldest();
     return Number(changes);
   }
-}
-
-function decode(text: string): Answer["outcome"] {
-  const kept = JSON.parse(text) as ErrorRecord | (ErrorRecord | number)[];
-  if (!Array.isArray(kept)) return QueueError.from(kept);
-  return kept.map((each): Outcome<number> =>
-    typeof each === "number" ? each : QueueError.from(each),
-  );
 }

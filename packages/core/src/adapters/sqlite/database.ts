@@ -3,6 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { containsText, errorGroupOf } from "../../error-groups.ts";
 import { QueueError } from "../../errors.ts";
 import type { JobFailure } from "../../job.ts";
+import type { Filled, MoveMark } from "../../store-at-rest.ts";
 
 const migrations = new URL("./migrations/", import.meta.url);
 
@@ -83,6 +84,17 @@ function defineFunctions(db: DatabaseSync): void {
   db.function("error_has", pure, (error, text) =>
     error !== null && containsText(messageOf(error), String(text)) ? 1 : 0,
   );
+}
+
+/** What the file says of a move that it takes part in, and, if it is being filled, how far it is. */
+export interface KeptMark {
+  readonly mark: MoveMark;
+  readonly filled: Filled;
+}
+
+export function keptMark(db: DatabaseSync): KeptMark | null {
+  const text = db.prepare("SELECT value FROM meta WHERE key = 'move'").get()?.["value"];
+  return text === undefined ? null : (JSON.parse(String(text)) as KeptMark);
 }
 
 function migrate(db: DatabaseSync): void {

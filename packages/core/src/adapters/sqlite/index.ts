@@ -51,14 +51,17 @@ import {
   rateLimiterOf,
 } from "../../rate-limiter.ts";
 import type { QueueGroup } from "../../queue-groups.ts";
+import { refuseMoved } from "../../store-at-rest.ts";
 import { Committer, type Transaction } from "./committer.ts";
-import { openDatabase, storeError } from "./database.ts";
+import { keptMark, openDatabase, storeError } from "./database.ts";
 import { Failures } from "./failures.ts";
 import { type Lane, settingsOf } from "./lanes.ts";
 import { type Asked, keysTell, levelAlone, Listing } from "./listing.ts";
 import { isBuilt } from "./payload-indexes.ts";
 import { Records } from "./records.ts";
 import { Store } from "./store.ts";
+
+export { SqliteAtRest } from "./at-rest.ts";
 
 export interface SqliteOptions {
   /** A file, created if need be, or `:memory:`. */
@@ -108,6 +111,8 @@ export class SqliteAdapter implements QueueAdapter {
     if (this.#state !== undefined) return;
     const db = openDatabase(this.#path);
     try {
+      const kept = keptMark(db);
+      if (kept !== null) refuseMoved(kept.mark, this.#path);
       const store = new Store(
         db,
         this.#clock,

@@ -8,7 +8,7 @@ import type {
   PayloadFile,
   ProcessingStats,
 } from "../../job.ts";
-import type { ClaimParams, JobSpec } from "../../queue-adapter.ts";
+import type { ClaimParams } from "../../queue-adapter.ts";
 import type { Lane } from "./lanes.ts";
 
 /** As in the tables; `ready` is active as well, when a claim holds the job. */
@@ -73,7 +73,10 @@ const defaults: JobOptions = {
   origin: null,
 };
 
-export function optionsOf(spec: JobSpec, dependsOn: readonly number[]): JobOptions {
+export function optionsOf(
+  spec: Omit<JobOptions, "dependsOn">,
+  dependsOn: readonly number[],
+): JobOptions {
   if (
     spec.name === null &&
     !spec.lifo &&
@@ -149,6 +152,16 @@ export function payloadFiles(...texts: readonly (string | null)[]): PayloadFile[
   return files;
 }
 
+/** What jobs are found by. */
+export function* labels(
+  options: JobOptions,
+): Generator<readonly [kind: string, value: string]> {
+  for (const tag of new Set(options.tags)) yield ["tag", tag];
+  if (options.name !== null) yield ["name", options.name];
+  if (options.project !== null) yield ["project", options.project];
+  if (options.batch !== null) yield ["batch", options.batch];
+}
+
 /** An unfinished job. */
 export interface OpenRow {
   readonly id: number;
@@ -198,8 +211,9 @@ export interface Run {
   stop: string | null;
 }
 
+/** The letter in front: jobs may come from an engine whose leases are plain numbers, and none of those may fit again. */
 export function leaseOf(claimNo: number): string {
-  return claimNo.toString(36);
+  return `s${claimNo.toString(36)}`;
 }
 
 export interface FinishedRow {

@@ -122,6 +122,9 @@ export function prepareStatements(db: DatabaseSync) {
     getJob: arrays(
       `SELECT ${jobColumns}, ${openColumns}, ${finishedColumns("f.result")} FROM ${wholeJob} WHERE j.id = ?`,
     ),
+    jobsAfter: arrays(
+      `SELECT ${jobColumns}, ${openColumns}, ${finishedColumns("f.result")} FROM ${wholeJob} WHERE j.id > ? ORDER BY j.id LIMIT ?`,
+    ),
     /** Without its payloads. */
     getOutline: arrays(
       `SELECT ${factColumns}, 'null', ${openColumns}, ${finishedColumns("NULL")} FROM ${wholeJob} WHERE j.id = ?`,

@@ -64,6 +64,7 @@ import {
   type FinishedPhase,
   type FinishedRow,
   isFile,
+  labels,
   leaseOf,
   type OpenRow,
   optionsOf,
@@ -1624,6 +1625,13 @@ export class Store {
     }
   }
 
+  /** Nobody can have kept a run of this store; answers how many there were. */
+  crashRuns(tx: Transaction, message: string): number {
+    const runs = [...this.#active.values()];
+    for (const run of runs) this.#crashed(tx, run, { code: "crashed", message }, "crashed");
+    return runs.length;
+  }
+
   stats(params: StatsParams, lanes: readonly Lane[]): readonly StatsRow[] {
     const tenants = new Set(lanes.map((lane) => lane.tenant));
     const typed = [...tenants].flatMap((tenant) => this.#typedActive.get(tenant)?.laneNo ?? []);
@@ -1703,11 +1711,4 @@ function staleLease(id: number): QueueError {
 
 function invalidState(id: number, state: JobState, refusal: string): QueueError {
   return new QueueError("INVALID_STATE", `Job ${id} ${refusal}: it is ${state}`, { state });
-}
-
-function* labels(options: OpenRow["options"]): Generator<readonly [kind: string, value: string]> {
-  for (const tag of new Set(options.tags)) yield ["tag", tag];
-  if (options.name !== null) yield ["name", options.name];
-  if (options.project !== null) yield ["project", options.project];
-  if (options.batch !== null) yield ["batch", options.batch];
 }
