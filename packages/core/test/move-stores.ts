@@ -213,9 +213,27 @@ export async function whole(adapter: QueueAdapter): Promise<unknown> {
       levels: await adapter.stats({ tenant: "acme", groupBy: "level" }),
       typed: await adapter.stats({ tenant: "default", queues: ["file-analysis"] }),
     },
-    errorGroups: await adapter.errorGroups({ tenant, limit: 100 }),
+    // Which one stands for those that failed in the same millisecond is the engine's affair.
+    errorGroups: (await adapter.errorGroups({ tenant, limit: 100 })).map(
+      ({ sampleId: _id, sampleMessage: _message, ...group }) => group,
+    ),
     outbox: (await adapter.takeOutbox({ limit: 1000 })).map(({ cursor: _, ...event }) => event),
     secret: await adapter.incomingSecret({ tenant: "acme", queue: "work" }),
     files: await adapter.filesInUse([file(1).file, file(2).file]),
   };
+}
+
+/** Where two values differ, the first few: the values themselves are too long to be shown. */
+export function differences(a: unknown, b: unknown, path = ""): string[] {
+  if (Object.is(a, b)) return [];
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) {
+    return [`${path}: ${JSON.stringify(a)} and ${JSON.stringify(b)}`.slice(0, 300)];
+  }
+  const found: string[] = [];
+  for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
+    const values = [a, b].map((each) => (each as Record<string, unknown>)[key]);
+    found.push(...differences(values[0], values[1], `${path}.${key}`));
+    if (found.length >= 12) break;
+  }
+  return found;
 }

@@ -47,6 +47,8 @@ export class BullmqAtRest implements StoreAtRest {
   readonly name: string;
   readonly #options: Options;
   #state: Open | undefined;
+  /** As a target: the newest id there will be. */
+  #newest = 0;
 
   constructor(options: Options) {
     this.#options = options;
@@ -233,20 +235,18 @@ export class BullmqAtRest implements StoreAtRest {
   async filled(): Promise<Filled> {
     const answer = await this.#open.connection.command("HMGET", "move", "section", "after");
     const [section, after] = answer as readonly string[];
+    this.#newest = Number(await this.#open.connection.command("GET", "id"));
     return { section: section as Filled["section"], after: after ?? "" };
   }
 
+  /** Sent at once, so that steps are done in the order of the calls. */
   async write(batch: StoreBatch, from: Filled, then: Filled): Promise<void> {
     const { connection } = this.#open;
     const step = [from.section, from.after, then.section, then.after];
-    const newest = batch.section === "jobs" && batch.records.length === 0 ? await this.#newest() : 0;
+    const newest = batch.section === "jobs" && batch.records.length === 0 ? this.#newest : 0;
     const place = { after: Number(from.after), newest, now: this.#now() };
     const { script, args } = encodeBatch(batch, place);
     await connection.script(script, ...step, ...args);
-  }
-
-  async #newest(): Promise<number> {
-    return Number(await this.#open.connection.command("GET", "id"));
   }
 
   async settle(): Promise<readonly string[]> {
