@@ -1,4 +1,3 @@
-import type { QueueError } from "../../errors.ts";
 import { type Answer, decodeOutcome, type Outcome } from "../../queue-adapter.ts";
 import type { Reply } from "./connection.ts";
 import { addRefusal } from "./refusals.ts";

@@ -20,6 +20,7 @@ import { Instances, type Known } from "./instances.ts";
 import { parseLane, stateOfLetter } from "./job-hash.ts";
 import { Listing } from "./listing.ts";
 import { Reader } from "./reading.ts";
+import { pairs } from "./records.ts";
 import { encodeBatch } from "./writing.ts";
 
 /** Runs ended, and buckets of ids counted, in one step. */
@@ -78,12 +79,11 @@ export class BullmqAtRest implements StoreAtRest {
   async #refuseIfServed(): Promise<void> {
     const { connection } = this.#open;
     const now = this.#now();
-    const all = (await connection.command("HGETALL", "instances")) as readonly string[];
-    const known: Known[] = [];
-    for (let i = 0; i < all.length; i += 2) {
-      const [heard = "", ...place] = (all[i + 1] ?? "").split(" ");
-      known.push([all[i] ?? "", place.join(" "), now - Number(heard)]);
-    }
+    const all = pairs(await connection.command("HGETALL", "instances"));
+    const known = all.map(([id, text]): Known => {
+      const [heard, ...place] = text.split(" ");
+      return [id, place.join(" "), now - Number(heard)];
+    });
     const dead = await new Instances(randomUUID(), connection).dead(known);
     const served = known.length - dead.length;
     if (served > 0) {
@@ -192,11 +192,8 @@ export class BullmqAtRest implements StoreAtRest {
   async census(onCounted: (jobs: number) => void): Promise<Census> {
     const { connection, listing } = this.#open;
     const [newest] = await this.#counters();
-    const names = (await connection.command("HGETALL", "laneNames")) as readonly string[];
-    const sums = new Map<number, { readonly lane: string; readonly sum: Checksum }>();
-    for (let i = 0; i < names.length; i += 2) {
-      sums.set(Number(names[i]), { lane: names[i + 1] ?? "", sum: new Checksum() });
-    }
+    const names = pairs(await connection.command("HGETALL", "laneNames"));
+    const sums = new Map(names.map(([no, lane]) => [Number(no), { lane, sum: new Checksum() }]));
     let next = connection.script("states", 0, newest, BUCKETS_AT_ONCE);
     for (let after = 0; after < newest; ) {
       const [reached, ...states] = (await next) as readonly Reply[];

@@ -18,7 +18,7 @@ import type { Connection, Reply } from "./connection.ts";
 import { eventOf } from "./event-reader.ts";
 import { decodeStored, laneName, parseLane } from "./job-hash.ts";
 import type { LaneCounts, Listing } from "./listing.ts";
-import { Records } from "./records.ts";
+import { pairs, Records } from "./records.ts";
 
 /** Buckets of ids looked at in one step, which may all be empty. */
 const BUCKETS_AT_ONCE = 1000;
@@ -121,9 +121,9 @@ export class Reader {
     const all = Number(await connection.command("ZCARD", prioritized));
     const scored = async (from: number, to: number): Promise<StoredPlace[]> => {
       const found = await connection.command("ZRANGE", prioritized, from, to, "WITHSCORES");
-      const members = found as readonly string[];
-      return Array.from({ length: members.length / 2 }, (_, i) =>
-        placeOf(lane, members[2 * i] ?? "", Math.floor(Number(members[2 * i + 1]) / 2 ** 32)),
+      // Flat or in pairs, by the version of the protocol.
+      return pairs((found as readonly Reply[]).flat() as Reply[]).map(([member, score]) =>
+        placeOf(lane, member, Math.floor(Number(score) / 2 ** 32)),
       );
     };
     let at = skipped;
@@ -152,16 +152,16 @@ export class Reader {
     const lanes = (await this.#lanes()).map(({ lane }) => lane);
     const typedTogether = new Set(lanes.map((lane) => laneName(parseLane(lane).tenant, "")));
     for (const lane of [...lanes, ...typedTogether]) {
-      const hash = (await this.#connection.command("HGETALL", `${lane}:rollup`)) as string[];
+      const hash = pairs(await this.#connection.command("HGETALL", `${lane}:rollup`));
       yield* batched("rollups", rollupsOf(lane, hash));
     }
   }
 
   async #secrets(): Promise<StoredSecret[]> {
-    const all = (await this.#connection.command("HGETALL", "incomingSecrets")) as string[];
-    return Array.from({ length: all.length / 2 }, (_, i) => {
-      const [tenant = "", queue = ""] = (all[2 * i] ?? "").split(" ");
-      return { tenant, queue, secret: all[2 * i + 1] ?? "" };
+    const all = pairs(await this.#connection.command("HGETALL", "incomingSecrets"));
+    return all.map(([field, secret]) => {
+      const [tenant = "", queue = ""] = field.split(" ");
+      return { tenant, queue, secret };
     });
   }
 
@@ -231,10 +231,13 @@ function storedAnswer(name: string, text: string | null): StoredAnswer[] {
 
 const spanOfLetter = { m: "minute", h: "hour", t: "total" } as const;
 
-function* rollupsOf(lane: string, hash: readonly string[]): Generator<StoredRollup> {
-  for (let i = 0; i < hash.length; i += 2) {
-    const [span = "", level = "", ...project] = (hash[i] ?? "").split("|");
-    const words = (hash[i + 1] ?? "").split(" ");
+function* rollupsOf(
+  lane: string,
+  hash: readonly (readonly [field: string, sums: string])[],
+): Generator<StoredRollup> {
+  for (const [field, sums] of hash) {
+    const [span = "", level = "", ...project] = field.split("|");
+    const words = sums.split(" ");
     yield {
       ...parseLane(lane),
       span: spanOfLetter[span.slice(0, 1) as keyof typeof spanOfLetter],

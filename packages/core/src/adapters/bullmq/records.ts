@@ -183,7 +183,8 @@ function split(text: string): [string, string, string] {
   return [text.slice(0, first), text.slice(first + 1, second), text.slice(second + 1)];
 }
 
-function pairs(reply: Reply): [string, string][] {
+/** Of a hash, whichever version of the protocol it came by. */
+export function pairs(reply: Reply): [string, string][] {
   const found: [string, string][] = [];
   if (Array.isArray(reply)) {
     for (let i = 0; i < reply.length; i += 2) found.push([String(reply[i]), String(reply[i + 1])]);
