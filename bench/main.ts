@@ -7,11 +7,12 @@
  *   pnpm bench --handlers [--large] [--only name]
  *   pnpm bench --streams [--rounds 5]
  *   pnpm bench --wire [--rounds 5]
+ *   pnpm bench --moves
  *
  * `--slow-sync`: each sync of the embedded engine takes so many ms longer, as on a slow disk. `--http`: instead of the
  * engines, the service over HTTP, which otherwise comes after them. `--handlers`: the job types that work on files and
  * texts. `--streams`: what readers of events cost. `--wire`: TCP and gRPC against calls in process, BullMQ, beanstalkd and
- * bare gRPC.
+ * bare gRPC. `--moves`: a million jobs from the embedded engine to Redis and back.
  */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -22,6 +23,7 @@ import { ensureSystemTools } from "../scripts/system-tools.ts";
 import { benchHandlers } from "./handlers.ts";
 import { benchHttp } from "./http.ts";
 import { type Figures, median } from "./measure.ts";
+import { benchMoves } from "./moves.ts";
 import { freePort, run, startRedis } from "./processes.ts";
 import { benchStreams } from "./streams.ts";
 import { benchWire } from "./wire.ts";
@@ -37,9 +39,11 @@ const { values } = parseArgs({
     only: { type: "string", default: "" },
     streams: { type: "boolean", default: false },
     wire: { type: "boolean", default: false },
+    moves: { type: "boolean", default: false },
   },
 });
 if (values.handlers) process.exit((await benchHandlers(values)) ? 0 : 1);
+if (values.moves) process.exit((await benchMoves()) ? 0 : 1);
 const rounds = Number(values.rounds);
 if (values.wire) process.exit((await benchWire(rounds)) ? 0 : 1);
 if (values.streams) process.exit((await benchStreams(rounds)) ? 0 : 1);

@@ -76,7 +76,8 @@ export async function abandonMove({ from, to }: Pick<MoveOptions, "from" | "to">
     }
     const erased = await eraseHalf(target, mark);
     if (mark?.role === "source") await source.setMark(null);
-    else if (!erased) throw refused(`${source.name} is not being moved: there is nothing to abandon`);
+    else if (!erased)
+      throw refused(`${source.name} is not being moved: there is nothing to abandon`);
   } finally {
     await source.close();
   }

@@ -5,7 +5,13 @@
 import type { JobEvent } from "./events.ts";
 import type { Job, JobRun, JobState } from "./job.ts";
 import { QueueError } from "./errors.ts";
-import type { Answer, LogLine, QueueSettings, ScheduleRecord, WebhookRecord } from "./queue-adapter.ts";
+import type {
+  Answer,
+  LogLine,
+  QueueSettings,
+  ScheduleRecord,
+  WebhookRecord,
+} from "./queue-adapter.ts";
 
 /** Of the records below; a store that is half filled in one version is not filled on in another. */
 export const RECORDS_VERSION = 1;

@@ -50,7 +50,10 @@ export async function fill(adapter: QueueAdapter, clock: VirtualClock): Promise<
     settings: { indexedPaths: ["data.wellId", "result.ok"] },
   });
   // An id or two of each block is missing.
-  const mixed = await adapter.enqueue({ jobs: fc.sample(spec, { seed: 7, numRuns: 300 }), atomic: false });
+  const mixed = await adapter.enqueue({
+    jobs: fc.sample(spec, { seed: 7, numRuns: 300 }),
+    atomic: false,
+  });
   const ids = mixed.map(Number);
   await adapter.remove({ tenant, ids: ids.filter((_, i) => i % 17 === 3) });
   clock.advance(1000);
@@ -59,7 +62,8 @@ export async function fill(adapter: QueueAdapter, clock: VirtualClock): Promise<
     const runs = await pull(queue, 25);
     clock.advance(150);
     const [a, b, c, d, ...others] = runs;
-    if (a === undefined || b === undefined || c === undefined || d === undefined) throw new Error("none");
+    if (a === undefined || b === undefined || c === undefined || d === undefined)
+      throw new Error("none");
     await adapter.progress({
       tenant,
       reports: runs.map(({ id, lease }) => ({ id, lease, progress: 40, message: `"half" ${id}` })),
@@ -68,7 +72,12 @@ export async function fill(adapter: QueueAdapter, clock: VirtualClock): Promise<
     await adapter.log({ tenant, run: a, lines: ["first", "second\twith ünïcode", ""] });
     await adapter.release({ tenant, runs: [a] });
     await adapter.release({ tenant, runs: [b], crashed: { code: "crashed", message: "died" } });
-    const error = { message: `No route to host ${b.id}`, code: "NET", stage: "load", stack: "at x" };
+    const error = {
+      message: `No route to host ${b.id}`,
+      code: "NET",
+      stage: "load",
+      stack: "at x",
+    };
     await adapter.fail({
       tenant,
       runs: [
@@ -119,15 +128,29 @@ export async function fill(adapter: QueueAdapter, clock: VirtualClock): Promise<
       jobSpec({ uniqueKey: "only", data: `{"wellId": "w-1", "deep": [1, {"x": null}]}` }),
       jobSpec({ ttlMs: 7000, queue: "short" }),
       jobSpec({ timeoutMs: 500, backoffMs: 77, queue: "short", lifo: true }),
-      jobSpec({ timeoutMs: 500, queue: "short", lifo: true, origin: { via: "v1", priority: "high" } }),
+      jobSpec({
+        timeoutMs: 500,
+        queue: "short",
+        lifo: true,
+        origin: { via: "v1", priority: "high" },
+      }),
       jobSpec({ queue: "file-analysis", typed: true, data: file(1) }),
-      jobSpec({ queue: "file-analysis", typed: true, tenant: "acme", project: "p|1", batch: "b 1" }),
+      jobSpec({
+        queue: "file-analysis",
+        typed: true,
+        tenant: "acme",
+        project: "p|1",
+        batch: "b 1",
+      }),
       jobSpec({ queue: "mail", delayMs: 3_600_000, tags: ["a:b", "c"], name: "ü" }),
     ],
     atomic: true,
   });
   const typed = await pull("file-analysis", 2);
-  await adapter.complete({ tenant, runs: typed.map(({ id, lease }) => ({ id, lease, result: "{}" })) });
+  await adapter.complete({
+    tenant,
+    runs: typed.map(({ id, lease }) => ({ id, lease, result: "{}" })),
+  });
   await adapter.cancel({ tenant, ids: ids.slice(250, 256), running: true, reason: "called off" });
   for (const key of ["first", "second"]) {
     await adapter.enqueueOnce({
@@ -172,7 +195,10 @@ export async function fill(adapter: QueueAdapter, clock: VirtualClock): Promise<
     job: jobSpec({ queue: "ticks" }),
   });
   await adapter.putIncomingSecret({ tenant: "acme", queue: "work", secret: "shh" });
-  await adapter.enqueue({ jobs: jobSpecs(2500, (i) => ({ queue: "many", data: `{"i":${i}}` })), atomic: true });
+  await adapter.enqueue({
+    jobs: jobSpecs(2500, (i) => ({ queue: "many", data: `{"i":${i}}` })),
+    atomic: true,
+  });
   await adapter.upkeep();
 }
 

@@ -1,9 +1,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { RestoreReport } from "../adapters/sqlite/index.ts";
 import { dataJobsAdmission } from "../admission.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { QueueError } from "../errors.ts";
+import type { MovedStore } from "../move.ts";
 import type { QueueAdapter } from "../queue-adapter.ts";
 import { type QueueGroup, queueGroups } from "../queue-groups.ts";
 import { JobQueue, type QueueOptions } from "../queue.ts";
@@ -35,8 +37,7 @@ export async function openQueue(config: Config, options: EngineOptions): Promise
     adapter,
     clock,
     ...(admission && { admission }),
-    // No name of a tenant, whose own folders lie beside it. Each engine deletes what its own jobs do not name.
-    payloadFolder: join(files.dir, engine.redisUrl === null ? ".payloads" : ".payloads-redis"),
+    payloadFolder: payloadFolder(files.dir, engine.redisUrl === null ? "sqlite" : "bullmq"),
     leaseMs: engine.leaseMs,
     keepCompletedMs: retention.completedMs,
     keepFailedMs: retention.failedMs,
@@ -57,6 +58,56 @@ export async function openQueue(config: Config, options: EngineOptions): Promise
   }
 }
 
+/** No name of a tenant, whose own folders lie beside it. Each engine deletes what its own jobs do not name. */
+function payloadFolder(filesDir: string, engine: "sqlite" | "bullmq"): string {
+  return join(filesDir, engine === "sqlite" ? ".payloads" : ".payloads-redis");
+}
+
+/**
+ * Both stores that the settings name, to be moved one into the other while nobody serves them.
+ * @throws ConfigError where no Redis is named
+ */
+export async function movedStores({
+  engine,
+  files,
+}: Config): Promise<{ readonly embedded: MovedStore; readonly redis: MovedStore }> {
+  if (engine.redisUrl === null) {
+    const message = "is not set: it says which Redis the jobs are to be moved to or from";
+    throw new ConfigError([{ variable: "REDIS_URL", message }]);
+  }
+  const { SqliteAtRest } = await import("../adapters/sqlite/index.ts");
+  const { BullmqAtRest } = await import("../adapters/bullmq/index.ts");
+  return {
+    embedded: {
+      store: new SqliteAtRest({ path: databaseFile(engine.dataDir) }),
+      payloadFolder: payloadFolder(files.dir, "sqlite"),
+    },
+    redis: {
+      store: new BullmqAtRest({ url: urlsOf(engine.redisUrl) }),
+      payloadFolder: payloadFolder(files.dir, "bullmq"),
+    },
+  };
+}
+
+/**
+ * Puts a backup of the embedded engine in the place of its store.
+ * @throws QueueError as `restoreBackup` of the adapter
+ */
+export async function restore({ engine, files }: Config, file: string): Promise<RestoreReport> {
+  const { restoreBackup } = await import("../adapters/sqlite/index.ts");
+  const path = databaseFile(engine.dataDir);
+  return restoreBackup({ file, path, payloadFolder: payloadFolder(files.dir, "sqlite") });
+}
+
+function databaseFile(dataDir: string): string {
+  return join(dataDir, "jobyard.db");
+}
+
+function urlsOf(redisUrl: string): string | readonly string[] {
+  const [url = "", ...others] = redisUrl.split(",");
+  return others.length === 0 ? url : [url, ...others];
+}
+
 const NO_AOF =
   "is true, but this Redis keeps no append-only file and forgets accepted jobs when it is killed; set `appendonly yes` in its configuration, or run `redis-cli CONFIG SET appendonly yes`";
 
@@ -68,23 +119,19 @@ async function openAdapter(
   if (redisUrl === null) {
     const { SqliteAdapter } = await import("../adapters/sqlite/index.ts");
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    const adapter = new SqliteAdapter({ path: join(dataDir, "jobyard.db"), ...limits });
+    const adapter = new SqliteAdapter({ path: databaseFile(dataDir), ...limits });
     await adapter.open();
     return { adapter, clock: systemClock };
   }
-  const [url = "", ...others] = redisUrl.split(",");
   const { BullmqAdapter } = await import("../adapters/bullmq/index.ts");
-  const adapter = new BullmqAdapter({
-    url: others.length === 0 ? url : [url, ...others],
-    ...limits,
-  });
+  const adapter = new BullmqAdapter({ url: urlsOf(redisUrl), ...limits });
   try {
     await adapter.open();
   } catch (error) {
     if (!(error instanceof QueueError) || error.code !== "UNAVAILABLE") throw error;
     throw new QueueError(
       error.code,
-      `${error.message} (REDIS_URL is ${[url, ...others].map(withoutPassword).join(",")}). Start Redis there or correct REDIS_URL; without REDIS_URL the embedded engine is used.`,
+      `${error.message} (REDIS_URL is ${redisUrl.split(",").map(withoutPassword).join(",")}). Start Redis there or correct REDIS_URL; without REDIS_URL the embedded engine is used.`,
       error.details,
       error,
     );

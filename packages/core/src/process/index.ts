@@ -1,5 +1,13 @@
 /** What a process of ours is made of besides its own work: settings, signals and exit codes, log, ports, the queue. */
-export { type EngineOptions, openQueue } from "./engine.ts";
+export {
+  abandonMove,
+  type MovedStore,
+  type MoveOptions,
+  type MoveProgress,
+  type MoveReport,
+  moveStore,
+} from "../move.ts";
+export { type EngineOptions, movedStores, openQueue, restore } from "./engine.ts";
 export { bind, closeAll, listen, type Listener, nodeAt } from "./listeners.ts";
 export { createLogger, type Logger } from "./log.ts";
 export { createMetrics, type Metrics } from "./metrics.ts";

@@ -195,7 +195,7 @@ export class BullmqAtRest implements StoreAtRest {
     const names = pairs(await connection.command("HGETALL", "laneNames"));
     const sums = new Map(names.map(([no, lane]) => [Number(no), { lane, sum: new Checksum() }]));
     let next = connection.script("states", 0, newest, BUCKETS_AT_ONCE);
-    for (let after = 0; after < newest; ) {
+    for (let after = 0; after < newest;) {
       const [reached, ...states] = (await next) as readonly Reply[];
       after = Number(reached);
       // While these are added up, Redis reads the next ones.

@@ -66,14 +66,16 @@ export class Reader {
   }
 
   async #queues(): Promise<StoredQueue[]> {
-    return (await this.#lanes()).map(({ lane, typed, paused, rateLimit, concurrency, indexes }) => ({
-      ...parseLane(lane),
-      typed,
-      paused,
-      rateLimit,
-      concurrency,
-      indexedPaths: indexes.map(({ path }) => path),
-    }));
+    return (await this.#lanes()).map(
+      ({ lane, typed, paused, rateLimit, concurrency, indexes }) => ({
+        ...parseLane(lane),
+        typed,
+        paused,
+        rateLimit,
+        concurrency,
+        indexedPaths: indexes.map(({ path }) => path),
+      }),
+    );
   }
 
   async *#jobs(first: number): AsyncGenerator<StoreBatch<"jobs">> {
@@ -83,7 +85,7 @@ export class Reader {
     };
     let next = ask(first);
     try {
-      for (let after = first; after < this.#newest; ) {
+      for (let after = first; after < this.#newest;) {
         const [reached, ...rows] = (await next) as readonly Reply[];
         after = Number(reached);
         // Redis reads the next ones meanwhile.
@@ -175,7 +177,7 @@ export class Reader {
   }
 
   async *#outbox(first: string): AsyncGenerator<StoreBatch<"outbox">> {
-    for (let after = first; ; ) {
+    for (let after = first; ;) {
       const from = after === "" ? "-" : `(${after}`;
       const range = ["outbox", from, "+", "COUNT", BATCH_RECORDS] as const;
       const found = await this.#connection.command("XRANGE", ...range);

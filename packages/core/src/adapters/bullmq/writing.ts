@@ -103,14 +103,7 @@ function rollups({ tenant, queue, span, at, level, project, sums }: StoredRollup
 function schedules({ version, lastRun, ...stored }: ScheduleRecord): Args {
   const { tenant, name, enabled, nextRun } = stored;
   const due = enabled ? (nextRun ?? "") : "";
-  return [
-    scheduleKey(tenant, name),
-    tenant,
-    JSON.stringify(stored),
-    due,
-    lastRun ?? "",
-    version,
-  ];
+  return [scheduleKey(tenant, name), tenant, JSON.stringify(stored), due, lastRun ?? "", version];
 }
 
 function webhooks({ id, createdAt, health, ...stored }: WebhookRecord): Args {

@@ -31,7 +31,11 @@ export class Answers {
   find(tenant: string, key: string, now: number): Answer | null {
     const row = this.#sql.find.get(tenant, key, now - ANSWERS_KEPT_MS);
     if (row === undefined) return null;
-    return { outcome: decodeOutcome(String(row["outcome"])), note: String(row["note"]), repeated: true };
+    return {
+      outcome: decodeOutcome(String(row["outcome"])),
+      note: String(row["note"]),
+      repeated: true,
+    };
   }
 
   keep(

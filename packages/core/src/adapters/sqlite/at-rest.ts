@@ -105,7 +105,10 @@ export class SqliteAtRest implements StoreAtRest {
         store.ask(tx, tenant, own);
       }
       store.load(tx);
-      const ended = store.crashRuns(tx, "The process that ran the job ended before its store was moved");
+      const ended = store.crashRuns(
+        tx,
+        "The process that ran the job ended before its store was moved",
+      );
       store.beforeCommit(tx);
       store.releaseIds();
       store.commit();
@@ -119,7 +122,9 @@ export class SqliteAtRest implements StoreAtRest {
   }
 
   async nextNumber(): Promise<number> {
-    return Number(this.#open.prepare("SELECT value FROM meta WHERE key = 'next_id'").get()?.["value"] ?? 1);
+    return Number(
+      this.#open.prepare("SELECT value FROM meta WHERE key = 'next_id'").get()?.["value"] ?? 1,
+    );
   }
 
   async countJobs(): Promise<number> {
@@ -159,7 +164,7 @@ export class SqliteAtRest implements StoreAtRest {
        WHERE j.id > ? ORDER BY j.id LIMIT ${COUNT_STEP}`,
     );
     some.setReturnArrays(true);
-    for (let after = 0, counted = COUNT_STEP; counted === COUNT_STEP; ) {
+    for (let after = 0, counted = COUNT_STEP; counted === COUNT_STEP;) {
       const rows = some.all(after) as unknown as [number, number, Phase | null][];
       for (const [id, lane, phase] of rows) {
         const state: JobState | undefined = phase === null ? undefined : stateOf(phase);
@@ -180,9 +185,9 @@ export class SqliteAtRest implements StoreAtRest {
   async begin(mark: MoveMark, nextNumber: number): Promise<void> {
     const db = this.#open;
     db.exec("BEGIN");
-    db.prepare("INSERT OR REPLACE INTO meta VALUES ('next_id', max(?, coalesce((SELECT value FROM meta WHERE key = 'next_id'), 1)))").run(
-      nextNumber,
-    );
+    db.prepare(
+      "INSERT OR REPLACE INTO meta VALUES ('next_id', max(?, coalesce((SELECT value FROM meta WHERE key = 'next_id'), 1)))",
+    ).run(nextNumber);
     this.#keep({ mark, filled: nothing });
     db.exec("COMMIT");
   }

@@ -74,6 +74,11 @@ export function openDatabase(path: string): DatabaseSync {
   }
 }
 
+/** Whether it was refused because another process has the file. */
+export function isServed(error: unknown): boolean {
+  return error instanceof QueueError && resultCode(error.cause) === SQLITE_BUSY;
+}
+
 /** What statements ask of a JobFailure as JSON. */
 function defineFunctions(db: DatabaseSync): void {
   const messageOf = (error: unknown): string => (JSON.parse(String(error)) as JobFailure).message;

@@ -62,6 +62,7 @@ import { Records } from "./records.ts";
 import { Store } from "./store.ts";
 
 export { SqliteAtRest } from "./at-rest.ts";
+export { restoreBackup, type RestoreReport } from "./restore.ts";
 
 export interface SqliteOptions {
   /** A file, created if need be, or `:memory:`. */

@@ -18,7 +18,13 @@ import { systemClock } from "../../clock.ts";
 import { type Lane, Lanes } from "./lanes.ts";
 import { Records } from "./records.ts";
 import { toJob } from "./rows.ts";
-import { finishedRow, type JobTuple, openRow, prepareStatements, type Statements } from "./statements.ts";
+import {
+  finishedRow,
+  type JobTuple,
+  openRow,
+  prepareStatements,
+  type Statements,
+} from "./statements.ts";
 
 type Row = Record<string, unknown>;
 
@@ -77,7 +83,7 @@ export class Reader {
   }
 
   *#jobs(first: number): Generator<StoreBatch<"jobs">> {
-    for (let after = first; ; ) {
+    for (let after = first; ;) {
       const records = this.#someJobs(after);
       const last = records.at(-1);
       if (last === undefined) return;
@@ -89,7 +95,10 @@ export class Reader {
   #someJobs(after: number): StoredJob[] {
     const rows: { readonly tuple: JobTuple; readonly lane: Lane }[] = [];
     let bytes = 0;
-    const found = this.#sql.jobsAfter.iterate(after, BATCH_RECORDS) as unknown as Iterable<JobTuple>;
+    const found = this.#sql.jobsAfter.iterate(
+      after,
+      BATCH_RECORDS,
+    ) as unknown as Iterable<JobTuple>;
     for (const tuple of found) {
       const lane = this.#lanes.get(tuple[1]);
       if (lane === undefined) throw new TypeError(`Job ${tuple[0]} is of no queue`);
@@ -118,7 +127,11 @@ export class Reader {
   }
 
   /** Log lines of the jobs between, as far as they fit: up to the job `whole`. */
-  #logs(after: number, to: number, others: number): { logs: Map<number, LogLine[]>; whole: number } {
+  #logs(
+    after: number,
+    to: number,
+    others: number,
+  ): { logs: Map<number, LogLine[]>; whole: number } {
     const logs = new Map<number, LogLine[]>();
     let bytes = others;
     const rows = this.#db
@@ -171,7 +184,9 @@ export class Reader {
 
   *#places(skipped: number): Generator<StoredPlace> {
     let left = skipped;
-    const waiting = this.#db.prepare("SELECT count(*) n FROM open_job WHERE lane = ? AND phase = 0");
+    const waiting = this.#db.prepare(
+      "SELECT count(*) n FROM open_job WHERE lane = ? AND phase = 0",
+    );
     const ids = this.#db.prepare(
       `SELECT id, priority FROM open_job WHERE lane = ? AND phase = 0
        ORDER BY priority, coalesce(ord, id) LIMIT -1 OFFSET ?`,
@@ -229,7 +244,7 @@ export class Reader {
 
   *#outbox(after: number): Generator<StoreBatch<"outbox">> {
     const rows = this.#db.prepare("SELECT no, event FROM outbox WHERE no > ? ORDER BY no LIMIT ?");
-    for (let from = after; ; ) {
+    for (let from = after; ;) {
       const some = rows.all(from, BATCH_RECORDS);
       if (some.length === 0) return;
       from = Number(some.at(-1)?.["no"]);

@@ -153,9 +153,7 @@ export function payloadFiles(...texts: readonly (string | null)[]): PayloadFile[
 }
 
 /** What jobs are found by. */
-export function* labels(
-  options: JobOptions,
-): Generator<readonly [kind: string, value: string]> {
+export function* labels(options: JobOptions): Generator<readonly [kind: string, value: string]> {
   for (const tag of new Set(options.tags)) yield ["tag", tag];
   if (options.name !== null) yield ["name", options.name];
   if (options.project !== null) yield ["project", options.project];

@@ -13,7 +13,15 @@ import type {
 import type { ScheduleRecord, WebhookRecord } from "../../queue-adapter.ts";
 import { BulkInsert } from "./bulk-statement.ts";
 import { rollupColumns } from "./reading.ts";
-import { encodeOptions, encodePayload, encodeReport, labels, optionsOf, payloadFiles, Phase } from "./rows.ts";
+import {
+  encodeOptions,
+  encodePayload,
+  encodeReport,
+  labels,
+  optionsOf,
+  payloadFiles,
+  Phase,
+} from "./rows.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
 
 const MINUTE_MS = 60_000;
@@ -34,7 +42,14 @@ export class Writer {
   constructor(db: DatabaseSync) {
     this.#db = db;
     this.#sql = prepareStatements(db);
-    this.#jobs = new BulkInsert(db, "job", ["id", "lane", "priority", "created_at", "options", "data"]);
+    this.#jobs = new BulkInsert(db, "job", [
+      "id",
+      "lane",
+      "priority",
+      "created_at",
+      "options",
+      "data",
+    ]);
     this.#open = new BulkInsert(db, "open_job", [
       "lane",
       "id",
@@ -87,7 +102,12 @@ export class Writer {
         return;
       case "secrets":
         for (const { tenant, queue, secret } of records as StoredSecret[]) {
-          this.#run("INSERT OR REPLACE INTO incoming_secret VALUES (?, ?, ?)", tenant, queue, secret);
+          this.#run(
+            "INSERT OR REPLACE INTO incoming_secret VALUES (?, ?, ?)",
+            tenant,
+            queue,
+            secret,
+          );
         }
         return;
       case "answers":
@@ -119,7 +139,15 @@ export class Writer {
     return Number(lastInsertRowid);
   }
 
-  #queue({ tenant, queue, typed, paused, rateLimit, concurrency, indexedPaths }: StoredQueue): void {
+  #queue({
+    tenant,
+    queue,
+    typed,
+    paused,
+    rateLimit,
+    concurrency,
+    indexedPaths,
+  }: StoredQueue): void {
     const no = this.#addLane(tenant, queue, typed);
     if (typed) this.#addLane(tenant, TYPED_QUEUES, true);
     this.#sql.updateLane.run(paused ? 1 : 0, rateLimit, concurrency, no);
@@ -178,7 +206,8 @@ export class Writer {
           this.#sql.insertDependency.run(parent, id, done ? 1 : 0);
         }
       }
-      for (const [kind, value] of labels(options)) this.#sql.insertLabel.run(tenant, kind, value, id);
+      for (const [kind, value] of labels(options))
+        this.#sql.insertLabel.run(tenant, kind, value, id);
       for (const payload of [job.data, job.result]) {
         if (payload === null || typeof payload === "string") continue;
         for (const { file } of payloadFiles(encodePayload(payload))) this.#sql.insertFile.run(file);
@@ -234,7 +263,12 @@ export class Writer {
 
   #schedule(schedule: ScheduleRecord): void {
     const { tenant, name, version } = schedule;
-    this.#run("INSERT OR REPLACE INTO schedule VALUES (?, ?, ?)", tenant, name, JSON.stringify(schedule));
+    this.#run(
+      "INSERT OR REPLACE INTO schedule VALUES (?, ?, ?)",
+      tenant,
+      name,
+      JSON.stringify(schedule),
+    );
     this.#run(
       `INSERT INTO meta VALUES ('schedule_version', ?)
        ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)`,
