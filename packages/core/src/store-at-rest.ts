@@ -52,22 +52,6 @@ export interface StoredPlace {
   readonly priority: number;
 }
 
-export const sums = [
-  "added",
-  "completed",
-  "failed",
-  "cancelled",
-  "retried",
-  "stalled",
-  "durationSum",
-  "durationMin",
-  "durationMax",
-  "waitSum",
-  "tokens",
-  "peak",
-  "removed",
-] as const;
-
 export interface StoredRollup {
   readonly tenant: string;
   /** "" stands for the tenant's typed queues together. */
@@ -77,7 +61,10 @@ export interface StoredRollup {
   readonly at: number;
   readonly level: number;
   readonly project: string;
-  /** As `sums` names them; null: no smallest or largest duration. */
+  /**
+   * added, completed, failed, cancelled, retried, stalled; of durations the sum, the smallest and the largest (null: there is
+   * none); of waits the sum; tokens, most runs at once, removed.
+   */
   readonly sums: readonly (number | null)[];
 }
 

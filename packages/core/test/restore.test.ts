@@ -60,7 +60,8 @@ test("a backup takes the place of the store, which is kept; ids given out since 
   expect(report).toMatchObject({ states: { waiting: 3, completed: 0 }, missingFiles: 1 });
   await using(async (adapter) => {
     expect(await idsOf(adapter)).toEqual([1, 2, 3]);
-    expect(await adapter.enqueue({ jobs: [jobSpec()], atomic: true })).toEqual([5]);
+    const [id] = await adapter.enqueue({ jobs: [jobSpec()], atomic: true });
+    expect(id).toBeGreaterThan(4);
   });
   cpSync(report.replaced ?? "", path);
   expect(await using(idsOf)).toEqual([1, 2, 3, 4]);

@@ -124,7 +124,8 @@ export class Reader {
     const scored = async (from: number, to: number): Promise<StoredPlace[]> => {
       const found = await connection.command("ZRANGE", prioritized, from, to, "WITHSCORES");
       // Flat or in pairs, by the version of the protocol.
-      return pairs((found as readonly Reply[]).flat() as Reply[]).map(([member, score]) =>
+      const flat: Reply[] = (found as Reply[]).flat();
+      return pairs(flat).map(([member, score]) =>
         placeOf(lane, member, Math.floor(Number(score) / 2 ** 32)),
       );
     };

@@ -254,7 +254,7 @@ export class Reader {
   }
 }
 
-/** In the order of `sums`. */
+/** In the order of `StoredRollup.sums`. */
 export const rollupColumns = [
   "added",
   "completed",
