@@ -243,7 +243,9 @@ export async function whole(adapter: QueueAdapter): Promise<unknown> {
     errorGroups: (await adapter.errorGroups({ tenant, limit: 100 })).map(
       ({ sampleId: _id, sampleMessage: _message, ...group }) => group,
     ),
-    outbox: (await adapter.takeOutbox({ limit: 1000 })).map(({ cursor: _cursor, ...event }) => event),
+    outbox: (await adapter.takeOutbox({ limit: 1000 })).map(
+      ({ cursor: _cursor, ...event }) => event,
+    ),
     secret: await adapter.incomingSecret({ tenant: "acme", queue: "work" }),
     files: await adapter.filesInUse([file(1).file, file(2).file]),
   };
