@@ -261,6 +261,42 @@ describe("AUTH", () => {
     expect(await one.ask(stats)).toMatchObject({ ok: true });
   });
 
+  test("a token that ends between two commands of one packet leaves none unanswered", async () => {
+    const { one } = await start({ env });
+    await one.ask({ cmd: "AUTH", token: await token({ role: "OPERATOR" }, "1s") });
+    const push = { cmd: "PUSH", queue: "q", data: 1 };
+    const ack = { cmd: "ACK", id: 5_000_000 };
+    // Time passes between the first commands and the last.
+    const filler = Array.from({ length: 200 }, () => ({ cmd: "PUSH", queue: "a b", data: 1 }));
+    let last: Answer;
+    do {
+      const answers = await one.askAll([push, ack, ...filler, push, ack]);
+      expect(answers[1]).toMatchObject({ ok: false });
+      last = answers.at(-1).error;
+    } while (last !== "Authentication required");
+    expect(await one.ask(push)).toEqual({ ok: false, error: "Authentication required" });
+  });
+
+  test("what was pulled before another AUTH, and not read, goes back to its own tenant", async () => {
+    const { one, queue } = await start({ env });
+    const as = async (tenantId: string) => ({
+      cmd: "AUTH",
+      token: await token({ role: "OPERATOR", tenantId }),
+    });
+    const west = queue.of("west");
+    const data = "x".repeat(900_000);
+    for (let i = 0; i < 12; i++) await west.add({ queue: "q", data });
+    await one.ask(await as("west"));
+    one.socket.pause();
+    one.send(...Array.from({ length: 12 }, () => ({ cmd: "PULL", queue: "q" })));
+    one.send(await as("east"), { cmd: "PUSH", queue: "sign", data: 1 });
+    await expect.poll(() => queue.of("east").count()).toMatchObject({ waiting: 1 });
+    const { active } = await west.count();
+    expect(active).toBeGreaterThan(6);
+    one.socket.destroy();
+    await expect.poll(async () => (await west.count()).waiting).toBeGreaterThan(6);
+  });
+
   test("too many failures close the connection", async () => {
     const { one } = await start({ env });
     for (let i = 0; i < 5; i++) one.send({ cmd: "AUTH", token: `guess-${i}` });

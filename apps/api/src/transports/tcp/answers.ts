@@ -1,15 +1,21 @@
 import type { Socket } from "node:net";
 import type { ClaimedJob } from "@jobyard/core";
+import type { Session } from "../../dialects/flashq/commands.ts";
 
 export type Run = Pick<ClaimedJob, "id" | "lease">;
+
+/** What an answer hands out, and to whom. */
+export interface Handed {
+  readonly session: Session;
+  readonly runs: readonly Run[];
+}
 
 /** The place of one answer. */
 export interface Slot {
   /** Of the command's line. */
   readonly bytes: number;
   text: string | undefined;
-  /** What was claimed for it. */
-  runs: readonly Run[];
+  handed: Handed | undefined;
   next: Slot | undefined;
 }
 
@@ -26,7 +32,7 @@ export class Answers {
   #planned = false;
   #writing = false;
   /** Told of in what is being written. */
-  #written: Run[] = [];
+  #written: Handed[] = [];
   #closed = false;
   /** Commands without a sent answer, and the bytes of their lines. */
   count = 0;
@@ -48,7 +54,7 @@ export class Answers {
   }
 
   open(bytes: number): Slot {
-    const slot: Slot = { bytes, text: undefined, runs: none, next: undefined };
+    const slot: Slot = { bytes, text: undefined, handed: undefined, next: undefined };
     if (this.#last === undefined) this.#first = slot;
     else this.#last.next = slot;
     this.#last = slot;
@@ -57,9 +63,9 @@ export class Answers {
     return slot;
   }
 
-  settle(slot: Slot, text: string, runs: readonly Run[] = none): void {
+  settle(slot: Slot, text: string, handed?: Handed): void {
     slot.text = text;
-    slot.runs = runs;
+    slot.handed = handed;
     this.unsent += text.length;
     if (slot === this.#first && !this.#planned) {
       // Once for all that are settled in this turn.
@@ -76,14 +82,16 @@ export class Answers {
     return this.#rest !== undefined;
   }
 
-  /** Sends nothing more, but perhaps a last piece; answers with the runs that nobody will hear of. */
-  close(options: { readonly lastPiece: boolean }): readonly Run[] {
-    const runs = this.#writing ? this.#written : [];
+  /** Sends nothing more, but perhaps a last piece; answers with what nobody will hear of, in its order. */
+  close(options: { readonly lastPiece: boolean }): Handed[] {
+    const handed = this.#writing ? this.#written : [];
     if (options.lastPiece) this.#send();
     this.#closed = true;
-    for (let slot = this.#first; slot !== undefined; slot = slot.next) runs.push(...slot.runs);
+    for (let slot = this.#first; slot !== undefined; slot = slot.next) {
+      if (slot.handed !== undefined) handed.push(slot.handed);
+    }
     this.#first = this.#last = undefined;
-    return runs;
+    return handed;
   }
 
   #send(): void {
@@ -97,7 +105,7 @@ export class Answers {
       this.unsent -= slot.text.length;
       this.count--;
       this.lineBytes -= slot.bytes;
-      this.#written.push(...slot.runs);
+      if (slot.handed !== undefined) this.#written.push(slot.handed);
       slot = slot.next;
     }
     if (lines.length === 0) return;
@@ -137,5 +145,3 @@ export class Answers {
     return this.count === 0 && !this.#writing;
   }
 }
-
-const none: readonly Run[] = [];

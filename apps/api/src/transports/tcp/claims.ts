@@ -173,7 +173,7 @@ export class Claims {
       served++;
       demand.wanted -= count;
       const text = list ? jobsText(own) : pulledText(own[0] as LoadedJob);
-      answers.settle(slot, text, own.map(runOf));
+      answers.settle(slot, text, { session: demand.session, runs: own.map(runOf) });
     }
     demand.wanting.splice(0, served);
     return got.slice(from);

@@ -1,38 +1,21 @@
-import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
-import {
-  type Ack,
-  type JobQueue,
-  type JsonFault,
-  MAX_BATCH,
-  type NewJob,
-  type Outcome,
-  parseJson,
-  QueueError,
-  type TenantQueue,
-} from "@jobyard/core";
+import { type JobQueue, type JsonFault, parseJson } from "@jobyard/core";
+import type { Logger } from "@jobyard/core/process";
 import { z } from "zod";
-import { audit } from "../../audit.ts";
 import type { Authenticate } from "../../auth/authenticate.ts";
 import { type Caller, requireAccess } from "../../auth/caller.ts";
-import {
-  ackOf,
-  alone,
-  commands,
-  giveBack,
-  PULL_ACCESS,
-  type Session,
-} from "../../dialects/flashq/commands.ts";
+import { giveBack, PULL_ACCESS, type Session } from "../../dialects/flashq/commands.ts";
 import { refuse } from "../../dialects/flashq/errors.ts";
-import { newJob } from "../../dialects/flashq/mapping.ts";
 import { pullBatchInput } from "../../dialects/flashq/schemas.ts";
-import type { Logger } from "@jobyard/core/process";
 import { parseInput } from "../../operations.ts";
 import { RequestError } from "../../request-error.ts";
 import { Answers, type Slot } from "./answers.ts";
 import { Claims } from "./claims.ts";
 import { LineReader, type UnfinishedLines } from "./line-reader.ts";
-import { DONE, idText, refusalText, type WireCommand, wireCommands } from "./wire-commands.ts";
+import { Login } from "./login.ts";
+import { Singles } from "./singles.ts";
+import { Turns } from "./turns.ts";
+import { DONE, perform, refusalText, wireCommands } from "./wire-commands.ts";
 
 export interface ConnectionOptions {
   readonly queue: JobQueue;
@@ -84,11 +67,6 @@ interface Unparsed {
   readonly bytes: Buffer;
 }
 
-interface Grouped<T> {
-  readonly slot: Slot;
-  readonly item: T;
-}
-
 const stopping = { error: "The server is stopping" };
 
 /** What a server that goes down refuses. */
@@ -102,15 +80,12 @@ export class Connection {
   readonly #reader: LineReader;
   readonly #answers: Answers;
   readonly #claims: Claims;
-  #session: Session | null;
-  #failedLogins = 0;
-  /** Changes under way, and whether one of them shuts out what comes later; what waits for that. */
-  #changes = 0;
-  #exclusive = false;
-  #held: (Asked | Unparsed)[] = [];
-  /** Of the chunk that is being read: added, and acknowledged, by one call each. */
-  #pushes: Grouped<NewJob>[] = [];
-  #acks: Grouped<Ack>[] = [];
+  readonly #singles: Singles;
+  readonly #login: Login;
+  readonly #turns = new Turns<Asked | Unparsed>(
+    (asked) => this.#begin(asked),
+    () => this.#flush(),
+  );
   #paused = false;
   #stopping = false;
   #inputEnded = false;
@@ -125,7 +100,6 @@ export class Connection {
     this.#socket = socket;
     this.#options = options;
     this.#onGone = onGone;
-    this.#session = options.anonymous && { queue: options.queue, caller: options.anonymous };
     this.#reader = new LineReader(options.maxLineBytes, options.unfinished, {
       onLine: (line, bytes) => this.#onLine(line, bytes),
       onLongLine: (bytes) => this.#onLongLine(bytes),
@@ -133,13 +107,24 @@ export class Connection {
       onEndless: () => this.drop("Payload too large: a line has no end"),
     });
     this.#answers = new Answers(socket, () => this.#onSent());
+    this.#singles = new Singles({
+      turns: this.#turns,
+      settle: (slot, text) => this.#settle(slot, text),
+      refusalOf: (error) => this.#refusal(error),
+    });
     this.#claims = new Claims({
       answers: this.#answers,
       maxBytes: options.maxLineBytes,
       maxUnsent: this.#maxUnsent,
       refusalOf: (error) => this.#refusal(error),
-      onLook: () => this.#changes++,
-      onLooked: () => this.#changed(1),
+      onLook: () => this.#turns.began(),
+      onLooked: () => this.#turns.ended(),
+    });
+    this.#login = new Login({
+      ...options,
+      failures: options.limits.failedLogins,
+      onTooMany: () => this.drop("Too many failed AUTHs"),
+      onExpired: () => this.#refusePulls(),
     });
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 60_000);
@@ -196,11 +181,11 @@ export class Connection {
     if (this.#lineBegunAt > 0 && !this.#paused && now - this.#lineBegunAt > lineMs) {
       return this.drop("A line is sent too slowly");
     }
-    if (this.#session === null && now - this.#openedAt > loginMs && count === 0) {
+    if (this.#login.isNeeded && now - this.#openedAt > loginMs && count === 0) {
       return this.drop("Authentication required");
     }
     if (count === 0 && now - this.#activeAt > idleMs) return this.drop("Idle for too long");
-    if (this.#expired(now)) this.#forgetCaller();
+    this.#login.check(now);
   }
 
   // ---- reading
@@ -261,12 +246,12 @@ export class Connection {
 
   /** Gives back what nobody will hear of. */
   #abandon(lastPiece: boolean): void {
-    this.#held = [];
-    this.#pushes = [];
-    this.#acks = [];
+    this.#turns.clear();
+    this.#singles.clear();
     this.#claims.close();
-    const runs = this.#answers.close({ lastPiece });
-    if (this.#session !== null && runs.length > 0) void giveBack(this.#session, runs);
+    const handed = this.#answers.close({ lastPiece });
+    // From the last, so that each finds its place in front of the others.
+    for (const { session, runs } of handed.reverse()) void giveBack(session, runs);
   }
 
   // ---- lines
@@ -297,15 +282,11 @@ export class Connection {
       return;
     }
     const asked = this.#command(slot, input, bytes > LONG_LINE);
-    if (asked === undefined) return;
-    if (this.#held.length > 0 || !this.#begin(asked)) this.#held.push(asked);
+    if (asked !== undefined) this.#turns.add(asked);
   }
 
   #onLongLine(bytes: Buffer): void {
-    if (this.#dropped) return;
-    const unparsed = { slot: this.#answers.open(bytes.length), bytes };
-    this.#held.push(unparsed);
-    if (this.#held.length === 1) this.#begin(unparsed);
+    if (!this.#dropped) this.#turns.add({ slot: this.#answers.open(bytes.length), bytes });
   }
 
   #command(slot: Slot, input: unknown, long: boolean): Asked | undefined {
@@ -320,10 +301,9 @@ export class Connection {
 
   /** False where it has to wait for what was asked for earlier; pulls that found nothing hold up nobody. */
   #begin(asked: Asked | Unparsed): boolean {
-    if (this.#exclusive) return false;
     if ("bytes" in asked) {
-      this.#changes++;
-      this.#exclusive = true;
+      this.#turns.began();
+      this.#turns.shutOut();
       void this.#parse(asked);
       return false;
     }
@@ -344,19 +324,19 @@ export class Connection {
     let asked: Asked | undefined;
     if (parsed !== undefined && "value" in parsed) asked = this.#command(slot, parsed.value, true);
     else if (parsed !== undefined) this.#settle(slot, this.#badLine(parsed.fault));
-    this.#held.splice(0, 1, ...(asked === undefined ? [] : [asked]));
-    this.#changed(1);
+    this.#turns.replaceFirst(...(asked === undefined ? [] : [asked]));
+    this.#turns.ended();
   }
 
   #take(asked: Asked): boolean {
     const { slot, cmd, input, long } = asked;
     if (cmd === "AUTH") {
       const { token } = parseInput(authInput, input);
-      this.#flushGroups();
-      this.#run(slot, this.#login(token), true);
+      this.#singles.flush();
+      this.#run(slot, this.#logIn(token), true);
       return true;
     }
-    const session = this.#authenticated();
+    const session = this.#login.session();
     if (this.#stopping && TAKES_ON.has(cmd)) {
       this.#answers.settle(slot, refusalText(stopping));
       return true;
@@ -366,13 +346,13 @@ export class Connection {
       return true;
     }
     if (long) {
-      this.#flushGroups();
-      if (this.#changes > 0) return false;
+      this.#singles.flush();
+      if (this.#turns.changing) return false;
     }
     if (cmd === "PUSH") {
-      this.#push(session, slot, input);
+      this.#singles.push(session, slot, input);
     } else if (cmd === "ACK") {
-      this.#ack(session, slot, input);
+      this.#singles.ack(session, slot, input);
     } else {
       const command = wireCommands.get(cmd);
       if (command === undefined) {
@@ -381,50 +361,24 @@ export class Connection {
         return true;
       }
       this.#flush();
-      if (!command.changes && this.#changes > 0) return false;
-      const done = this.#perform(command, session, cmd, input);
+      if (!command.changes && this.#turns.changing) return false;
+      const done = perform(command, { session, cmd, input, log: this.#options.log });
       if (command.changes) this.#run(slot, done, long);
       else void this.#answer(slot, done);
       return true;
     }
     if (long) {
-      this.#flushGroups();
-      this.#exclusive = true;
+      this.#singles.flush();
+      this.#turns.shutOut();
     }
     return true;
   }
 
-  async #perform(
-    command: WireCommand,
-    session: Session,
-    cmd: string,
-    input: object,
-  ): Promise<string> {
-    if (!command.audited) return command.run(session, input);
-    const { queue, name, id } = input as Record<string, unknown>;
-    const target = String(queue ?? name ?? id).slice(0, 256);
-    const call = {
-      requestId: randomUUID(),
-      operation: `tcp.${cmd}`,
-      target: target.toWellFormed(),
-    };
-    const { log } = this.#options;
-    try {
-      const text = await command.run(session, input);
-      audit(log, session.caller, { ...call, outcome: "done" });
-      return text;
-    } catch (error) {
-      const { fault } = refuse(error, log);
-      audit(log, session.caller, { ...call, outcome: `refused: ${fault}` });
-      throw error;
-    }
-  }
-
   /** A change: what reads later waits for it, and if it is exclusive, so does all else. */
   #run(slot: Slot, done: Promise<string>, exclusive: boolean): void {
-    this.#changes++;
-    this.#exclusive = exclusive;
-    void this.#answer(slot, done).then(() => this.#changed(1));
+    this.#turns.began();
+    if (exclusive) this.#turns.shutOut();
+    void this.#answer(slot, done).then(() => this.#turns.ended());
   }
 
   async #answer(slot: Slot, done: Promise<string>): Promise<void> {
@@ -441,18 +395,8 @@ export class Connection {
     if (!this.#dropped && !this.#gone) this.#answers.settle(slot, text);
   }
 
-  #changed(changes: number): void {
-    this.#changes -= changes;
-    if (this.#changes > 0) return;
-    this.#exclusive = false;
-    let begun = 0;
-    while (begun < this.#held.length && this.#begin(this.#held[begun] as Asked | Unparsed)) begun++;
-    this.#held.splice(0, begun);
-    if (begun > 0) this.#flush();
-  }
-
   #flush(): void {
-    this.#flushGroups();
+    this.#singles.flush();
     this.#claims.flush();
   }
 
@@ -460,57 +404,14 @@ export class Connection {
     return refusalText(refuse(error, this.#options.log));
   }
 
-  // ---- who calls
-
-  #authenticated(): Session {
-    if (this.#expired(Date.now())) this.#forgetCaller();
-    if (this.#session === null) throw new RequestError("UNAUTHENTICATED", "AUTH comes first");
-    return this.#session;
+  async #logIn(token: string): Promise<string> {
+    await this.#login.authenticate(token);
+    return DONE;
   }
 
-  #expired(now: number): boolean {
-    return this.#session !== null && this.#session.caller.expiresAt <= now;
-  }
-
-  #forgetCaller(): void {
-    this.#session = null;
+  /** Who waits is told that his token has expired. */
+  #refusePulls(): void {
     this.#claims.refuseAll(this.#refusal(new RequestError("UNAUTHENTICATED", "Expired")));
-  }
-
-  async #login(token: string): Promise<string> {
-    const { authenticate, queue, limits } = this.#options;
-    try {
-      this.#session = { queue, caller: await authenticate(`Bearer ${token}`) };
-      this.#failedLogins = 0;
-      return DONE;
-    } catch (error) {
-      if (error instanceof RequestError && ++this.#failedLogins >= limits.failedLogins) {
-        this.drop("Too many failed AUTHs");
-      }
-      throw error;
-    }
-  }
-
-  // ---- pushes, acknowledgements, pulls
-
-  #push(session: Session, slot: Slot, input: object): void {
-    const { access, input: schema } = commands.push;
-    requireAccess(session.caller, access);
-    const asked = parseInput(schema, input);
-    const job = newJob(asked.queue, asked);
-    // Whether its key is free may depend on what was acknowledged before.
-    if (this.#acks.length > 0 && job.uniqueKey !== undefined) this.#flushGroups();
-    this.#pushes.push({ slot, item: job });
-    if (this.#pushes.length === MAX_BATCH) this.#flushGroups();
-  }
-
-  #ack(session: Session, slot: Slot, input: object): void {
-    const { access, input: schema } = commands.ack;
-    requireAccess(session.caller, access);
-    const ack = ackOf(parseInput(schema, input));
-    if (this.#pushes.some(({ item }) => item.uniqueKey !== undefined)) this.#flushGroups();
-    this.#acks.push({ slot, item: ack });
-    if (this.#acks.length === MAX_BATCH) this.#flushGroups();
   }
 
   #pull(session: Session, slot: Slot, list: boolean, input: object): void {
@@ -520,72 +421,5 @@ export class Connection {
       list ? input : { ...input, count: 1 },
     );
     this.#claims.add(session, slot, { queue, worker: worker ?? null, count: count ?? 1, list });
-  }
-
-  #flushGroups(): void {
-    const { queue } = this.#options;
-    const pushes = this.#pushes;
-    const acks = this.#acks;
-    if (this.#session === null || pushes.length + acks.length === 0) return;
-    const jobs = queue.of(this.#session.caller.tenant);
-    if (pushes.length > 0) {
-      this.#pushes = [];
-      const batch = pushes.map(({ item }) => item);
-      this.#group(pushes, jobs.addMany(batch, { atomic: false }), idText);
-    }
-    if (acks.length > 0) {
-      this.#acks = [];
-      this.#group(acks, acknowledge(jobs, acks), () => DONE);
-    }
-  }
-
-  #group<T, Done>(
-    group: readonly Grouped<T>[],
-    done: Promise<readonly Outcome<Done>[]>,
-    textOf: (done: Done) => string,
-  ): void {
-    this.#changes += group.length;
-    void done
-      .then(
-        (outcomes) => {
-          for (const [i, { slot }] of group.entries()) {
-            const outcome = outcomes[i];
-            if (outcome === undefined || outcome instanceof QueueError) {
-              this.#settle(slot, this.#refusal(alone(outcome as QueueError | undefined)));
-            } else {
-              this.#settle(slot, textOf(outcome));
-            }
-          }
-        },
-        (error: unknown) => {
-          const text = this.#refusal(error);
-          for (const { slot } of group) this.#settle(slot, text);
-        },
-      )
-      .then(() => this.#changed(group.length));
-  }
-}
-
-/** One acknowledgement that is malformed does not refuse the others. */
-async function acknowledge(
-  jobs: TenantQueue,
-  acks: readonly Grouped<Ack>[],
-): Promise<readonly Outcome<true>[]> {
-  try {
-    return await jobs.ack(acks.map(({ item }) => item));
-  } catch (error) {
-    const whole = !(error instanceof QueueError) || error.code === "UNAVAILABLE";
-    if (acks.length === 1 || whole) throw error;
-    return Promise.all(
-      acks.map(({ item }) =>
-        jobs.ack([item]).then(
-          ([outcome]) => outcome ?? alone(undefined),
-          (refused: unknown) => {
-            if (refused instanceof QueueError) return refused;
-            throw refused;
-          },
-        ),
-      ),
-    );
   }
 }

@@ -1,7 +1,9 @@
 import { isUtf8 } from "node:buffer";
 
 const NEWLINE = 0x0a;
+/** What is kept of a line lies in blocks, each as long as those before it together, within these bounds. */
 const FIRST_BYTES = 4096;
+const BLOCK_BYTES = 1_048_576;
 /** Longer lines are handed over as bytes. */
 const LONG_LINE = 1_000_000;
 /** A line that is this many times too long has no end. */
@@ -32,7 +34,7 @@ export class UnfinishedLines {
     return this.#bytes;
   }
 
-  /** Where all together are too long, the longest is given up. */
+  /** Where all together take too many bytes, the longest is given up. */
   grew(reader: LineReader, by: number): void {
     this.#bytes += by;
     if (reader.unfinished === 0) this.#readers.delete(reader);
@@ -50,8 +52,9 @@ export class LineReader {
   readonly #maxBytes: number;
   readonly #all: UnfinishedLines;
   readonly #listener: LineListener;
-  /** Of the line that has not ended, in a buffer that doubles. */
-  #buffer: Buffer | undefined;
+  /** Of the line that has not ended, the last one with free bytes at its end. */
+  #blocks: Buffer[] = [];
+  #free = 0;
   #length = 0;
   #skipped = 0;
   #over = false;
@@ -107,34 +110,47 @@ export class LineReader {
       if (this.#skipped > this.#maxBytes * ENDLESS) this.giveUp();
       return;
     }
-    const length = this.#length + part.length;
-    if (this.#buffer === undefined || this.#buffer.length < length) {
-      const size = Math.max(FIRST_BYTES, Math.min(this.#maxBytes, length * 2));
-      const grown = Buffer.allocUnsafeSlow(Math.max(size, length));
-      this.#buffer?.copy(grown, 0, 0, this.#length);
-      this.#buffer = grown;
+    let taken = 0;
+    let from = 0;
+    while (from < part.length) {
+      if (this.#free === 0) taken += this.#addBlock();
+      const block = this.#blocks.at(-1) as Buffer;
+      const copied = part.copy(block, block.length - this.#free, from);
+      this.#free -= copied;
+      this.#length += copied;
+      from += copied;
     }
-    part.copy(this.#buffer, this.#length);
-    this.#length = length;
-    this.#all.grew(this, part.length);
+    this.#all.grew(this, taken);
+  }
+
+  /** Never more than a whole line takes. */
+  #addBlock(): number {
+    const wanted = Math.max(FIRST_BYTES, Math.min(this.#length, BLOCK_BYTES));
+    this.#free = Math.min(wanted, this.#maxBytes - this.#length);
+    this.#blocks.push(Buffer.allocUnsafeSlow(this.#free));
+    return this.#free;
   }
 
   #release(): void {
-    const bytes = this.#length;
-    this.#buffer = undefined;
-    this.#length = 0;
+    const bytes = this.#length + this.#free;
+    this.#blocks = [];
+    this.#length = this.#free = 0;
     if (bytes > 0) this.#all.grew(this, -bytes);
   }
 
   #finish(end: Buffer): void {
     const tooLong = this.#skipped > 0 || this.#length + end.length > this.#maxBytes;
     this.#skipped = 0;
-    const line = tooLong
-      ? undefined
-      : Buffer.concat([this.#buffer?.subarray(0, this.#length) ?? end.subarray(0, 0), end]);
+    const line = tooLong ? undefined : Buffer.concat([...this.#kept(), end]);
     this.#release();
     if (line === undefined) this.#listener.onBadLine("too long");
     else this.#line(line);
+  }
+
+  #kept(): readonly Buffer[] {
+    const last = this.#blocks.at(-1);
+    if (last === undefined) return [];
+    return this.#blocks.with(-1, last.subarray(0, last.length - this.#free));
   }
 
   /** Whole lines, with the line breaks between them. */

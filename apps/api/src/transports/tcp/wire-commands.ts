@@ -1,6 +1,9 @@
+import { randomUUID } from "node:crypto";
+import type { Logger } from "@jobyard/core/process";
 import type { z } from "zod";
+import { audit } from "../../audit.ts";
 import { type Command, commands, execute, type Session } from "../../dialects/flashq/commands.ts";
-import type { Refusal } from "../../dialects/flashq/errors.ts";
+import { type Refusal, refuse } from "../../dialects/flashq/errors.ts";
 import {
   failureOf,
   flashqState,
@@ -117,3 +120,33 @@ export const wireCommands: ReadonlyMap<string, WireCommand> = new Map([
   ["STATS", wire("reads", commands.stats, success)],
   ["METRICS", wire("reads", commands.metrics, (metrics) => success({ metrics }))],
 ]);
+
+/** Answers with the line, without its end; what is audited leaves its line there. */
+export async function perform(
+  command: WireCommand,
+  asked: {
+    readonly session: Session;
+    readonly cmd: string;
+    readonly input: object;
+    readonly log: Logger;
+  },
+): Promise<string> {
+  const { session, cmd, input, log } = asked;
+  if (!command.audited) return command.run(session, input);
+  const { queue, name, id } = input as Record<string, unknown>;
+  const target = String(queue ?? name ?? id).slice(0, 256);
+  const call = {
+    requestId: randomUUID(),
+    operation: `tcp.${cmd}`,
+    target: target.toWellFormed(),
+  };
+  try {
+    const text = await command.run(session, input);
+    audit(log, session.caller, { ...call, outcome: "done" });
+    return text;
+  } catch (error) {
+    const { fault } = refuse(error, log);
+    audit(log, session.caller, { ...call, outcome: `refused: ${fault}` });
+    throw error;
+  }
+}
