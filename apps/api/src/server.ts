@@ -9,7 +9,7 @@ import {
   type ProcessControl,
   nodeAt,
 } from "@jobyard/core/process";
-import { openWork } from "@jobyard/handlers";
+import { openWork, PublicHttp } from "@jobyard/handlers";
 import { createApp } from "./app.ts";
 import { authenticator } from "./auth/authenticate.ts";
 import { developmentSecret } from "./auth/open-mode.ts";
@@ -127,7 +127,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   worker?.start();
   const webhooks = new Webhooks({
     queue: work.queue,
-    allowPrivate: config.webhooks.allowPrivate,
+    http: new PublicHttp({ allowPrivate: config.webhooks.allowPrivate }),
     log,
     ...(webhookRetry && { retry: webhookRetry }),
   });

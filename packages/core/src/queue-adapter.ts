@@ -591,6 +591,8 @@ export interface QueueAdapter {
     readonly last: string;
     readonly jobs: readonly JobSpec[];
   }): Promise<boolean>;
+  /** How many events wait to be taken, of all tenants. */
+  outboxSize(): Promise<number>;
   /** Told when there may be something to take; returns how to stop listening. */
   onOutbox(listener: () => void): () => void;
 

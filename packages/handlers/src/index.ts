@@ -1,6 +1,6 @@
 export type { FollowUp, HandlerDeps } from "./handler-deps.ts";
 export { hasBatchRows } from "./process-batch/handler.ts";
-export { AddressRefused, PublicHttp } from "./public-http.ts";
+export { AddressRefused, isPublicAddress, PublicHttp } from "./public-http.ts";
 export { createHandlers } from "./registry.ts";
 export {
   type FileInfo,

@@ -23,16 +23,24 @@ export function isPublicAddress(address: string): boolean {
   return ipaddr.process(address).range() === "unicast";
 }
 
+export interface PublicHttpOptions {
+  /** Default: false. */
+  readonly allowPrivate?: boolean;
+  /** Which addresses are public, and what names lead to. Default: those of the Internet. */
+  readonly isPublic?: (address: string) => boolean;
+  readonly lookup?: typeof lookupName;
+}
+
 /** Requests that reach public addresses only, judged by the address that is really dialled. */
 export class PublicHttp {
   readonly #agent: Agent;
 
-  /** @param options.allowPrivate - default false */
-  constructor({ allowPrivate = false }: { readonly allowPrivate?: boolean } = {}) {
+  constructor(options: PublicHttpOptions = {}) {
+    const { allowPrivate = false, isPublic = isPublicAddress, lookup = lookupName } = options;
     const timeouts = { headersTimeout: HEADERS_TIMEOUT_MS, bodyTimeout: BODY_TIMEOUT_MS };
     this.#agent = new Agent({
       ...timeouts,
-      connect: allowPrivate ? { timeout: CONNECT_TIMEOUT_MS } : publicConnector(),
+      connect: allowPrivate ? { timeout: CONNECT_TIMEOUT_MS } : publicConnector(isPublic, lookup),
     });
   }
 
@@ -89,12 +97,20 @@ export class PublicHttp {
   }
 }
 
-function publicConnector(): buildConnector.connector {
-  const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS, lookup: lookupPublic });
+function publicConnector(
+  isPublic: (address: string) => boolean,
+  resolve: typeof lookupName,
+): buildConnector.connector {
+  const connect = buildConnector({
+    timeout: CONNECT_TIMEOUT_MS,
+    lookup: (hostname, options, callback) => {
+      lookupPublic({ hostname, options, isPublic, resolve }, callback);
+    },
+  });
   return (options, callback) => {
     // A literal address is dialled without a lookup.
     const literal = options.hostname.replace(/^\[(.*)\]$/, "$1");
-    if (isIP(literal) !== 0 && !isPublicAddress(literal)) {
+    if (isIP(literal) !== 0 && !isPublic(literal)) {
       callback(refused(literal), null);
       return;
     }
@@ -104,7 +120,7 @@ function publicConnector(): buildConnector.connector {
         return;
       }
       const dialled = socket.remoteAddress;
-      if (dialled !== undefined && isPublicAddress(dialled)) {
+      if (dialled !== undefined && isPublic(dialled)) {
         callback(null, socket);
         return;
       }
@@ -121,13 +137,22 @@ type LookupCallback = (
 ) => void;
 
 /** A name that leads to any address of the private kind is refused as a whole. */
-function lookupPublic(hostname: string, options: LookupOptions, callback: LookupCallback): void {
-  lookupName(hostname, { ...options, all: true }, (error, addresses) => {
+function lookupPublic(
+  asked: {
+    readonly hostname: string;
+    readonly options: LookupOptions;
+    readonly isPublic: (address: string) => boolean;
+    readonly resolve: typeof lookupName;
+  },
+  callback: LookupCallback,
+): void {
+  const { hostname, options, isPublic, resolve } = asked;
+  resolve(hostname, { ...options, all: true }, (error, addresses) => {
     if (error !== null) {
       callback(error, []);
       return;
     }
-    const inner = addresses.find(({ address }) => !isPublicAddress(address));
+    const inner = addresses.find(({ address }) => !isPublic(address));
     const [first] = addresses;
     if (inner !== undefined || first === undefined) {
       callback(refused(hostname), []);

@@ -111,6 +111,10 @@ export class Sender {
     let error: string | null = null;
     let response = "";
     let refused = false;
+    const late = new AbortController();
+    const callOff = queue.clock.at(at + ATTEMPT_MS, () => {
+      late.abort(new Error(`There was no answer within ${ATTEMPT_MS} ms`));
+    });
     try {
       const answer = await http.post(url, {
         headers: {
@@ -121,7 +125,7 @@ export class Sender {
           ...(secret === null ? {} : { "x-flashq-signature": signatureOf(secret, body) }),
         },
         body,
-        signal: AbortSignal.any([signal, AbortSignal.timeout(ATTEMPT_MS)]),
+        signal: AbortSignal.any([signal, late.signal]),
       });
       status = answer.statusCode;
       response = await beginning(answer.body);
@@ -130,6 +134,8 @@ export class Sender {
     } catch (fault) {
       refused = fault instanceof AddressRefused;
       error = faultText(fault);
+    } finally {
+      callOff();
     }
     const ms = Math.round(performance.now() - began);
     return { attempt: { at, ms, status, error, response }, refused };
@@ -214,9 +220,6 @@ function attemptWithout(error: string, at: number): Attempt {
 function faultText(fault: unknown): string {
   if (fault instanceof AddressRefused)
     return `${fault.message}: deliveries go to public addresses only`;
-  if (fault instanceof Error && fault.name === "TimeoutError") {
-    return `There was no answer within ${ATTEMPT_MS} ms`;
-  }
   const text = fault instanceof Error ? fault.message || fault.name : String(fault);
   return text.slice(0, MAX_ERROR).toWellFormed();
 }

@@ -1,6 +1,6 @@
 import { type JobQueue, processId, Worker } from "@jobyard/core";
 import type { Logger } from "@jobyard/core/process";
-import { PublicHttp } from "@jobyard/handlers";
+import type { PublicHttp } from "@jobyard/handlers";
 import { RETRY, type Retry } from "./deliveries.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Sender } from "./sender.ts";
@@ -10,7 +10,8 @@ const CONCURRENCY = 128;
 
 export interface WebhooksOptions {
   readonly queue: JobQueue;
-  readonly allowPrivate: boolean;
+  /** Closed with these. */
+  readonly http: PublicHttp;
   readonly log: Logger;
   /** Default: over a day. */
   readonly retry?: Retry;
@@ -22,13 +23,13 @@ export class Webhooks {
   readonly #dispatcher: Dispatcher;
   readonly #worker: Worker;
 
-  constructor({ queue, allowPrivate, log, retry = RETRY }: WebhooksOptions) {
+  constructor({ queue, http, log, retry = RETRY }: WebhooksOptions) {
     const onError = (error: unknown, doing: string): void => {
       log.error({ err: error }, `Could not ${doing}`);
     };
-    this.#http = new PublicHttp({ allowPrivate });
+    this.#http = http;
     this.#dispatcher = new Dispatcher({ queue, retry, onError });
-    const { handler } = new Sender({ queue, http: this.#http, retry, log });
+    const { handler } = new Sender({ queue, http, retry, log });
     this.#worker = new Worker({
       queue,
       handlers: [handler],

@@ -16,6 +16,7 @@ export type Respond = (got: Got, response: ServerResponse, n: number) => void;
 export class Receiver {
   readonly got: Got[] = [];
   url = "";
+  port = 0;
   #respond: Respond;
   #news: () => void = () => undefined;
 
@@ -23,7 +24,12 @@ export class Receiver {
     this.#respond = respond;
   }
 
-  static async start(respond: Respond = (_, response) => response.end("ok")): Promise<Receiver> {
+  /** `at`: of this machine's own addresses. */
+  static async start(
+    respond: Respond = (_, response) => response.end("ok"),
+    at: { readonly host?: string; readonly port?: number } = {},
+  ): Promise<Receiver> {
+    const { host = "127.0.0.1", port = 0 } = at;
     const receiver = new Receiver(respond);
     const server = createServer((request, response) => {
       const chunks: Buffer[] = [];
@@ -37,12 +43,16 @@ export class Receiver {
         receiver.#news();
       });
     });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve, reject) => {
+      server.on("error", reject);
+      server.listen(port, host, resolve);
+    });
     onTestFinished(() => {
       server.closeAllConnections();
       server.close();
     });
-    receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    receiver.port = (server.address() as AddressInfo).port;
+    receiver.url = `http://${host}:${receiver.port}`;
     return receiver;
   }
 

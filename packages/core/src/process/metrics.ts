@@ -40,6 +40,11 @@ export function createMetrics(queue: JobQueue, worker: Worker | undefined): Metr
     labelNames: ["queue", "state"],
     registers,
   });
+  const outbox = new Gauge({
+    name: "jobyard_webhook_outbox_events",
+    help: "Events in the store that wait for an API process to make webhook deliveries of them",
+    registers,
+  });
   const leader = new Gauge({
     name: "jobyard_leader",
     help: "Whether this process does the store's upkeep: 1 or 0",
@@ -62,10 +67,13 @@ export function createMetrics(queue: JobQueue, worker: Worker | undefined): Metr
     contentType: registry.contentType,
     async metrics() {
       // Of a store that cannot be reached, what was true before is not told again.
-      const lanes = await queue.adapter
-        .listQueues({ tenant: ALL_TENANTS, queues })
-        .catch(() => undefined);
+      const [lanes, waiting] = await Promise.all([
+        queue.adapter.listQueues({ tenant: ALL_TENANTS, queues }).catch(() => undefined),
+        queue.adapter.outboxSize().catch(() => undefined),
+      ]);
       for (const metric of [jobs, runs, active]) metric.reset();
+      if (waiting === undefined) outbox.remove();
+      else outbox.set(waiting);
       reachable.set(lanes === undefined ? 0 : 1);
       leader.set(queue.isLeader ? 1 : 0);
       if (lanes !== undefined) {

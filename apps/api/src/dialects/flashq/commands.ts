@@ -17,6 +17,7 @@ import {
   newJob,
   innerPriority,
   queueViews,
+  referenceText,
   statesOf,
   statsView,
   webhookView,
@@ -137,21 +138,15 @@ export const commands = {
 
   getProgress: command("read", schemas.jobIdInput, ({ jobs }, { id }) => jobs.get(idOf(id))),
 
-  /** The job with its data and result; null when there is none. */
+  /** null when there is none. */
   getJob: command("read", schemas.jobIdInput, async ({ jobs }, { id }) => {
     const [job] = await jobs.getMany([parseJobId(id) ?? Number.NaN]);
-    if (job == null) return null;
-    return { job, ...(await jobs.load(job)) };
+    return job ?? null;
   }),
 
   getState: command("read", schemas.jobIdInput, ({ jobs }, { id }) => jobs.get(idOf(id))),
 
-  /** As JSON text; null when there is none. */
-  getResult: command("read", schemas.jobIdInput, async ({ jobs, queue }, { id }) => {
-    const job = await jobs.get(idOf(id));
-    const result = job.result === null ? null : await queue.payloads.read(job.result);
-    return { id: job.id, result };
-  }),
+  getResult: command("read", schemas.jobIdInput, ({ jobs }, { id }) => jobs.get(idOf(id))),
 
   listJobs: command("read", schemas.listJobsInput, async ({ jobs }, input) => {
     const { queue, state, limit, offset } = input;
@@ -367,8 +362,10 @@ function countFitting(claimed: readonly ClaimedJob[], maxBytes: number): number 
 function shown(found: readonly Job[]): readonly LoadedJob[] {
   const list = found.map((job) => {
     const { id, data } = job;
-    const ref = typeof data === "string" ? undefined : { $ref: `/jobs/${id}`, bytes: data.bytes };
-    return { job, data: ref === undefined ? (data as string) : JSON.stringify(ref) };
+    return {
+      job,
+      data: typeof data === "string" ? data : referenceText(`/jobs/${id}`, data.bytes),
+    };
   });
   let length = 0;
   const end = list.findIndex(({ data }) => (length += data.length) > MAX_LIST_CHARACTERS);

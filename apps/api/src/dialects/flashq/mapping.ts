@@ -81,25 +81,35 @@ function dependency(spelling: number | string, index: number): number {
  * `,"name":value`.
  */
 export function jobText({ job, data }: LoadedJob, more = ""): string {
+  const [before, after] = aroundData(job);
+  return `${before}${data}${after}${more}}`;
+}
+
+/** The text of a job, without the brace at its end, before its data and after it. */
+export function aroundData(job: LoadedJob["job"]): readonly [before: string, after: string] {
   const { uniqueKey, progressMessage, lease } = job;
-  return (
-    `{"id":${job.id},"queue":"${job.queue}","data":${data}` +
+  return [
+    `{"id":${job.id},"queue":"${job.queue}","data":`,
     `,"priority":${toHigherFirst(job.priority)},"created_at":${job.createdAt}` +
-    `,"run_at":${job.runAt},"started_at":${job.startedAt ?? 0}` +
-    `,"attempts":${attemptsStarted(job)},"max_attempts":${job.maxAttempts}` +
-    `,"backoff":${job.backoffMs},"ttl":${job.ttlMs ?? 0},"timeout":${job.timeoutMs ?? 0}` +
-    (uniqueKey === null ? "" : `,"unique_key":${JSON.stringify(uniqueKey)}`) +
-    `,"depends_on":[${job.dependsOn.join()}],"progress":${wholePercent(job)}` +
-    (progressMessage === null ? "" : `,"progress_msg":${JSON.stringify(progressMessage)}`) +
-    `,"tags":${job.tags.length === 0 ? "[]" : JSON.stringify(job.tags)},"lifo":${job.lifo}` +
-    (lease === undefined ? "" : `,"lease":${JSON.stringify(lease)}`) +
-    `${more}}`
-  );
+      `,"run_at":${job.runAt},"started_at":${job.startedAt ?? 0}` +
+      `,"attempts":${attemptsStarted(job)},"max_attempts":${job.maxAttempts}` +
+      `,"backoff":${job.backoffMs},"ttl":${job.ttlMs ?? 0},"timeout":${job.timeoutMs ?? 0}` +
+      (uniqueKey === null ? "" : `,"unique_key":${JSON.stringify(uniqueKey)}`) +
+      `,"depends_on":[${job.dependsOn.join()}],"progress":${wholePercent(job)}` +
+      (progressMessage === null ? "" : `,"progress_msg":${JSON.stringify(progressMessage)}`) +
+      `,"tags":${job.tags.length === 0 ? "[]" : JSON.stringify(job.tags)},"lifo":${job.lifo}` +
+      (lease === undefined ? "" : `,"lease":${JSON.stringify(lease)}`),
+  ];
 }
 
 /** Clients take it for a small whole number. */
 export function wholePercent({ progress }: Pick<Job, "progress">): number {
   return Math.floor(progress);
+}
+
+/** In the place of what is too long for an answer: where it can be read. */
+export function referenceText(path: string, bytes: number): string {
+  return JSON.stringify({ $ref: path, bytes });
 }
 
 /** Why a job failed, as lists and single jobs show it; undefined while it has not. */

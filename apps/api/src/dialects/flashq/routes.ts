@@ -1,4 +1,4 @@
-import { jobTypeOf, type NodeRecord, QueueError } from "@jobyard/core";
+import { type Job, jobTypeOf, type NodeRecord, type Payload, QueueError } from "@jobyard/core";
 import type { z } from "zod";
 import about from "../../../package.json" with { type: "json" };
 import { mayAccess } from "../../auth/caller.ts";
@@ -8,12 +8,20 @@ import { readJson } from "../../json-body.ts";
 import { maskedAddress } from "../../masked-config.ts";
 import { type Handle, idempotencyKey, mount, parseInput } from "../../operations.ts";
 import { type RequestError } from "../../request-error.ts";
+import { answerSpliced } from "../../spliced-json.ts";
 import { eventStream } from "../../transports/sse.ts";
 import { type Command, commands, execute, giveBack, pull, type Session } from "./commands.ts";
 import { refusalOf, statuses } from "./errors.ts";
 import { admission, eventKey, MAX_EVENT_BYTES } from "./incoming.ts";
 import { streamBytes } from "./event-text.ts";
-import { failureOf, flashqState, jobText, type LoadedJob, wholePercent } from "./mapping.ts";
+import {
+  aroundData,
+  failureOf,
+  flashqState,
+  jobText,
+  type LoadedJob,
+  wholePercent,
+} from "./mapping.ts";
 import { MetricsHistory } from "./metrics-history.ts";
 import { dlqQuery, listQuery, operations, pullQuery } from "./operations.ts";
 import { prometheusPage } from "./prometheus.ts";
@@ -60,6 +68,10 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
       return answer(c, "null");
     };
 
+  /** `data` in parts, as `answer` has it in one. */
+  const answerWith = (c: ApiContext, ...data: readonly Payload[]): Promise<Response> =>
+    answerSpliced(c, queue, ['{"ok":true,"data":', ...data, ',"error":null}']);
+
   const path = (c: ApiContext): object => c.req.param();
 
   const stream: Handle = async (c) => {
@@ -93,8 +105,10 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
       const session = { ...sessionOf(c), ...idempotencyKey(c) };
       const id = await execute(session, commands.push, { ...fields, queue: name });
       // It is durable by now. Whoever has claimed, ended or removed it since has not changed what was added.
-      const loaded = await execute(session, commands.getJob, { id });
-      return answer(c, loaded === null ? `{"id":${id}}` : jobText(loaded));
+      const job = await execute(session, commands.getJob, { id });
+      if (job === null) return answer(c, `{"id":${id}}`);
+      const [before, after] = aroundData(job);
+      return answerWith(c, before, job.data, `${after}}`);
     },
     async pull(c) {
       const { count, wait, worker } = parseInput(pullQuery, c.req.query(), "query");
@@ -138,9 +152,11 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
     },
     async getJob(c) {
       const id = c.req.param("id") ?? "";
-      const found = await execute(sessionOf(c), commands.getJob, { id });
-      if (found === null) throw unknownJob(id);
-      return answer(c, listedText(found, `,"result":${found.result ?? "null"}`));
+      const job = await execute(sessionOf(c), commands.getJob, { id });
+      if (job === null) throw unknownJob(id);
+      const [before, after] = aroundData(job);
+      const middle = `${after}${stateMembers(job)},"result":`;
+      return answerWith(c, before, job.data, middle, job.result ?? "null", "}");
     },
     async ack(c) {
       const fields = objectIn(await readJson(c, config.limits.maxBatchBytes, MAX_VALUES));
@@ -153,7 +169,10 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
     getProgress: onPath(commands.getProgress, (job) =>
       JSON.stringify([wholePercent(job), job.progressMessage]),
     ),
-    getResult: onPath(commands.getResult, ({ result }) => result ?? "null"),
+    async getResult(c) {
+      const { result } = await execute(sessionOf(c), commands.getResult, c.req.param());
+      return answerWith(c, result ?? "null");
+    },
     listCrons: onPath(commands.listCrons, JSON.stringify),
     cron: withBody(commands.cron, path),
     deleteCron: onPath(commands.deleteCron, nothing),
@@ -164,9 +183,10 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
     },
     async prometheus(c) {
       const session = sessionOf(c);
-      const [stats, metrics] = await Promise.all([
+      const [stats, metrics, outbox] = await Promise.all([
         execute(session, commands.stats, {}),
         execute(session, commands.metrics, {}),
+        mayAccess(session.caller, "system") ? queue.adapter.outboxSize() : undefined,
       ]);
       const { text, contentType } = await prometheusPage(stats, metrics);
       const process = mayAccess(c.get("caller"), "system") ? await deps.metrics.metrics() : "";
@@ -256,11 +276,14 @@ function listText(texts: readonly string[]): string {
   return `[${texts.join()}]`;
 }
 
-function listedText(loaded: LoadedJob, more = ""): string {
-  const { job } = loaded;
+function listedText(loaded: LoadedJob): string {
+  return jobText(loaded, stateMembers(loaded.job));
+}
+
+function stateMembers(job: Job): string {
   const failure = failureOf(job);
   const error = failure === undefined ? "" : `,"error":${JSON.stringify(failure)}`;
-  return jobText(loaded, `,"state":"${flashqState(job.state)}"${error}${more}`);
+  return `,"state":"${flashqState(job.state)}"${error}`;
 }
 
 /** @throws QueueError VALIDATION; an absent body has no fields. */

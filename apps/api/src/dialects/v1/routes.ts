@@ -1,4 +1,3 @@
-import { Readable } from "node:stream";
 import {
   formatUuid,
   isFinished,
@@ -16,6 +15,7 @@ import { answerWithFile } from "../../file-answer.ts";
 import { readJson, readJsonOrEmpty } from "../../json-body.ts";
 import { type Handle, idempotencyKey, jobIdIn, mount, parseInput } from "../../operations.ts";
 import { RequestError } from "../../request-error.ts";
+import { answerSpliced } from "../../spliced-json.ts";
 import { refuse } from "./errors.ts";
 import {
   createdOf,
@@ -77,23 +77,11 @@ function handlersOf({
     const fields = JSON.stringify(view);
     const { result } = job;
     const [start, end] = ['{"success":true,"data":', `,"timestamp":"${iso(Date.now())}"}`];
-    const headers = { "Content-Type": "application/json" };
-    if (result === null) return c.body(`${start}${fields}${end}`, 200, headers);
-    const before = `${start}${fields.slice(0, -1)},"result":`;
-    if (typeof result === "string") return c.body(`${before}${result}}${end}`, 200, headers);
-    const [head, tail] = [Buffer.from(before), Buffer.from(`}${end}`)];
-    const stream = await queue.payloads.stream(result);
-    const body = Readable.from(
-      (async function* () {
-        yield head;
-        yield* stream;
-        yield tail;
-      })(),
-    );
-    return c.body(Readable.toWeb(body) as ReadableStream, 200, {
-      ...headers,
-      "Content-Length": String(head.length + result.bytes + tail.length),
-    });
+    const parts =
+      result === null
+        ? [start, fields, end]
+        : [`${start}${fields.slice(0, -1)},"result":`, result, `}${end}`];
+    return answerSpliced(c, queue, parts);
   };
 
   const add = async (c: ApiContext, jobs: TenantQueue, job: NewJob): Promise<CreatedJob> => {

@@ -48,6 +48,8 @@ const authInput = z.object({ token: z.string() });
 const LONG_LINE = 300_000;
 /** Of those parsed off the event loop: more would take seconds and gigabytes. */
 const MAX_VALUES = 1_000_000;
+/** Answers with payloads that are made at once. */
+const MAX_LOADS = 16;
 /** Until a dropped connection is cut, ms. */
 const FAREWELL_MS = 1000;
 /** What a browser sends here was meant for an HTTP server. */
@@ -86,6 +88,8 @@ export class Connection {
     (asked) => this.#begin(asked),
     () => this.#flush(),
   );
+  /** Answers for which payloads are being read. */
+  #loads = 0;
   #paused = false;
   #stopping = false;
   #inputEnded = false;
@@ -223,6 +227,7 @@ export class Connection {
     this.#activeAt = Date.now();
     this.#throttle();
     this.#claims.flush();
+    this.#turns.tryAgain();
     this.#endIfDone();
   }
 
@@ -362,8 +367,11 @@ export class Connection {
       }
       this.#flush();
       if (!command.changes && this.#turns.changing) return false;
-      const done = perform(command, { session, cmd, input, log: this.#options.log });
+      if (command.loads && !this.#mayLoad) return false;
+      const { log, maxLineBytes: maxBytes } = this.#options;
+      const done = perform(command, { session, cmd, input, maxBytes, log });
       if (command.changes) this.#run(slot, done, long);
+      else if (command.loads) this.#load(slot, done);
       else void this.#answer(slot, done);
       return true;
     }
@@ -379,6 +387,19 @@ export class Connection {
     this.#turns.began();
     if (exclusive) this.#turns.shutOut();
     void this.#answer(slot, done).then(() => this.#turns.ended());
+  }
+
+  /** What is read for answers lies in memory: not while much waits to be sent. */
+  get #mayLoad(): boolean {
+    return this.#loads < MAX_LOADS && this.#answers.unsent <= this.#maxUnsent;
+  }
+
+  #load(slot: Slot, done: Promise<string>): void {
+    this.#loads++;
+    void this.#answer(slot, done).then(() => {
+      this.#loads--;
+      this.#turns.tryAgain();
+    });
   }
 
   async #answer(slot: Slot, done: Promise<string>): Promise<void> {

@@ -43,6 +43,11 @@ export class Turns<Item> {
     this.#changes -= changes;
     if (this.#changes > 0) return;
     this.#shut = false;
+    this.tryAgain();
+  }
+
+  /** Begins what waits, as far as it may. */
+  tryAgain(): void {
     let begun = 0;
     while (begun < this.#held.length && this.#try(this.#held[begun] as Item)) begun++;
     this.#held.splice(0, begun);

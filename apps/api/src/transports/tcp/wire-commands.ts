@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Payload } from "@jobyard/core";
 import type { Logger } from "@jobyard/core/process";
 import type { z } from "zod";
 import { audit } from "../../audit.ts";
@@ -9,6 +10,7 @@ import {
   flashqState,
   jobText,
   type LoadedJob,
+  referenceText,
   wholePercent,
 } from "../../dialects/flashq/mapping.ts";
 
@@ -16,21 +18,31 @@ import {
 export interface WireCommand {
   /** Whether it changes anything: what reads waits for the changes asked for before it. */
   readonly changes: boolean;
+  /** Whether its answer holds what jobs carry, and so can be long. */
+  readonly loads: boolean;
   /** Leaves a line in the audit log: what people do to queues, not the traffic of jobs. */
   readonly audited: boolean;
   /** Answers with the line, without its end. */
-  readonly run: (session: Session, input: unknown) => Promise<string>;
+  readonly run: (call: WireCall) => Promise<string>;
+}
+
+export interface WireCall {
+  readonly session: Session;
+  readonly input: unknown;
+  /** Of a payload in the answer. */
+  readonly maxBytes: number;
 }
 
 function wire<Input extends z.ZodType, Output>(
-  kind: "reads" | "changes" | "audited",
+  kind: "reads" | "loads" | "changes" | "audited",
   command: Command<Input, Output>,
-  answer: (output: Output) => string,
+  answer: (output: Output, call: WireCall) => string | Promise<string>,
 ): WireCommand {
   return {
-    changes: kind !== "reads",
+    changes: kind === "changes" || kind === "audited",
+    loads: kind === "loads",
     audited: kind === "audited",
-    run: async (session, input) => answer(await execute(session, command, input)),
+    run: async (call) => answer(await execute(call.session, command, call.input), call),
   };
 }
 
@@ -61,6 +73,11 @@ function failedText(jobs: readonly LoadedJob[]): string {
   return `{"ok":true,"jobs":[${jobs.map((one) => jobText(one, errorMember(one))).join()}]}`;
 }
 
+/** At least so many bytes. */
+function sizeOf(payload: Payload): number {
+  return typeof payload === "string" ? payload.length : payload.bytes;
+}
+
 function errorMember({ job }: LoadedJob): string {
   const error = failureOf(job);
   return error === undefined ? "" : `,"error":${JSON.stringify(error)}`;
@@ -87,9 +104,15 @@ export const wireCommands: ReadonlyMap<string, WireCommand> = new Map([
   ],
   [
     "GETJOB",
-    wire("reads", commands.getJob, (found) => {
-      if (found === null) return success({ job: null, state: null });
-      const state = flashqState(found.job.state);
+    wire("loads", commands.getJob, async (job, call) => {
+      if (job === null) return success({ job: null, state: null });
+      const { data: payload } = job;
+      const long = sizeOf(payload) > call.maxBytes;
+      const data = long
+        ? referenceText(`/jobs/${job.id}`, sizeOf(payload))
+        : await call.session.queue.payloads.read(payload);
+      const found = { job, data };
+      const state = flashqState(job.state);
       return `{"ok":true,"job":${jobText(found, errorMember(found))},"state":"${state}"}`;
     }),
   ],
@@ -99,11 +122,17 @@ export const wireCommands: ReadonlyMap<string, WireCommand> = new Map([
   ],
   [
     "GETRESULT",
-    wire("reads", commands.getResult, ({ id, result }) => {
-      return `{"ok":true,"id":${id},"result":${result ?? "null"}}`;
+    wire("loads", commands.getResult, async ({ id, result }, { session, maxBytes }) => {
+      if (result === null) return success({ id, result });
+      const bytes = sizeOf(result);
+      if (bytes > maxBytes) {
+        const error = `the result has ${bytes} bytes; GET /jobs/${id}/result over HTTP has it`;
+        return refusalText({ error: `Payload too large: ${error}` });
+      }
+      return `{"ok":true,"id":${id},"result":${await session.queue.payloads.read(result)}}`;
     }),
   ],
-  ["DLQ", wire("reads", commands.dlq, failedText)],
+  ["DLQ", wire("loads", commands.dlq, failedText)],
   // It looks at the jobs first.
   ["RETRYDLQ", { ...wire("audited", commands.retryDlq, count), changes: false }],
   ["RATELIMIT", wire("audited", commands.rateLimit, done)],
@@ -124,15 +153,10 @@ export const wireCommands: ReadonlyMap<string, WireCommand> = new Map([
 /** Answers with the line, without its end; what is audited leaves its line there. */
 export async function perform(
   command: WireCommand,
-  asked: {
-    readonly session: Session;
-    readonly cmd: string;
-    readonly input: object;
-    readonly log: Logger;
-  },
+  asked: WireCall & { readonly cmd: string; readonly input: object; readonly log: Logger },
 ): Promise<string> {
   const { session, cmd, input, log } = asked;
-  if (!command.audited) return command.run(session, input);
+  if (!command.audited) return command.run(asked);
   const { queue, name, id } = input as Record<string, unknown>;
   const target = String(queue ?? name ?? id).slice(0, 256);
   const call = {
@@ -141,7 +165,7 @@ export async function perform(
     target: target.toWellFormed(),
   };
   try {
-    const text = await command.run(session, input);
+    const text = await command.run(asked);
     audit(log, session.caller, { ...call, outcome: "done" });
     return text;
   } catch (error) {

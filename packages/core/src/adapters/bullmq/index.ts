@@ -861,6 +861,10 @@ export class BullmqAdapter implements QueueAdapter {
     return (await this.#enqueue(jobs, false, ["outbox", first, last], noKey)) !== "missed";
   }
 
+  async outboxSize(): Promise<number> {
+    return this.#open.outbox.size();
+  }
+
   onOutbox(listener: () => void): () => void {
     return this.#open.outbox.listen(listener);
   }

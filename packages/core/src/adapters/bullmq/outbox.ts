@@ -41,6 +41,10 @@ export class Outbox {
       .filter((event) => event !== undefined);
   }
 
+  async size(): Promise<number> {
+    return Number(await this.#connection.command("XLEN", "outbox"));
+  }
+
   #tellIn(ms: number): void {
     clearTimeout(this.#again);
     this.#again = setTimeout(() => this.tell(), ms + 1);

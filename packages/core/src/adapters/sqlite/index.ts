@@ -558,6 +558,10 @@ export class SqliteAdapter implements QueueAdapter {
     });
   }
 
+  outboxSize(): Promise<number> {
+    return this.#read(({ store }) => store.outbox.size());
+  }
+
   onOutbox(listener: () => void): () => void {
     const { listeners } = this.#open.store.outbox;
     listeners.add(listener);

@@ -27,6 +27,8 @@ export class Outbox {
       insert: db.prepare("INSERT INTO outbox (event) VALUES (?)"),
       oldest: db.prepare("SELECT no, event FROM outbox ORDER BY no LIMIT ?"),
       forget: db.prepare("DELETE FROM outbox WHERE no <= ?"),
+      // Forgotten from the oldest on, they are numbered without gaps.
+      size: db.prepare("SELECT coalesce(max(no) - min(no) + 1, 0) AS size FROM outbox"),
     };
   }
 
@@ -71,6 +73,10 @@ export class Outbox {
     return this.#sql.oldest.all(limit).map((row) => {
       return { cursor: String(row["no"]), ...(JSON.parse(String(row["event"])) as Posted) };
     });
+  }
+
+  size(): number {
+    return Number(this.#sql.size.get()?.["size"]);
   }
 
   /** Forgets all up to `last`; false where `first` is not the oldest. */

@@ -106,7 +106,9 @@ export function describeOutbox(factory: EngineFactory): void {
 
     it("gives up its oldest events together with the jobs added for them", async () => {
       await d.adapter.putWebhook(hook);
+      expect(await d.adapter.outboxSize()).toBe(0);
       const ids = [await runOne(d), await runOne(d), await runOne(d)];
+      expect(await d.adapter.outboxSize()).toBe(3);
       const events = await d.adapter.takeOutbox({ limit: 2 });
       expect(told(events)).toEqual(ids.slice(0, 2).map((id) => ["job.completed", id]));
       const settled = { first: at(events, 0).cursor, last: at(events, 1).cursor };
@@ -114,6 +116,7 @@ export function describeOutbox(factory: EngineFactory): void {
       expect(await d.adapter.settleOutbox({ ...settled, jobs })).toBe(true);
       // Whoever comes second has not added them again.
       expect(await d.adapter.settleOutbox({ ...settled, jobs })).toBe(false);
+      expect(await d.adapter.outboxSize()).toBe(1);
       const last = only(await d.adapter.takeOutbox({ limit: 10 }));
       expect(last.jobId).toBe(ids[2]);
       const rest = { first: last.cursor, last: last.cursor, jobs: [] };
