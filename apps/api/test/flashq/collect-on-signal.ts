@@ -1,0 +1,15 @@
+/** Loaded into a server process whose memory is measured: SIGUSR2 has it give back what is garbage. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+
+process.on("SIGUSR2", () => {
+  // Twice: what finalizers let go of as well.
+  collect();
+  setImmediate(() => {
+    collect();
+    console.log("collected");
+  });
+});

@@ -1,0 +1,148 @@
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { call, startApi } from "../running-process.ts";
+import { temporaryFolder } from "../running-server.ts";
+import { LineClient } from "./line-client.ts";
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const MB = 1_000_000;
+/** What lies about at the worst moment of such traffic, MB. */
+const GARBAGE = 40;
+/** The connections and the figures themselves, MB. */
+const ITSELF = 8;
+
+const shown = (megabytes: number): string => `${megabytes.toFixed(1)} MB`;
+const tell = (figure: string): void => void process.stdout.write(`${figure}\n`);
+
+/** A server process of its own, and what it has in memory, MB. */
+async function start(env: Record<string, string> = {}) {
+  const api = await startApi({
+    DATA_DIR: await temporaryFolder(),
+    INLINE_WORKER: "false",
+    NODE_OPTIONS: `--import=${join(import.meta.dirname, "collect-on-signal.ts")}`,
+    ...env,
+  });
+  const { tcp } = JSON.parse(await api.line(/Jobyard is ready/)) as { tcp: readonly string[] };
+  const port = Number(/:(\d+)$/.exec(tcp[0] ?? "")?.[1]);
+  const { pid = 0 } = api.child;
+  const field = (name: string): number => {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return (Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) * 1024) / MB;
+  };
+  return {
+    url: api.urls[0] ?? "",
+    client: () => LineClient.connect({ port }),
+    /** Without garbage; from now on the highest is looked for anew. */
+    async resident(): Promise<number> {
+      const collected = (): number => api.lines.filter((line) => line === "collected").length;
+      const before = collected();
+      process.kill(pid, "SIGUSR2");
+      await expect.poll(collected, { timeout: 20_000 }).toBe(before + 1);
+      writeFileSync(`/proc/${pid}/clear_refs`, "5");
+      return field("VmRSS");
+    },
+    /** The highest, garbage included. */
+    peak: () => field("VmHWM"),
+  };
+}
+
+const stats = { cmd: "STATS" };
+
+/** So that what any traffic needs for good is there already, and no more. */
+async function warmUp(client: () => Promise<LineClient>): Promise<void> {
+  const one = await client();
+  for (let i = 0; i < 200; i++) expect(await one.ask(stats)).toMatchObject({ ok: true });
+  one.socket.destroy();
+}
+
+async function sent(socket: Socket, bytes: Uint8Array): Promise<void> {
+  await new Promise<void>((resolve) => socket.write(bytes, () => resolve()));
+}
+
+test("1,000 idle connections take less than 50 MB", async () => {
+  const { client, resident, peak } = await start();
+  await warmUp(client);
+  const before = await resident();
+  const many = await Promise.all(Array.from({ length: 1000 }, client));
+  for (const answer of await Promise.all(many.map((each) => each.ask(stats)))) {
+    expect(answer).toMatchObject({ ok: true });
+  }
+  const grown = peak() - before;
+  const held = (await resident()) - before;
+  tell(`1,000 idle TCP connections: ${shown(held)}, at most ${shown(grown)}`);
+  expect(grown).toBeLessThan(50);
+});
+
+test("a line without end costs no more than a line may, all of them together no more than 64 MB", async () => {
+  const { client, resident, peak } = await start();
+  await warmUp(client);
+  const neighbour = await client();
+  const begin = await resident();
+  const one = await client();
+  // As much as is kept, and then far more.
+  await sent(one.socket, Buffer.alloc(15 * MB, "x"));
+  await neighbour.ask(stats);
+  const first = peak() - begin;
+  const held = (await resident()) - begin;
+  await sent(one.socket, Buffer.alloc(40 * MB, "x"));
+  await neighbour.ask(stats);
+  const most = peak() - begin;
+  tell(
+    `a line of 15 MB without end: ${shown(held)}, at most ${shown(first)}; of 55 MB: at most ${shown(most)}`,
+  );
+  expect(held).toBeGreaterThan(10);
+  expect(held).toBeLessThan(16 + ITSELF);
+  expect(Math.max(first, most)).toBeLessThan(16 + GARBAGE);
+  one.socket.destroy();
+
+  const before = await resident();
+  const many = await Promise.all(Array.from({ length: 20 }, client));
+  const closed = many.map((each) => each.closed);
+  await Promise.all(
+    many.map((each) => sent(each.socket, Buffer.alloc(15 * MB, "x")).catch(() => 0)),
+  );
+  const told = await Promise.race(closed);
+  expect(told).toMatchObject([{ ok: false, error: "Payload too large: a line has no end" }]);
+  expect(await neighbour.ask(stats)).toMatchObject({ ok: true });
+  const all = peak() - before;
+  const left = (await resident()) - before;
+  tell(`20 lines of 15 MB without end: ${shown(left)}, at most ${shown(all)}`);
+  expect(left).toBeLessThan(64 + ITSELF);
+  expect(all).toBeLessThan(64 + GARBAGE);
+});
+
+test("long results that nobody reads lie on the disk, not in memory", async () => {
+  const { url, client, peak, resident } = await start({ MAX_BATCH_BYTES: "6 MB" });
+  const result = "r".repeat(5 * MB);
+  await call(url, "POST", "/queues/q/jobs", { data: 1 });
+  await call(url, "GET", "/queues/q/jobs");
+  expect((await call(url, "POST", "/jobs/1/ack", { result })).status).toBe(200);
+  expect((await call(url, "GET", "/jobs/1/result")).body.data).toBe(result);
+  await warmUp(client);
+  const before = await resident();
+  const { hostname, port } = new URL(url);
+  for (let i = 0; i < 60; i++) {
+    const socket = connect(Number(port), hostname);
+    onTestFinished(() => void socket.destroy());
+    socket.write(`GET /jobs/1${i % 2 === 0 ? "" : "/result"} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    await once(socket, "readable");
+  }
+  const overHttp = peak() - before;
+  await resident();
+  const lazy = await client();
+  lazy.socket.pause();
+  lazy.send(`${JSON.stringify({ cmd: "GETRESULT", id: 1 })}\n`.repeat(200));
+  const neighbour = await client();
+  for (let i = 0; i < 200; i++) expect(await neighbour.ask(stats)).toMatchObject({ ok: true });
+  const overTcp = peak() - before;
+  tell(
+    `60 unread results of 5 MB over HTTP: at most ${shown(overHttp)}; 200 more over TCP: at most ${shown(overTcp)}`,
+  );
+  expect(overHttp).toBeLessThan(GARBAGE);
+  // Two lines' worth is settled, 16 more are being read.
+  expect(overTcp).toBeLessThan(overHttp + 2 * 6 + 16 * 5 + GARBAGE);
+});
