@@ -10,6 +10,6 @@ process.on("SIGUSR2", () => {
   collect();
   setImmediate(() => {
     collect();
-    console.log("collected");
+    process.stdout.write("collected\n");
   });
 });

@@ -150,7 +150,7 @@ export class LineReader {
   #kept(): readonly Buffer[] {
     const last = this.#blocks.at(-1);
     if (last === undefined) return [];
-    return this.#blocks.with(-1, last.subarray(0, last.length - this.#free));
+    return [...this.#blocks.slice(0, -1), last.subarray(0, last.length - this.#free)];
   }
 
   /** Whole lines, with the line breaks between them. */
