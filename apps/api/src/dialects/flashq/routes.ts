@@ -183,10 +183,9 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
     },
     async prometheus(c) {
       const session = sessionOf(c);
-      const [stats, metrics, outbox] = await Promise.all([
+      const [stats, metrics] = await Promise.all([
         execute(session, commands.stats, {}),
         execute(session, commands.metrics, {}),
-        mayAccess(session.caller, "system") ? queue.adapter.outboxSize() : undefined,
       ]);
       const { text, contentType } = await prometheusPage(stats, metrics);
       const process = mayAccess(c.get("caller"), "system") ? await deps.metrics.metrics() : "";
