@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
 import {
+  Client,
   credentials,
   type GrpcObject,
   loadPackageDefinition,
@@ -224,6 +225,28 @@ describe.each(engines)("on the %s engine", (engine) => {
     expect(await jobs.count()).toMatchObject({ waiting: 10, completed: 1, failed: 1 });
   });
 
+  test.each(["StreamJobs", "ProcessJobs"])(
+    "a reader of %s that stops is handed no more than its window takes",
+    async (method) => {
+      const { one, jobs } = await start(engine);
+      const data = "x".repeat(10_000);
+      const some = Array.from({ length: 500 }, () => ({ queue: "wide", data }));
+      for (let i = 0; i < 6; i++) await jobs.addMany(some, { atomic: true });
+      const stream =
+        method === "StreamJobs"
+          ? one.streamJobs({ queue: "wide", batchSize: 20, prefetch: 10_000 })
+          : one.processJobs(metadataOf({ queue: "wide", prefetch: "10000" }));
+      stream.pause();
+      await until(async () => (await jobs.count()).active > 0);
+      // Longer than it takes to hand out all of them.
+      for (let i = 0; i < 200; i++) await one.call("stats");
+      // Its HTTP/2 window is 8 MB.
+      expect((await jobs.count()).active).toBeLessThan(1500);
+      stream.resume();
+      await until(async () => (await jobs.count()).active === 3000);
+    },
+  );
+
   test("ProcessJobs without a queue takes from every queue without a job type", async () => {
     const { one, jobs } = await start(engine);
     await jobs
@@ -240,23 +263,6 @@ describe.each(engines)("on the %s engine", (engine) => {
     }
     expect(seen).toEqual(new Set(["a", "b"]));
   });
-});
-
-test("a reader that stops is handed no more than its window takes", async () => {
-  const { one, jobs } = await start();
-  const data = "x".repeat(10_000);
-  const some = Array.from({ length: 500 }, () => ({ queue: "wide", data }));
-  for (let i = 0; i < 6; i++) await jobs.addMany(some, { atomic: true });
-  const stream = one.streamJobs({ queue: "wide", batchSize: 20, prefetch: 10_000 });
-  stream.pause();
-  await until(async () => (await jobs.count()).active > 0);
-  // Longer than it takes to hand out all of them.
-  for (let i = 0; i < 200; i++) await one.call("stats");
-  const { active } = await jobs.count();
-  // Its HTTP/2 window is 8 MB.
-  expect(active).toBeLessThan(1500);
-  stream.resume();
-  await until(async () => (await jobs.count()).active === 3000);
 });
 
 describe("bad input", () => {
@@ -354,6 +360,37 @@ describe("bad input", () => {
       .catch((e: unknown) => e);
     expect([error.code, error.details]).toEqual([status.ALREADY_EXISTS, "Duplicate job"]);
     expect(error.metadata.get("existing-id")).toEqual([id]);
+  });
+
+  test.each([
+    "Push",
+    "PushBatch",
+    "Pull",
+    "PullBatch",
+    "Ack",
+    "AckBatch",
+    "Fail",
+    "GetState",
+    "Stats",
+    "StreamJobs",
+    "ProcessJobs",
+  ])("%s: bytes that are no protobuf", async (method) => {
+    const { one, address } = await start();
+    const raw = new Client(address, credentials.createInsecure());
+    onTestFinished(() => raw.close());
+    const same = (bytes: Buffer): Buffer => bytes;
+    const path = `/flashq.QueueService/${method}`;
+    const call = raw.makeBidiStreamRequest(path, same, same, new Metadata());
+    call.resume();
+    // A field that is longer than the message.
+    call.write(Buffer.from([0x0a, 0x05, 0x71]));
+    call.end();
+    const [error] = (await once(call, "error").catch((e: unknown) => [e])) as [Message];
+    expect([error.code, error.details]).toEqual([
+      status.INVALID_ARGUMENT,
+      "The request is malformed",
+    ]);
+    expect(await one.call("stats")).toMatchObject({ queued: "0" });
   });
 
   test("a message that is too long", async () => {

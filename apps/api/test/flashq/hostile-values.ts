@@ -10,7 +10,10 @@ export async function fuzz<Values>(
   cases = CASES,
 ): Promise<void> {
   const details = await fc.check(property, { numRuns: cases });
-  if (details.failed) throw new Error(await fc.asyncDefaultReportMessage(details));
+  if (details.failed) {
+    const message = await fc.asyncDefaultReportMessage(details);
+    throw new Error(message, { cause: details.errorInstance });
+  }
   expect(details.numRuns).toBe(cases);
 }
 
