@@ -132,7 +132,7 @@ function requestOf(asked: CallOf<typeof call>, tokens: Readonly<Record<string, s
     return encodeURIComponent((asked.words[used++] ?? "").toWellFormed());
   });
   const pairs = Object.entries(asked.query).map(([name, value]) => {
-    return `${name}=${encodeURIComponent(String(value).toWellFormed())}`;
+    return `${name}=${encodeURIComponent(value.toWellFormed())}`;
   });
   const body = Buffer.from(asked.body as string);
   const token = tokens[asked.who];
