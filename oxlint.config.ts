@@ -162,7 +162,7 @@ export default defineConfig({
       },
     },
     {
-      files: ["scripts/**", "bench/**", "examples/**", "**/demo.ts", "apps/cli/src/**"],
+      files: ["scripts/**", "bench/**", "examples/**", "apps/cli/src/**"],
       rules: { "no-console": "off" },
     },
     {
@@ -171,7 +171,7 @@ export default defineConfig({
         "scripts/**",
         "bench/**",
         "examples/**",
-        "**/{main,demo,dev-token,config,generate}.ts",
+        "**/{main,config,generate}.ts",
         "packages/core/src/testing/**",
         "**/*.test.ts",
         "**/test/**",

@@ -1,3 +1,3 @@
 import { programConfig } from "../../tsup.base.ts";
 
-export default programConfig("demo.ts", "dev-token.ts", "openapi/generate.ts");
+export default programConfig("openapi/generate.ts");

@@ -37,7 +37,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     const identify = async (): Promise<Caller> => {
       const token = c.env.incoming.headers.authorization ?? tokenInQuery(own, c);
       if (own.asksForToken === "always" && token === undefined) {
-        throw tokenMissing(open ? ` (\`pnpm -s dev-token\` prints one)` : "");
+        throw tokenMissing(open ? ` (\`pnpm -s jobs token create\` prints one)` : "");
       }
       return authenticate(token);
     };

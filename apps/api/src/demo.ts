@@ -8,11 +8,6 @@ import { parse } from "csv-parse/sync";
 import { createLogger } from "@jobyard/core/process";
 import { startServer } from "./server.ts";
 
-/*
- * A tour in a few seconds: starts the server in this process, sends it one job with all texts of a CSV file over HTTP,
- * watches it and shows what came out. `pnpm demo [file.csv]`: any file with a column `text`, of at most 10,000 rows.
- */
-
 type Result = JobResult<(typeof jobTypes)["sentiment_analysis_batch"]>;
 type Row = Result["results"][number];
 
@@ -36,16 +31,14 @@ const colours = { positive: "green", neutral: "yellow", negative: "red" } as con
 const reviews = join(import.meta.dirname, "../../../examples/reviews.csv");
 const terminal = process.stdout.isTTY;
 const stopped = new AbortController();
-process.once("SIGINT", () => stopped.abort(new Error("Stopped")));
 
-try {
-  await demo(process.argv[2] ?? reviews);
-} catch (error) {
-  process.stderr.write(`\nThe demo failed: ${messageOf(error)}\n`);
-  process.exitCode = 1;
-}
-
-async function demo(csvFile: string): Promise<void> {
+/**
+ * A tour in a few seconds: starts the server in this process, sends it one job with all texts of a CSV file over HTTP,
+ * watches it and shows what came out. Any file with a column `text` will do, of at most 10,000 rows.
+ * @throws what made it fail
+ */
+export async function demo(csvFile: string = reviews): Promise<void> {
+  process.once("SIGINT", () => stopped.abort(new Error("Stopped")));
   const texts = await textsOf(csvFile);
   const dataDir = await mkdtemp(join(tmpdir(), "jobyard-demo-data-"));
   const config = parseConfig({
@@ -220,8 +213,4 @@ function styled(style: Parameters<typeof styleText>[0], text: string): string {
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,13 +1,3 @@
-import { runProcess } from "@jobyard/core/process";
-import { startServer } from "./server.ts";
+import { runApi } from "./run.ts";
 
-await runProcess(process.env, async (config, log, control) => {
-  const server = await startServer({ config, log, control });
-  const { urls, tcp, grpc } = server;
-  const all = [...urls, ...tcp, ...grpc].join(", ");
-  log.info({ urls, tcp, grpc }, `Jobyard is ready on ${all}`);
-  if (config.auth.open) {
-    log.info("No token is configured: calls from this machine are let in without one");
-  }
-  return server;
-});
+await runApi(process.env);

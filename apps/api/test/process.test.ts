@@ -248,7 +248,7 @@ test("main: Redis at its memory limit: 503 within a second that tells of each jo
     queue: "email-notifications",
     data: { message: "Well 7 is down", recipientEmail: "ops@example.com" },
   };
-  const token = (await run("apps/api/src/dev-token.ts", env).ended).out.trim();
+  const token = (await run("apps/cli/src/main.ts", env, ["token", "create"]).ended).out.trim();
   const three = { jobs: [email, { queue: "email-notifications" }, email] };
   const addToWellflow = () => call(url, "POST", "/api/jobs/bulk", three, token);
   const total = async () => (await call(url, "GET", "/api/native/jobs?limit=0")).body.data.total;
@@ -298,30 +298,4 @@ test("main: Redis at its memory limit: 503 within a second that tells of each jo
 test("main: the API alone on the embedded engine says that nobody runs typed jobs", async () => {
   const main = await startApi({ DATA_DIR: await temporaryFolder(), INLINE_WORKER: "false" });
   expect(await main.line(/nobody runs/)).toContain("typed jobs, which wait until a worker pulls");
-});
-
-test("the demo runs from reviews to result, and cleans up", async () => {
-  const TMPDIR = await temporaryFolder();
-  const { code, out, err } = await run("apps/api/src/demo.ts", { TMPDIR, NO_COLOR: "1" }).ended;
-  expect({ code, err }).toEqual({ code: 0, err: "" });
-  expect(out).toMatch(/progress {2}█+ 100 %/);
-  expect(out).toMatch(/[\d,]+ texts in [\d.]+ s, [\d,]+ texts\/second/);
-  expect(out).toMatch(/positive {2}[█░]+ +[\d.]+ %/);
-  expect(out).toMatch(/\[[A-Z_ ]+\]/);
-  expect(out).not.toContain("\u001B");
-  const file = /All of it: (\S+)/.exec(out)?.[1] ?? "";
-  const result = JSON.parse(readFileSync(file, "utf8")) as { readonly totalProcessed: number };
-  expect(result.totalProcessed).toBeGreaterThanOrEqual(1000);
-  // The result alone is kept.
-  expect(await readdir(TMPDIR)).toEqual([expect.stringMatching(/^jobyard-demo-(?!data)/)]);
-  await rm(TMPDIR, { recursive: true });
-});
-
-test("the demo that fails says why and cleans up", async () => {
-  const TMPDIR = await temporaryFolder();
-  const { code, err } = await run("apps/api/src/demo.ts", { TMPDIR }, ["/nowhere/reviews.csv"])
-    .ended;
-  expect(code).toBe(1);
-  expect(err).toMatch(/^\nThe demo failed: .*\/nowhere\/reviews\.csv/);
-  expect(await readdir(TMPDIR)).toEqual([]);
 });

@@ -1,10 +1,3 @@
-import { runProcess } from "@jobyard/core/process";
-import { startWorker } from "./worker.ts";
+import { runWorker } from "./run.ts";
 
-await runProcess(process.env, async (config, log) => {
-  const worker = await startWorker(config, log);
-  const { urls } = worker;
-  const { queues } = config.worker;
-  log.info({ urls, queues }, `The worker is ready; health and metrics on ${urls.join(", ")}`);
-  return worker;
-});
+await runWorker(process.env);

@@ -1,0 +1,14 @@
+import type { Command } from "commander";
+import type { Cli } from "../cli.ts";
+
+export function define(command: Command, cli: Cli): void {
+  command
+    .description(
+      "Run the API alone, as with INLINE_WORKER=false; settings are environment variables",
+    )
+    .action(async () => {
+      const { runApi } = await import("@jobyard/api/run");
+      cli.serves();
+      await runApi({ ...cli.env, INLINE_WORKER: "false" });
+    });
+}
