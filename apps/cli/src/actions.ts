@@ -52,7 +52,7 @@ export async function act(cli: Cli, { verb, done, total, yes, run }: Action): Pr
 }
 
 /** On a terminal; elsewhere it takes --yes. */
-export async function confirm(question: string): Promise<void> {
+async function confirm(question: string): Promise<void> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw new CliError("usage", `${question} Say --yes, as nobody can be asked here`);
   }

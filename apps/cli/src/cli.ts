@@ -91,7 +91,7 @@ export class Interruption extends CliError {
 
 async function loud(...[input, init]: Parameters<typeof fetch>): Promise<Response> {
   const began = performance.now();
-  const call = `${init?.method ?? "GET"} ${String(input)}`;
+  const call = `${init?.method ?? "GET"} ${input instanceof Request ? input.url : input.toString()}`;
   const told = (end: string): void => {
     const ms = Math.round(performance.now() - began);
     process.stderr.write(`debug: ${call}: ${end}, ${ms} ms\n`);

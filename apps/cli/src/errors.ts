@@ -115,7 +115,7 @@ function refusalFailure(error: JobyardError): Failure {
   };
 }
 
-export function outcomeOf({ status }: JobyardError): Outcome {
+function outcomeOf({ status }: JobyardError): Outcome {
   if (status === 0 || status >= 500) return "unreachable";
   return outcomes[status] ?? (status < 400 ? "unreachable" : "usage");
 }
@@ -141,7 +141,7 @@ const hints: Readonly<Record<string, string>> = {
 };
 
 /** The server's words, with every field that is wrong. */
-export function messageOf({ message, details }: JobyardError): string {
+function messageOf({ message, details }: JobyardError): string {
   const errors = details["errors"];
   const fields = Array.isArray(errors) ? (errors as { field: string; message: string }[]) : [];
   const all = fields.map(({ field, message }) => (field === "" ? message : `${field}: ${message}`));

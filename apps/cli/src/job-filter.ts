@@ -4,7 +4,7 @@ import { collect, integer, moment, oneOf } from "./values.ts";
 
 type State = Schemas["Job"]["state"];
 
-export const states: readonly State[] = [
+const states: readonly State[] = [
   "waiting",
   "delayed",
   "blocked",

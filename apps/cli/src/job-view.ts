@@ -13,10 +13,6 @@ const styles: Readonly<Record<State, Style | undefined>> = {
   cancelled: "magenta",
 };
 
-export function stateStyle(state: State): Style | undefined {
-  return styles[state];
-}
-
 /** How long ago for people, the moment itself for programs. */
 export function age(out: Output, at: string | null | undefined): string | null {
   if (at == null) return null;

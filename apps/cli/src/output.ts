@@ -103,7 +103,7 @@ export class Output {
 export function shown(value: string | number | null | undefined): string {
   if (value == null || value === "") return "-";
   if (typeof value === "number") return String(value);
-  return value.replaceAll(/[\u0000-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g, escaped);
+  return value.replaceAll(/[\p{Cc}\u202A-\u202E\u2066-\u2069]/gu, escaped);
 }
 
 function escaped(control: string): string {
@@ -134,14 +134,14 @@ function fitted(
 }
 
 function pad(text: string, width: number, right: boolean): string {
-  const characters = [...text];
+  const characters = Array.from(text);
   if (characters.length > width) return `${characters.slice(0, width - 1).join("")}…`;
   const space = " ".repeat(width - characters.length);
   return right ? space + text : text + space;
 }
 
 function length(text: string): number {
-  return [...text].length;
+  return Array.from(text).length;
 }
 
 /** Milliseconds for people. */
@@ -152,14 +152,6 @@ export function span(ms: number): string {
   if (ms < 86_400_000)
     return `${Math.floor(ms / 3_600_000)} h ${Math.round((ms % 3_600_000) / 60_000)} m`;
   return `${Math.floor(ms / 86_400_000)} d ${Math.round((ms % 86_400_000) / 3_600_000)} h`;
-}
-
-export function bytes(count: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let value = count;
-  let unit = 0;
-  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000;
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
 export function plural(count: number, one: string, many = `${one}s`): string {

@@ -23,13 +23,6 @@ export async function run(argv: readonly string[], env: Environment): Promise<nu
   }
 }
 
-/** The whole tree, with every command's options. */
-export async function wholeProgram(cli: Cli): Promise<Command> {
-  const program = newProgram();
-  for (const { name, load } of commands) (await load()).define(commandOf(program, name), cli);
-  return program;
-}
-
 function newProgram(): Command {
   const program = new Command("jobs")
     .description("Jobyard's command line: docs/cli.md")

@@ -53,8 +53,8 @@ export function define(command: Command, cli: Cli): void {
             { title: "IT", value: ({ relation }) => relation },
             ...columns.map(({ value, style, ...column }) => ({
               ...column,
-              value: ({ job }: (typeof relations)[number]) => value(job as never),
-              ...(style && { style: ({ job }: (typeof relations)[number]) => style(job as never) }),
+              value: ({ job }: (typeof relations)[number]) => value(job),
+              ...(style && { style: ({ job }: (typeof relations)[number]) => style(job) }),
             })),
           ]);
           if (gone.length > 0) out.note(`Removed since: ${gone.join(", ")}`);

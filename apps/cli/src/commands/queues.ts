@@ -1,4 +1,4 @@
-import type { Progress as ActionProgress, Schemas } from "@jobyard/sdk";
+import type { Schemas } from "@jobyard/sdk";
 import { type Command, Option } from "commander";
 import type { Cli } from "../cli.ts";
 import type { Column } from "../output.ts";
@@ -115,7 +115,7 @@ export function define(command: Command, cli: Cli): void {
         done: "removed",
         total,
         yes: options.yes,
-        run: (following) => queue.drain({ states, ...following }) as Promise<ActionProgress>,
+        run: (following) => queue.drain({ states, ...following }),
       });
     });
 }
