@@ -118,7 +118,7 @@ const checks: Readonly<Record<string, (block: Block) => unknown>> = {
     const [kind = "", queue = ""] = meta.split("=");
     switch (kind) {
       case "data":
-        return jobTypeOf(queue)?.data.safeParse(value).error;
+        return jobTypeOf(queue)?.data.safeParse(value).error ?? unknownQueue(queue);
       case "project":
         return projectSchema.safeParse(value).error;
       case "catalogue": // The quotes' own tests calculate with it.
@@ -132,6 +132,10 @@ const checks: Readonly<Record<string, (block: Block) => unknown>> = {
   console: readOnly,
   sh: readOnly,
 };
+
+function unknownQueue(queue: string): string | undefined {
+  return jobTypeOf(queue) === undefined ? `${queue} has no job type` : undefined;
+}
 
 /** For a machine that has more than a clone: read by bash, not run; the repository's files that it names have to be there. */
 async function readOnly({ text }: Block): Promise<string | undefined> {
