@@ -5,10 +5,11 @@ import { getRequestListener } from "@hono/node-server";
 import { type ErrorCode, errorCodes, QueueError, parseConfig } from "@jobyard/core";
 import { Hono } from "hono";
 import { pino } from "pino";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { createApp } from "../../src/app.ts";
 import type { ApiEnv } from "../../src/dialect.ts";
 import { refuse } from "../../src/dialects/v1/errors.ts";
+import { engines } from "../engines.ts";
 import { exportData, Gate, serve } from "../running-server.ts";
 
 const moment = expect.stringMatching(/^\d{4}-.*Z$/);
@@ -33,271 +34,273 @@ const invalid = (...errors: { field: string; message: unknown }[]) => ({
 const any = expect.any(String);
 const good = { type: "data_export", data: exportData };
 
-test("a type that is none", async () => {
-  const { call } = await serve({ handlers: [] });
-  const refused = {
-    success: false,
-    error: "Invalid job type",
-    details: { code: "INVALID_JOB_TYPE", allowedTypes: types },
-    timestamp: moment,
-  };
-  for (const type of [
-    "video",
-    "email-notifications",
-    "process_batch",
-    "__proto__",
-    "",
-    null,
-    7,
-    undefined,
-  ]) {
-    const { status, body } = await call("POST", "/api/v1/jobs", { type, data: {} });
+describe.each(engines)("on the %s engine", (engine) => {
+  test("a type that is none", async () => {
+    const { call } = await serve({ engine, handlers: [] });
+    const refused = {
+      success: false,
+      error: "Invalid job type",
+      details: { code: "INVALID_JOB_TYPE", allowedTypes: types },
+      timestamp: moment,
+    };
+    for (const type of [
+      "video",
+      "email-notifications",
+      "process_batch",
+      "__proto__",
+      "",
+      null,
+      7,
+      undefined,
+    ]) {
+      const { status, body } = await call("POST", "/api/v1/jobs", { type, data: {} });
+      expect(status).toBe(400);
+      expect(body).toEqual(refused);
+    }
+    const { status, body } = await call("GET", "/api/v1/jobs?type=video");
     expect(status).toBe(400);
     expect(body).toEqual(refused);
-  }
-  const { status, body } = await call("GET", "/api/v1/jobs?type=video");
-  expect(status).toBe(400);
-  expect(body).toEqual(refused);
-});
+  });
 
-test.each<[string, unknown, ...{ field: string; message: unknown }[]]>([
-  [
-    "no texts",
-    { type: "sentiment_analysis_batch", data: { texts: [] } },
-    { field: "texts", message: "Array must contain at least 1 item" },
-  ],
-  [
-    "texts of the wrong type",
-    { type: "sentiment_analysis_batch", data: { texts: ["a", 5], enablePIIMasking: "yes" } },
-    { field: "texts[1]", message: "Expected string, received number" },
-    { field: "enablePIIMasking", message: any },
-  ],
-  [
-    "fields missing",
-    { type: "file_processing", data: {} },
-    { field: "filePath", message: "Required field missing" },
-    { field: "datasetId", message: any },
-  ],
-  ["no data", { type: "data_export" }, { field: "data", message: "Required field missing" }],
-  ["a list as data", { ...good, data: [exportData] }, { field: "data", message: any }],
-  ["a string as data", { ...good, data: "x" }, { field: "data", message: any }],
-  ["a level that is none", { ...good, priority: "urgent" }, { field: "priority", message: any }],
-  ["a number as level", { ...good, priority: 3 }, { field: "priority", message: any }],
-  [
-    "two priorities",
-    { ...good, priority: "low", options: { priority: 0 } },
-    { field: "options.priority", message: "Must not be given together with priority" },
-  ],
-  [
-    "a negative priority",
-    { ...good, options: { priority: -1 } },
-    { field: "options.priority", message: any },
-  ],
-  [
-    "half a priority",
-    { ...good, options: { priority: 1.5 } },
-    { field: "options.priority", message: any },
-  ],
-  [
-    "a priority beyond all",
-    { ...good, options: { priority: 1_000_001 } },
-    { field: "options.priority", message: any },
-  ],
-  [
-    "no attempt",
-    { ...good, options: { attempts: 0 } },
-    { field: "options.attempts", message: any },
-  ],
-  ["options that are none", { ...good, options: [] }, { field: "options", message: any }],
-  [
-    "another tenant",
-    { ...good, data: { ...exportData, tenantId: "acme" } },
-    { field: "tenantId", message: any },
-  ],
-  ["a list", [good], { field: "body", message: "Expected object, received array" }],
-  ["null", "null", { field: "body", message: any }],
-  ["nothing", undefined, { field: "body", message: any }],
-  ["half a body", '{"type": "data_export", "da', { field: "body", message: "Must be JSON" }],
-  ["two values", "{}{}", { field: "body", message: "Must be JSON" }],
-  [
-    "bad UTF-8",
-    new Uint8Array([0x22, 0xc3, 0x28, 0x22]),
-    { field: "body", message: "Must be UTF-8" },
-  ],
-  [
-    "a surrogate as UTF-8",
-    new Uint8Array([0x22, 0xed, 0xa0, 0x80, 0x22]),
-    { field: "body", message: "Must be UTF-8" },
-  ],
-  [
-    "numbers beyond all",
-    `{"type":"data_export","data":{"datasetId":1e999}}`,
-    { field: "data.datasetId", message: "Numbers must be finite" },
-  ],
-  [
-    "a poisoned key",
-    `{"type":"data_export","data":{"a":{"__proto__":{"admin":true}}}}`,
-    { field: "data.a", message: "Must not have a key __proto__" },
-  ],
-  [
-    "depth",
-    `{"type":"data_export","data":${'{"a":'.repeat(101)}1${"}".repeat(101)}}`,
-    { field: any, message: "Must not be nested deeper than 100 levels" },
-  ],
-])("create refuses %s", async (_, body, ...errors) => {
-  const { call } = await serve({ handlers: [] });
-  const answer = await call("POST", "/api/v1/jobs", body);
-  expect(answer.body).toEqual(invalid(...errors));
-  expect(answer.status).toBe(400);
-  expect((await call("GET", "/api/v1/jobs")).body.data.total).toBe(0);
-});
+  test.each<[string, unknown, ...{ field: string; message: unknown }[]]>([
+    [
+      "no texts",
+      { type: "sentiment_analysis_batch", data: { texts: [] } },
+      { field: "texts", message: "Array must contain at least 1 item" },
+    ],
+    [
+      "texts of the wrong type",
+      { type: "sentiment_analysis_batch", data: { texts: ["a", 5], enablePIIMasking: "yes" } },
+      { field: "texts[1]", message: "Expected string, received number" },
+      { field: "enablePIIMasking", message: any },
+    ],
+    [
+      "fields missing",
+      { type: "file_processing", data: {} },
+      { field: "filePath", message: "Required field missing" },
+      { field: "datasetId", message: any },
+    ],
+    ["no data", { type: "data_export" }, { field: "data", message: "Required field missing" }],
+    ["a list as data", { ...good, data: [exportData] }, { field: "data", message: any }],
+    ["a string as data", { ...good, data: "x" }, { field: "data", message: any }],
+    ["a level that is none", { ...good, priority: "urgent" }, { field: "priority", message: any }],
+    ["a number as level", { ...good, priority: 3 }, { field: "priority", message: any }],
+    [
+      "two priorities",
+      { ...good, priority: "low", options: { priority: 0 } },
+      { field: "options.priority", message: "Must not be given together with priority" },
+    ],
+    [
+      "a negative priority",
+      { ...good, options: { priority: -1 } },
+      { field: "options.priority", message: any },
+    ],
+    [
+      "half a priority",
+      { ...good, options: { priority: 1.5 } },
+      { field: "options.priority", message: any },
+    ],
+    [
+      "a priority beyond all",
+      { ...good, options: { priority: 1_000_001 } },
+      { field: "options.priority", message: any },
+    ],
+    [
+      "no attempt",
+      { ...good, options: { attempts: 0 } },
+      { field: "options.attempts", message: any },
+    ],
+    ["options that are none", { ...good, options: [] }, { field: "options", message: any }],
+    [
+      "another tenant",
+      { ...good, data: { ...exportData, tenantId: "acme" } },
+      { field: "tenantId", message: any },
+    ],
+    ["a list", [good], { field: "body", message: "Expected object, received array" }],
+    ["null", "null", { field: "body", message: any }],
+    ["nothing", undefined, { field: "body", message: any }],
+    ["half a body", '{"type": "data_export", "da', { field: "body", message: "Must be JSON" }],
+    ["two values", "{}{}", { field: "body", message: "Must be JSON" }],
+    [
+      "bad UTF-8",
+      new Uint8Array([0x22, 0xc3, 0x28, 0x22]),
+      { field: "body", message: "Must be UTF-8" },
+    ],
+    [
+      "a surrogate as UTF-8",
+      new Uint8Array([0x22, 0xed, 0xa0, 0x80, 0x22]),
+      { field: "body", message: "Must be UTF-8" },
+    ],
+    [
+      "numbers beyond all",
+      `{"type":"data_export","data":{"datasetId":1e999}}`,
+      { field: "data.datasetId", message: "Numbers must be finite" },
+    ],
+    [
+      "a poisoned key",
+      `{"type":"data_export","data":{"a":{"__proto__":{"admin":true}}}}`,
+      { field: "data.a", message: "Must not have a key __proto__" },
+    ],
+    [
+      "depth",
+      `{"type":"data_export","data":${'{"a":'.repeat(101)}1${"}".repeat(101)}}`,
+      { field: any, message: "Must not be nested deeper than 100 levels" },
+    ],
+  ])("create refuses %s", async (_, body, ...errors) => {
+    const { call } = await serve({ engine, handlers: [] });
+    const answer = await call("POST", "/api/v1/jobs", body);
+    expect(answer.body).toEqual(invalid(...errors));
+    expect(answer.status).toBe(400);
+    expect((await call("GET", "/api/v1/jobs")).body.data.total).toBe(0);
+  });
 
-test.each([
-  ["status=done", "status"],
-  ["status=", "status"],
-  ["priority=1", "priority"],
-  ["limit=0", "limit"],
-  ["limit=101", "limit"],
-  ["limit=ten", "limit"],
-  ["limit=2.5", "limit"],
-  ["limit=0x10", "limit"],
-  ["limit=1e1", "limit"],
-  ["limit=%205", "limit"],
-  ["limit=", "limit"],
-  ["page=0", "page"],
-  ["page=-1", "page"],
-  ["page=99999999999999999999", "page"],
-])("list refuses %s", async (query, field) => {
-  const { call } = await serve({ handlers: [] });
-  const { status, body } = await call("GET", `/api/v1/jobs?${query}`);
-  expect(status).toBe(400);
-  expect(body).toEqual(invalid({ field, message: any }));
-});
+  test.each([
+    ["status=done", "status"],
+    ["status=", "status"],
+    ["priority=1", "priority"],
+    ["limit=0", "limit"],
+    ["limit=101", "limit"],
+    ["limit=ten", "limit"],
+    ["limit=2.5", "limit"],
+    ["limit=0x10", "limit"],
+    ["limit=1e1", "limit"],
+    ["limit=%205", "limit"],
+    ["limit=", "limit"],
+    ["page=0", "page"],
+    ["page=-1", "page"],
+    ["page=99999999999999999999", "page"],
+  ])("list refuses %s", async (query, field) => {
+    const { call } = await serve({ engine, handlers: [] });
+    const { status, body } = await call("GET", `/api/v1/jobs?${query}`);
+    expect(status).toBe(400);
+    expect(body).toEqual(invalid({ field, message: any }));
+  });
 
-test.each([
-  { timeout: 300_001 },
-  { timeout: -1 },
-  { timeout: "5s" },
-  { timeout: 1.5 },
-  { timeout: null },
-  [],
-  "null",
-])("wait refuses %j", async (wait) => {
-  const { call, add } = await serve({ handlers: [] });
-  const { status, body } = await call("POST", `/api/v1/jobs/${await add(good)}/wait`, wait);
-  expect(status).toBe(400);
-  expect(body).toEqual(
-    invalid({ field: "timeout" in Object(wait) ? "timeout" : "body", message: any }),
-  );
-});
+  test.each([
+    { timeout: 300_001 },
+    { timeout: -1 },
+    { timeout: "5s" },
+    { timeout: 1.5 },
+    { timeout: null },
+    [],
+    "null",
+  ])("wait refuses %j", async (wait) => {
+    const { call, add } = await serve({ engine, handlers: [] });
+    const { status, body } = await call("POST", `/api/v1/jobs/${await add(good)}/wait`, wait);
+    expect(status).toBe(400);
+    expect(body).toEqual(
+      invalid({ field: "timeout" in Object(wait) ? "timeout" : "body", message: any }),
+    );
+  });
 
-const strangers = [
-  "550e8400-e29b-41d4-a716-446655440000",
-  "6a6f6279-6172-8640-8000-00000000ffff",
-  "6a6f6279-6172-8640-8000-000000000000",
-  "invalid-uuid",
-  "0",
-  "-1",
-  "007",
-  "1.0",
-  "1e3",
-  "9007199254740992",
-  "99999999999999999999",
-  "%00",
-  "%ED%A0%80",
-  "%",
-  "constructor",
-  "1%2F2",
-  " 1",
-  "x".repeat(3000),
-];
+  const strangers = [
+    "550e8400-e29b-41d4-a716-446655440000",
+    "6a6f6279-6172-8640-8000-00000000ffff",
+    "6a6f6279-6172-8640-8000-000000000000",
+    "invalid-uuid",
+    "0",
+    "-1",
+    "007",
+    "1.0",
+    "1e3",
+    "9007199254740992",
+    "99999999999999999999",
+    "%00",
+    "%ED%A0%80",
+    "%",
+    "constructor",
+    "1%2F2",
+    " 1",
+    "x".repeat(3000),
+  ];
 
-test.each(strangers)("an id of no job: %s", async (id) => {
-  const { call } = await serve({ handlers: [] });
-  for (const [method, path] of [
-    ["GET", ""],
-    ["DELETE", ""],
-    ["POST", "/wait"],
-  ] as const) {
-    const { status, body } = await call(method, `/api/v1/jobs/${id}${path}`);
-    expect(status).toBe(404);
-    expect(body).toEqual({
-      success: false,
-      error: "Job not found",
-      details: { code: "JOB_NOT_FOUND", jobId: any },
-      timestamp: moment,
-    });
-  }
-});
+  test.each(strangers)("an id of no job: %s", async (id) => {
+    const { call } = await serve({ engine, handlers: [] });
+    for (const [method, path] of [
+      ["GET", ""],
+      ["DELETE", ""],
+      ["POST", "/wait"],
+    ] as const) {
+      const { status, body } = await call(method, `/api/v1/jobs/${id}${path}`);
+      expect(status).toBe(404);
+      expect(body).toEqual({
+        success: false,
+        error: "Job not found",
+        details: { code: "JOB_NOT_FOUND", jobId: any },
+        timestamp: moment,
+      });
+    }
+  });
 
-test("the id is told as it was spelt", async () => {
-  const { call } = await serve({ handlers: [] });
-  const { body } = await call("GET", "/api/v1/jobs/invalid-uuid");
-  expect(body.details["jobId"]).toBe("invalid-uuid");
-});
+  test("the id is told as it was spelt", async () => {
+    const { call } = await serve({ engine, handlers: [] });
+    const { body } = await call("GET", "/api/v1/jobs/invalid-uuid");
+    expect(body.details["jobId"]).toBe("invalid-uuid");
+  });
 
-test("what has ended cannot be cancelled", async () => {
-  const gate = new Gate();
-  const { call, add, ended } = await serve({ handlers: [gate.handler] });
-  const id = await add(good);
-  (await gate.run()).finish();
-  await ended(id);
-  const cancelled = await add(good);
-  await call("DELETE", `/api/v1/jobs/${cancelled}`);
-  await ended(cancelled);
-  for (const [job, currentStatus] of [
-    [id, "completed"],
-    [cancelled, "cancelled"],
-  ]) {
-    const { status, body } = await call("DELETE", `/api/v1/jobs/${job}`);
-    expect(status).toBe(409);
-    expect(body).toEqual({
-      success: false,
-      error: "Job not found or cannot be cancelled",
-      details: { code: "JOB_NOT_CANCELLABLE", currentStatus },
-      timestamp: moment,
-    });
-  }
-});
+  test("what has ended cannot be cancelled", async () => {
+    const gate = new Gate();
+    const { call, add, ended } = await serve({ engine, handlers: [gate.handler] });
+    const id = await add(good);
+    (await gate.run()).finish();
+    await ended(id);
+    const cancelled = await add(good);
+    await call("DELETE", `/api/v1/jobs/${cancelled}`);
+    await ended(cancelled);
+    for (const [job, currentStatus] of [
+      [id, "completed"],
+      [cancelled, "cancelled"],
+    ]) {
+      const { status, body } = await call("DELETE", `/api/v1/jobs/${job}`);
+      expect(status).toBe(409);
+      expect(body).toEqual({
+        success: false,
+        error: "Job not found or cannot be cancelled",
+        details: { code: "JOB_NOT_CANCELLABLE", currentStatus },
+        timestamp: moment,
+      });
+    }
+  });
 
-test("unknown routes and wrong methods answer in the envelope", async () => {
-  const { call } = await serve({ handlers: [] });
-  for (const path of [
-    "/api/v1",
-    "/api/v1/",
-    "/api/v1/jobs/",
-    "/api/v1/jobs/1/result",
-    "/api/v1/x",
-  ]) {
-    const { status, body } = await call("GET", path);
-    expect([path, status]).toEqual([path, 404]);
-    expect(body).toEqual({
-      success: false,
-      error: any,
-      details: { code: "NOT_FOUND" },
-      timestamp: moment,
-    });
-  }
-  for (const [method, path, allow] of [
-    ["PUT", "/api/v1/jobs", "POST, GET"],
-    ["OPTIONS", "/api/v1/jobs", "POST, GET"],
-    ["PATCH", "/api/v1/jobs/7", "GET, DELETE"],
-    ["GET", "/api/v1/jobs/7/wait", "POST"],
-    ["POST", "/api/v1/jobs/stats/summary", "GET"],
-  ] as const) {
-    const { status, body, headers } = await call(method, path);
-    expect([path, status]).toEqual([path, 405]);
-    expect(headers.get("allow")).toBe(allow);
-    expect(body.details.code).toBe("METHOD_NOT_ALLOWED");
-  }
-});
+  test("unknown routes and wrong methods answer in the envelope", async () => {
+    const { call } = await serve({ engine, handlers: [] });
+    for (const path of [
+      "/api/v1",
+      "/api/v1/",
+      "/api/v1/jobs/",
+      "/api/v1/jobs/1/result",
+      "/api/v1/x",
+    ]) {
+      const { status, body } = await call("GET", path);
+      expect([path, status]).toEqual([path, 404]);
+      expect(body).toEqual({
+        success: false,
+        error: any,
+        details: { code: "NOT_FOUND" },
+        timestamp: moment,
+      });
+    }
+    for (const [method, path, allow] of [
+      ["PUT", "/api/v1/jobs", "POST, GET"],
+      ["OPTIONS", "/api/v1/jobs", "POST, GET"],
+      ["PATCH", "/api/v1/jobs/7", "GET, DELETE"],
+      ["GET", "/api/v1/jobs/7/wait", "POST"],
+      ["POST", "/api/v1/jobs/stats/summary", "GET"],
+    ] as const) {
+      const { status, body, headers } = await call(method, path);
+      expect([path, status]).toEqual([path, 405]);
+      expect(headers.get("allow")).toBe(allow);
+      expect(body.details.code).toBe("METHOD_NOT_ALLOWED");
+    }
+  });
 
-test("data larger than its type takes", async () => {
-  const { call } = await serve({ handlers: [] });
-  const data = { ...exportData, note: "n".repeat(1_000_000) };
-  const { status, body } = await call("POST", "/api/v1/jobs", { type: "data_export", data });
-  expect(status).toBe(413);
-  expect(body).toMatchObject({ details: { code: "INVALID_JOB_DATA", limitBytes: 1_000_000 } });
+  test("data larger than its type takes", async () => {
+    const { call } = await serve({ engine, handlers: [] });
+    const data = { ...exportData, note: "n".repeat(1_000_000) };
+    const { status, body } = await call("POST", "/api/v1/jobs", { type: "data_export", data });
+    expect(status).toBe(413);
+    expect(body).toMatchObject({ details: { code: "INVALID_JOB_DATA", limitBytes: 1_000_000 } });
+  });
 });
 
 test("a body without end is cut off, however it announces itself", async () => {
