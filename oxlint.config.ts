@@ -26,13 +26,13 @@ const testing: Ban = {
 };
 const otherPackagesFiles: Ban = {
   regex:
-    "^(\\.\\./)+((packages|apps)/|(core|handlers|sdk|api|worker|cli)/(src|dist|test)/|bench/|scripts/)",
+    "^(\\.\\./)+((packages|apps)/|(core|handlers|sdk|api|worker|cli|console)/(src|dist|test)/|bench/|scripts/)",
   message: "Import another package by its name.",
 };
 
 /** Workspace packages other than `allowed` are out of bounds. */
 function workspaceExcept(...allowed: string[]): Ban {
-  const others = ["core", "handlers", "sdk", "api", "worker", "cli"].filter(
+  const others = ["core", "handlers", "sdk", "api", "worker", "cli", "console"].filter(
     (name) => !allowed.includes(name),
   );
   return {
@@ -90,6 +90,14 @@ const importRules = [
     testing,
     otherPackagesFiles,
     workspaceExcept("core", "handlers"),
+  ),
+  // Runs in browsers, and knows the service by its client alone.
+  zone(
+    ["apps/console/src/**"],
+    sqlite,
+    redis,
+    otherPackagesFiles,
+    workspaceExcept("sdk"),
   ),
   // `jobs start` starts the API and the worker; `migrate`, `restore` and `bench` work on the engines.
   zone(

@@ -16,6 +16,7 @@ export const checks: Step[] = [
   { name: "format", run: () => failureOf("oxfmt", "--check") },
   { name: "lint", run: () => failureOf("oxlint") },
   { name: "types", run: () => failureOf("tsc", "--project", ".") },
+  { name: "console", run: () => failureOf("tsc", "--project", "apps/console/src") },
   { name: "packages", run: () => failureOf("turbo", "run", "check:package") },
   { name: "unused", run: () => failureOf("knip") },
   { name: "generated", run: generatedFilesAreCurrent },

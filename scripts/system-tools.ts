@@ -5,6 +5,7 @@ import { delimiter, join } from "node:path";
 /** Programs that are not npm packages, and the Debian packages they come in. */
 const tools = {
   beanstalkd: "beanstalkd",
+  chromium: "chromium",
   curl: "curl",
   faketime: "faketime",
   nc: "netcat-openbsd",

@@ -6,6 +6,7 @@ import { TrieRouter } from "hono/router/trie-router";
 import { type Authenticate, tokenMissing } from "./auth/authenticate.ts";
 import type { Caller } from "./auth/caller.ts";
 import { refuseForeign } from "./auth/open-mode.ts";
+import { consoleRoutes } from "./console.ts";
 import type { Admission, ApiContext, ApiEnv, Dialect, DialectDeps } from "./dialect.ts";
 import { dialects } from "./dialects/index.ts";
 import { flashq } from "./dialects/flashq/routes.ts";
@@ -98,10 +99,11 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
   app.get("/health/live", (c) => serve(c, flashq, alive, "open"));
 
   const methods = new Map<string, string[]>();
-  const add = (own: Dialect, { method, path, handle }: Route): void => {
-    app.on(method, path, (c) => serve(c, own, handle));
+  const add = (own: Dialect, { method, path, handle }: Route, access?: "open"): void => {
+    app.on(method, path, (c) => serve(c, own, handle, access));
     methods.set(path, [...(methods.get(path) ?? []), method]);
   };
+  for (const route of consoleRoutes(log)) add(flashq, route, "open");
   for (const route of documentRoutes(dialects)) add(flashq, route);
   for (const dialect of dialects) {
     for (const route of dialect.routes(options)) add(dialect, route);

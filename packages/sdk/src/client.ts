@@ -13,6 +13,7 @@ import {
 } from "./native.ts";
 import type { ParamsOf } from "./operations.ts";
 import { Queue } from "./queue.ts";
+import { type Activity, type ActivityOptions, watchActivity } from "./streams.ts";
 
 /** `Queues`: the types of your own queues; extend `TypedQueues` to keep those that Jobyard knows. */
 export class Jobyard<Queues extends object = TypedQueues> {
@@ -115,6 +116,11 @@ export class Jobyard<Queues extends object = TypedQueues> {
   /** Failed jobs by what their messages have in common. */
   errors(query: Query<"listErrors"> = {}, options?: CallOptions) {
     return this.#items("listErrors", { query }, options);
+  }
+
+  /** How much happens in which queues, at most once every `everyMs` (default: 1 s). */
+  activity(options: ActivityOptions = {}): AsyncGenerator<Activity, void, undefined> {
+    return watchActivity(this.#native, options);
   }
 
   workers(options?: CallOptions) {

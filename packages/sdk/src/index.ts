@@ -31,4 +31,10 @@ export type {
 } from "./native.ts";
 export type { ParamsOf } from "./operations.ts";
 export type { Queue } from "./queue.ts";
-export type { JobEvent, Progress, WatchOptions } from "./streams.ts";
+export type {
+  Activity,
+  ActivityOptions,
+  JobEvent,
+  Progress,
+  WatchOptions,
+} from "./streams.ts";

@@ -9,9 +9,20 @@ export type JobEvent =
 
 export type Progress = Schemas["ActionProgress"];
 
-export interface WatchOptions extends Query<"streamEvents"> {
+export interface StreamOptions {
   readonly signal?: AbortSignal;
+  /** Told when a connection is made, and when it is lost; after a loss it is tried again by itself. */
+  readonly onConnection?: (connected: boolean) => void;
 }
+
+export interface WatchOptions extends Query<"streamEvents">, StreamOptions {}
+
+export interface ActivityOptions extends Query<"streamActivity">, StreamOptions {}
+
+/** How many events there were in which queues; `gap`: it is not known. */
+export type Activity =
+  | (Schemas["Activity"] & { readonly type: "activity" })
+  | { readonly type: "gap" };
 
 /** Server-sent events come with a heartbeat every 15 s: a connection silent for longer is dead. */
 const SILENCE_MS = 45_000;
@@ -21,8 +32,39 @@ const LONGEST_PAUSE_MS = 10_000;
 /** Events as they happen; goes on where it was when the connection is lost. Ends with the signal or the loop. */
 export async function* watch(
   native: Native,
-  { signal, after, ...query }: WatchOptions,
+  { signal, onConnection, after, ...query }: WatchOptions,
 ): AsyncGenerator<JobEvent, void, undefined> {
+  const options = { signal, onConnection, after };
+  for await (const { event, data } of follow(native, "streamEvents", query, options)) {
+    if (event === "gap") yield { type: "gap" };
+    else yield JSON.parse(data) as JobEvent;
+  }
+}
+
+/** As `watch`, but of counts. */
+export async function* watchActivity(
+  native: Native,
+  { signal, onConnection, ...query }: ActivityOptions,
+): AsyncGenerator<Activity, void, undefined> {
+  const options = { signal, onConnection };
+  for await (const { event, data } of follow(native, "streamActivity", query, options)) {
+    if (event === "gap") yield { type: "gap" };
+    else yield { type: "activity", ...(JSON.parse(data) as Schemas["Activity"]) };
+  }
+}
+
+interface FollowOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly onConnection: ((connected: boolean) => void) | undefined;
+  readonly after?: string | undefined;
+}
+
+async function* follow(
+  native: Native,
+  operation: "streamEvents" | "streamActivity",
+  query: object,
+  { signal, onConnection, after }: FollowOptions,
+): AsyncGenerator<Message, void, undefined> {
   let last = after;
   let failures = 0;
   for (let connections = 0; ; connections++) {
@@ -34,24 +76,23 @@ export async function* watch(
     };
     try {
       const response = await native.raw(
-        "streamEvents",
+        operation,
         { query },
         {
           signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal,
           headers: last === undefined ? {} : { "Last-Event-ID": last },
         },
       );
+      onConnection?.(true);
       // Whatever happened since the last connection began is unknown: no event has told where that was.
-      if (connections > 0 && last === undefined) yield { type: "gap" };
+      if (connections > 0 && last === undefined) yield gap;
       heard();
-      for await (const { id, event, data } of messagesOf(response, heard)) {
+      for await (const message of messagesOf(response, heard)) {
         failures = 0;
-        if (event === "dropped") break;
-        if (event === "gap") yield { type: "gap" };
-        else if (data !== "") {
-          last = id ?? last;
-          yield JSON.parse(data) as JobEvent;
-        }
+        if (message.event === "dropped") break;
+        if (message.event !== "gap" && message.data === "") continue;
+        last = message.id ?? last;
+        yield message;
       }
     } catch (error) {
       if (signal?.aborted === true) return;
@@ -59,6 +100,7 @@ export async function* watch(
     } finally {
       clearTimeout(timer);
       silence.abort();
+      onConnection?.(false);
     }
     const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** failures++, LONGEST_PAUSE_MS);
     try {
@@ -68,6 +110,8 @@ export async function* watch(
     }
   }
 }
+
+const gap: Message = { id: undefined, event: "gap", data: "" };
 
 interface Message {
   readonly id: string | undefined;

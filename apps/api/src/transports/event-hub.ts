@@ -29,15 +29,15 @@ export interface EventScope {
   readonly after?: string;
 }
 
-export interface EventListener {
-  onBatch(batch: EventBatch): void;
+export interface EventListener<Batch = EventBatch> {
+  onBatch(batch: Batch): void;
   /** Some events are lost to the reader. */
   onGap(): void;
 }
 
 /** A place in the stream of events. What comes is kept until somebody reads on from there. */
-export interface EventReading {
-  begin(listener: EventListener): void;
+export interface EventReading<Batch = EventBatch> {
+  begin(listener: EventListener<Batch>): void;
   end(): void;
 }
 

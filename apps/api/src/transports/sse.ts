@@ -9,10 +9,10 @@ export interface SseMessage {
   readonly data: string;
 }
 
-export interface EventStreamOptions {
-  readonly reading: EventReading;
+export interface EventStreamOptions<Batch = EventBatch> {
+  readonly reading: EventReading<Batch>;
   /** As the dialect spells events; empty: there is none for this reader. */
-  readonly encode: (batch: EventBatch) => Uint8Array;
+  readonly encode: (batch: Batch) => Uint8Array;
   /** Some events are lost to the reader. */
   readonly gap: SseMessage;
   /** The reader was too slow; the stream ends with this. */
@@ -33,7 +33,7 @@ const RECONNECT_MS = 1000;
 const encoder = new TextEncoder();
 
 /** The body of a `text/event-stream` answer. */
-export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Array> {
+export function eventStream<Batch>(options: EventStreamOptions<Batch>): ReadableStream<Uint8Array> {
   const { reading, encode, gap, dropped, expiresAt, signal } = options;
   let end = (): void => undefined;
   return new ReadableStream<Uint8Array>(

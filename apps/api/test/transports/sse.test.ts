@@ -20,7 +20,7 @@ function fed({ expiresAt = Infinity, data = "9" } = {}) {
   const ended = new AbortController();
   const stop = vi.fn();
   let listener: EventListener | undefined;
-  const stream = eventStream({
+  const stream = eventStream<EventBatch>({
     reading: { begin: (reader) => void (listener = reader), end: stop },
     encode: ({ events }) =>
       Buffer.from(

@@ -978,6 +978,26 @@ export interface components {
             /** @description `job.failed`: no attempt is left */
             final?: boolean;
         };
+        Activity: {
+            /** Format: date-time */
+            at: string;
+            queues: {
+                tenant: string;
+                queue: string;
+                /** @description Events of each type since the last time */
+                counts: {
+                    "job.pushed"?: number;
+                    "job.started"?: number;
+                    "job.progress"?: number;
+                    "job.completed"?: number;
+                    "job.failed"?: number;
+                    "job.stalled"?: number;
+                    "job.cancelled"?: number;
+                    "queue.paused"?: number;
+                    "queue.resumed"?: number;
+                };
+            }[];
+        };
         Nodes: {
             items: {
                 id: string;
@@ -2985,6 +3005,33 @@ export interface operations {
             };
         };
     };
+    streamActivity: {
+        parameters: {
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant */
+                tenant?: string;
+                queue?: string;
+                everyMs?: number;
+                /** @description For readers that cannot send headers */
+                token?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Activity */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["Activity"];
+                };
+            };
+        };
+    };
     listNodes: {
         parameters: {
             query?: never;
@@ -3122,6 +3169,7 @@ export const routes = {
   getHealth: "GET /api/native/health",
   listJobTypes: "GET /api/native/job-types",
   streamEvents: "GET /api/native/events",
+  streamActivity: "GET /api/native/activity",
   listNodes: "GET /api/native/nodes",
   getSettings: "GET /api/native/settings",
   getBackup: "GET /api/native/backup",

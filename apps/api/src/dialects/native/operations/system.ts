@@ -27,6 +27,19 @@ export const systemOperations = {
       200: { description: "Events", content: { "text/event-stream": { schema: system.event } } },
     },
   }),
+  streamActivity: define("read", "get /activity", {
+    id: "streamActivity",
+    summary: "How much happens where, as it happens",
+    description:
+      "Server-sent events, as of `streamEvents`, at most one every `everyMs`, and none while nothing happens: `event: activity` counts events by queue and type. For views that read again what has changed; it costs the same however many events there are.",
+    query: system.activityQuery,
+    responses: {
+      200: {
+        description: "Activity",
+        content: { "text/event-stream": { schema: system.activity } },
+      },
+    },
+  }),
   listNodes: define("system", "get /nodes", {
     id: "listNodes",
     summary: "The processes that share the store",

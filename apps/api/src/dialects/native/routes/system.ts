@@ -9,11 +9,12 @@ import { accessRoles, mayAccess } from "../../../auth/caller.ts";
 import type { DialectDeps } from "../../../dialect.ts";
 import { masked } from "../../../masked-config.ts";
 import type { Handle } from "../../../operations.ts";
+import { ActivityReading, type QueueActivity } from "../../../transports/activity.ts";
 import { eventStream, textOf } from "../../../transports/sse.ts";
 import { eventView, iso } from "../mapping.ts";
 import type { systemOperations } from "../operations/system.ts";
 import { answer, queryOf, scopeOf } from "../requests.ts";
-import { eventsQuery } from "../schemas/system.ts";
+import { activityQuery, eventsQuery } from "../schemas/system.ts";
 
 type Access = keyof typeof accessRoles;
 
@@ -54,8 +55,7 @@ export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOpera
       const jobs = scopeOf(c, queue, query);
       const after = c.req.header("last-event-id") ?? query.after;
       const wanted = job && new Set(job.map((id) => parseJobId(id)));
-      const headers = { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" };
-      if (c.req.method === "HEAD") return c.body(null, 200, headers);
+      if (c.req.method === "HEAD") return c.body(null, 200, streamHeaders);
       const stream = eventStream({
         reading: await events.read({
           tenant: jobs.tenant,
@@ -71,12 +71,26 @@ export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOpera
                     type?.includes(event.type) !== false && wanted?.has(event.jobId) !== false,
                 ),
               ),
-        gap: { event: "gap", data: "{}" },
-        dropped: { event: "dropped", data: "{}" },
+        ...streamEnds,
         expiresAt: c.get("caller").expiresAt,
         signal: AbortSignal.any([c.req.raw.signal, ending]),
       });
-      return c.body(stream, 200, headers);
+      return c.body(stream, 200, streamHeaders);
+    },
+
+    async streamActivity(c) {
+      const query = queryOf(c, activityQuery);
+      const { tenant } = scopeOf(c, queue, query);
+      if (c.req.method === "HEAD") return c.body(null, 200, streamHeaders);
+      const scope = { tenant, ...(query.queue !== undefined && { queue: query.queue }) };
+      const stream = eventStream({
+        reading: new ActivityReading(await events.read(scope), query.everyMs),
+        encode: activityBytes,
+        ...streamEnds,
+        expiresAt: c.get("caller").expiresAt,
+        signal: AbortSignal.any([c.req.raw.signal, ending]),
+      });
+      return c.body(stream, 200, streamHeaders);
     },
 
     async listNodes(c) {
@@ -114,6 +128,18 @@ export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOpera
       }
     },
   };
+}
+
+const streamHeaders = { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" };
+
+const streamEnds = {
+  gap: { event: "gap", data: "{}" },
+  dropped: { event: "dropped", data: "{}" },
+} as const;
+
+function activityBytes(queues: readonly QueueActivity[]): Buffer {
+  const data = JSON.stringify({ at: iso(Date.now()), queues });
+  return Buffer.from(textOf({ event: "activity", data }));
 }
 
 function streamBytes(events: readonly JobEvent[]): Buffer {

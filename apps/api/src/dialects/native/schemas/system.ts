@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { eventTypes } from "@jobyard/core";
 import { accessRoles, roles } from "../../../auth/caller.ts";
+import { queryIntegerOr } from "../../../operations.ts";
 import { count, jobId, json, milliseconds, moment, name, tenantQuery } from "./basics.ts";
 
 const accesses = Object.keys(accessRoles) as [string, ...string[]];
@@ -85,6 +86,29 @@ export const eventsQuery = tenantQuery.extend({
     description: "For readers that cannot send headers",
   }),
 });
+
+export const activityQuery = tenantQuery.extend({
+  queue: name.optional(),
+  everyMs: queryIntegerOr(1000, 250, 60_000),
+  token: z.string().optional().openapi({
+    description: "For readers that cannot send headers",
+  }),
+});
+
+export const activity = z
+  .object({
+    at: moment,
+    queues: z.array(
+      z.object({
+        tenant: z.string(),
+        queue: z.string(),
+        counts: z
+          .partialRecord(z.enum(eventTypes), count)
+          .openapi({ description: "Events of each type since the last time" }),
+      }),
+    ),
+  })
+  .openapi("Activity");
 
 export const event = z
   .object({

@@ -1,0 +1,23 @@
+import type { ComponentType } from "preact";
+import type { Access } from "../session.tsx";
+import type { Label } from "../words.ts";
+import { Overview } from "./overview.tsx";
+import { Queues } from "./queues.tsx";
+import { Settings } from "./settings.tsx";
+
+export interface Screen {
+  readonly path: string;
+  // oxlint-disable-next-line typescript/no-explicit-any -- of each path its own parameters
+  readonly component: ComponentType<any>;
+  /** In the navigation; absent: it is reached from another screen. */
+  readonly title?: Label;
+  /** After `g`. */
+  readonly key?: string;
+  readonly access: Access;
+}
+
+export const screens: readonly Screen[] = [
+  { path: "/", component: Overview, title: "overview", key: "o", access: "read" },
+  { path: "/queues", component: Queues, title: "queues", key: "q", access: "read" },
+  { path: "/settings", component: Settings, title: "settings", key: ",", access: "read" },
+];

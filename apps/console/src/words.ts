@@ -1,0 +1,190 @@
+/** Every word of the console, in English and in Spanish. `{n}` is filled in. */
+const words = {
+  // Frame
+  overview: ["Overview", "Resumen"],
+  queues: ["Queues", "Colas"],
+  jobs: ["Jobs", "Trabajos"],
+  job: ["Job", "Trabajo"],
+  failures: ["Failures", "Fallos"],
+  schedules: ["Schedules", "Programaciones"],
+  workers: ["Workers", "Trabajadores"],
+  workersAndNodes: ["Workers and nodes", "Trabajadores y nodos"],
+  nodes: ["Nodes", "Nodos"],
+  webhooks: ["Webhooks", "Webhooks"],
+  settings: ["Settings", "Ajustes"],
+  menu: ["Menu", "Menú"],
+  mainNavigation: ["Main", "Principal"],
+  skipToContent: ["Skip to content", "Saltar al contenido"],
+  live: ["Live", "En directo"],
+  connecting: ["Connecting…", "Conectando…"],
+  lost: ["Connection lost, trying again…", "Conexión perdida, reintentando…"],
+  findOrDo: ["Find or do", "Buscar o hacer"],
+  paletteHint: ["A screen, a queue, a job's id…", "Una pantalla, una cola, el id de un trabajo…"],
+  toSearch: ["Search", "Buscar"],
+  shortcuts: ["Keyboard shortcuts", "Atajos de teclado"],
+  nothingHere: ["There is nothing here.", "Aquí no hay nada."],
+  loading: ["Loading…", "Cargando…"],
+  tryAgain: ["Try again", "Reintentar"],
+  close: ["Close", "Cerrar"],
+  cancel: ["Cancel", "Cancelar"],
+  save: ["Save", "Guardar"],
+  remove: ["Remove", "Eliminar"],
+  create: ["Create", "Crear"],
+  edit: ["Edit", "Editar"],
+  done: ["Done", "Hecho"],
+  saved: ["Saved", "Guardado"],
+  removed: ["Removed", "Eliminado"],
+  actions: ["Actions", "Acciones"],
+  name: ["Name", "Nombre"],
+  yes: ["Yes", "Sí"],
+  no: ["No", "No"],
+  none: ["none", "ninguno"],
+  all: ["All", "Todos"],
+  time: ["Time", "Hora"],
+  onlyLooking: ["You can look, not change", "Puede mirar, no cambiar"],
+
+  // Signing in
+  signIn: ["Sign in", "Entrar"],
+  signOut: ["Sign out", "Salir"],
+  token: ["Token", "Token"],
+  tokenHint: [
+    "A JWT or an API token. It is kept in this tab alone, until you close it.",
+    "Un JWT o un token de API. Se guarda solo en esta pestaña, hasta que la cierre.",
+  ],
+  tokenRefused: ["The server refused the token: {reason}", "El servidor rechazó el token: {reason}"],
+  tokenEnded: ["The token has expired: sign in again.", "El token ha caducado: entre de nuevo."],
+  serverAway: ["The server cannot be reached: {reason}", "No se puede contactar con el servidor: {reason}"],
+  tenant: ["Tenant", "Inquilino"],
+  allTenants: ["All tenants", "Todos los inquilinos"],
+
+  // States and figures
+  waiting: ["waiting", "en espera"],
+  delayed: ["delayed", "aplazado"],
+  blocked: ["blocked", "bloqueado"],
+  active: ["active", "activo"],
+  completed: ["completed", "completado"],
+  failed: ["failed", "fallido"],
+  cancelled: ["cancelled", "cancelado"],
+  paused: ["paused", "en pausa"],
+  throughput: ["Throughput", "Rendimiento"],
+  backlog: ["Backlog", "Pendientes"],
+  latency: ["Latency", "Latencia"],
+  failureShare: ["Failing", "Con fallo"],
+  perMinute: ["{n}/min", "{n}/min"],
+  ratePerMinute: ["Ended per minute", "Terminados por minuto"],
+  running: ["Running", "Duración"],
+  waitingTime: ["Waiting", "Espera"],
+  utilisation: ["Utilisation", "Utilización"],
+  trend: ["Last hour", "Última hora"],
+  last: ["Last {period}", "Últimos {period}"],
+  period: ["Period", "Periodo"],
+  period5m: ["5 min", "5 min"],
+  period1h: ["1 h", "1 h"],
+  period24h: ["24 h", "24 h"],
+  period7d: ["7 d", "7 d"],
+  engine: ["Engine", "Motor"],
+  engineSqlite: ["Embedded (SQLite)", "Integrado (SQLite)"],
+  engineBullmq: ["Distributed (Redis)", "Distribuido (Redis)"],
+  version: ["Version", "Versión"],
+  storeLatency: ["Trip to the store", "Viaje al almacén"],
+  startedAt: ["Started", "Iniciado"],
+  leader: ["leader", "líder"],
+  queuesIdle: ["{n} queues without jobs", "{n} colas sin trabajos"],
+
+  // Attention
+  allIsWell: ["All is well", "Todo va bien"],
+  needsAttention: ["Needs attention", "Requiere atención"],
+  growingBacklog: [
+    "The backlog grows: {n} jobs, {before} ten minutes ago",
+    "Crecen los pendientes: {n} trabajos, {before} hace diez minutos",
+  ],
+  failingQueue: [
+    "{share} of its jobs fail: {n} in the last 5 minutes",
+    "Falla el {share} de sus trabajos: {n} en los últimos 5 minutos",
+  ],
+  noWorker: ["{n} jobs wait, and no worker takes them", "{n} trabajos esperan y ningún trabajador los toma"],
+  pausedWithJobs: ["Paused, and {n} jobs wait", "En pausa, y {n} trabajos esperan"],
+  lateSchedule: ["Was due {when} and has not run", "Debía ejecutarse {when} y no lo ha hecho"],
+  unreachable: ["The store cannot be reached", "No se puede contactar con el almacén"],
+
+  // Queues
+  queue: ["Queue", "Cola"],
+  noQueues: [
+    "No queue has had a job yet. Add one by the API, and it is shown here.",
+    "Ninguna cola ha tenido trabajos todavía. Añada uno por la API y aparecerá aquí.",
+  ],
+  pause: ["Pause", "Pausar"],
+  resume: ["Resume", "Reanudar"],
+  limits: ["Limits", "Límites"],
+  limitsOf: ["Limits of {queue}", "Límites de {queue}"],
+  rateLimit: ["Starts a second", "Inicios por segundo"],
+  concurrency: ["At once", "A la vez"],
+  noLimit: ["no limit", "sin límite"],
+  indexedPaths: ["Searchable paths in payloads, one a line", "Rutas buscables en los datos, una por línea"],
+  indexedPathsHint: ["For example data.wellId", "Por ejemplo data.wellId"],
+  drain: ["Drain", "Vaciar"],
+  drainOf: ["Drain {queue}", "Vaciar {queue}"],
+  drainHint: [
+    "Removes jobs that have not begun. What runs goes on. This cannot be undone.",
+    "Elimina los trabajos que no han empezado. Lo que se ejecuta continúa. No se puede deshacer.",
+  ],
+  queuePaused: ["{queue} is paused", "{queue} está en pausa"],
+  queueResumed: ["{queue} goes on", "{queue} continúa"],
+  typed: ["built in", "integrada"],
+  progressTold: ["{applied} of {total}", "{applied} de {total}"],
+  refusedTold: ["{n} refused", "{n} rechazados"],
+  stop: ["Stop", "Detener"],
+  showJobs: ["Show jobs", "Ver trabajos"],
+  findQueue: ["Find a queue", "Buscar una cola"],
+
+  // Text and JSON
+  moreCharacters: ["{n} more characters", "{n} caracteres más"],
+  moreEntries: ["{n} more", "{n} más"],
+
+  // Settings
+  yourView: ["Your view", "Su vista"],
+  yourToken: ["Your token", "Su token"],
+  subject: ["Who", "Quién"],
+  roles: ["Roles", "Roles"],
+  validUntil: ["Valid until", "Válido hasta"],
+  noEnd: ["without end", "sin fin"],
+  serverSettings: ["The server's settings", "Ajustes del servidor"],
+  serverSettingsHint: [
+    "As they were read at the start; secrets are masked.",
+    "Como se leyeron al inicio; los secretos están ocultos.",
+  ],
+  language: ["Language", "Idioma"],
+  theme: ["Appearance", "Apariencia"],
+  system: ["As the system", "Como el sistema"],
+  light: ["Light", "Claro"],
+  dark: ["Dark", "Oscuro"],
+} as const satisfies Readonly<Record<string, readonly [en: string, es: string]>>;
+
+export const languages = ["en", "es"] as const;
+
+export type Language = (typeof languages)[number];
+type Word = keyof typeof words;
+
+type Gaps<Text extends string> = Text extends `${string}{${infer Gap}}${infer Rest}`
+  ? Gap | Gaps<Rest>
+  : never;
+/** Words without gaps. */
+export type Label = {
+  [Key in Word]: Gaps<(typeof words)[Key][0]> extends never ? Key : never;
+}[Word];
+type Filling<Key extends Word> =
+  Gaps<(typeof words)[Key][0]> extends never
+    ? []
+    : [filling: Readonly<Record<Gaps<(typeof words)[Key][0]>, string | number>>];
+
+export type Translate = <Key extends Word>(key: Key, ...filling: Filling<Key>) => string;
+
+export function translator(language: Language): Translate {
+  const place = languages.indexOf(language) as 0 | 1;
+  return (key, ...[filling]) => {
+    const text = words[key][place];
+    if (filling === undefined) return text;
+    const values = filling as Readonly<Record<string, string | number>>;
+    return text.replace(/\{(\w+)\}/g, (_, gap: string) => String(values[gap]));
+  };
+}
