@@ -61,7 +61,8 @@ export function consoleRoutes(log: Logger): readonly Route[] {
     const path = c.req.path.slice(PREFIX.length + 1);
     const asset = path.startsWith("assets/");
     const page = files.get(asset || files.has(path) ? path : "index.html");
-    if (page === undefined) throw new RequestError("ROUTE_NOT_FOUND", "The console has no such file");
+    if (page === undefined)
+      throw new RequestError("ROUTE_NOT_FOUND", "The console has no such file");
     const headers = {
       "Cache-Control": asset ? "public, max-age=31536000, immutable" : "no-cache",
       "Content-Security-Policy": policy,

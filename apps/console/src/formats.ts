@@ -24,6 +24,7 @@ export class Formats {
   readonly #percent: Intl.NumberFormat;
   readonly #moment: Intl.DateTimeFormat;
   readonly #clock: Intl.DateTimeFormat;
+  readonly #time: Intl.DateTimeFormat;
   readonly #day: Intl.DateTimeFormat;
   readonly #relative: Intl.RelativeTimeFormat;
   readonly #language: Language;
@@ -41,7 +42,8 @@ export class Formats {
       maximumFractionDigits: 1,
     });
     this.#moment = new Intl.DateTimeFormat(language, FULL);
-    this.#clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
+    this.#clock = new Intl.DateTimeFormat(language, { timeStyle: "short", hourCycle: "h23" });
+    this.#time = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
     this.#day = new Intl.DateTimeFormat(language, { weekday: "short", day: "numeric" });
     this.#relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
   }
@@ -78,6 +80,10 @@ export class Formats {
     }).format(new Date(iso));
   }
 
+  time(iso: string): string {
+    return this.#time.format(new Date(iso));
+  }
+
   clock(epochMs: number): string {
     return this.#clock.format(epochMs);
   }
@@ -104,7 +110,9 @@ export class Formats {
     const minutes = Math.floor(ms / 60_000);
     if (minutes < 60) return `${minutes} min ${Math.floor((ms % 60_000) / 1000)} s`;
     const hours = Math.floor(minutes / 60);
-    return hours < 48 ? `${hours} h ${minutes % 60} min` : `${this.number(Math.floor(hours / 24))} d`;
+    return hours < 48
+      ? `${hours} h ${minutes % 60} min`
+      : `${this.number(Math.floor(hours / 24))} d`;
   }
 
   bytes(count: number): string {

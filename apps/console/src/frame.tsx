@@ -126,7 +126,7 @@ function TenantSelect() {
   );
 }
 
-function Shortcuts({ onClose }: { onClose(): void }) {
+function Shortcuts({ onClose }: { readonly onClose: () => void }) {
   const { t } = usePreferences();
   const { may } = useSession();
   return (

@@ -10,13 +10,13 @@ import { useSession } from "./session.tsx";
 interface Entry {
   readonly id: string;
   readonly text: string;
-  run(): unknown;
+  readonly run: () => unknown;
 }
 
 const SHOWN = 12;
 
 /** Goes anywhere and does the usual, by a few letters. */
-export function Palette({ onClose }: { onClose(): void }) {
+export function Palette({ onClose }: { readonly onClose: () => void }) {
   const { t } = usePreferences();
   const [asked, setAsked] = useState("");
   const [chosen, setChosen] = useState(0);
@@ -148,5 +148,18 @@ function useEntries(asked: string): readonly Entry[] {
       },
     );
     return entries;
-  }, [asked, queues, t, theme, language, may, manyTenants, navigate, clientOf, refresh, setTheme, setLanguage]);
+  }, [
+    asked,
+    queues,
+    t,
+    theme,
+    language,
+    may,
+    manyTenants,
+    navigate,
+    clientOf,
+    refresh,
+    setTheme,
+    setLanguage,
+  ]);
 }

@@ -14,8 +14,8 @@ interface Preferences {
   readonly theme: Theme;
   readonly t: Translate;
   readonly formats: Formats;
-  setLanguage(language: Language): void;
-  setTheme(theme: Theme): void;
+  readonly setLanguage: (language: Language) => void;
+  readonly setTheme: (theme: Theme) => void;
 }
 
 const Context = createContext<Preferences | null>(null);

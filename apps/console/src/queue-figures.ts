@@ -23,11 +23,9 @@ export function backlogOf({ waiting, delayed, blocked, active }: Counts): number
 }
 
 export function useQueueFigures(): UseQueryResult<readonly QueueFigures[]> {
-  const queues = useReading(
-    ["queues"],
-    (client, signal) => client.queues.list({ signal }),
-    { everyMs: 2000 },
-  );
+  const queues = useReading(["queues"], (client, signal) => client.queues.list({ signal }), {
+    everyMs: 2000,
+  });
   const stats = useReading(
     ["recent"],
     (client, signal) => client.stats({ by: "queue", lastMs: RECENT_MS }, { signal }),
@@ -59,7 +57,10 @@ function busiest(
 ): string[] {
   const ended = new Map(stats?.groups.map((group) => [group.key, group.completed + group.failed]));
   const used = queues
-    .map(({ name, counts }) => ({ name, weight: (ended.get(name) ?? 0) + backlogOf(counts) + total(counts) / 1e9 }))
+    .map(({ name, counts }) => ({
+      name,
+      weight: (ended.get(name) ?? 0) + backlogOf(counts) + total(counts) / 1e9,
+    }))
     .filter(({ weight }) => weight > 0)
     .toSorted((a, b) => b.weight - a.weight);
   return [...new Set(used.map(({ name }) => name))].slice(0, WITH_HISTORY).toSorted();

@@ -1,4 +1,9 @@
-import { keepPreviousData, useQuery, useQueryClient, type UseQueryResult } from "@tanstack/preact-query";
+import {
+  keepPreviousData,
+  useQuery,
+  useQueryClient,
+  type UseQueryResult,
+} from "@tanstack/preact-query";
 import { useCallback } from "preact/hooks";
 import { type Client, useSession } from "./session.tsx";
 

@@ -16,12 +16,12 @@ export interface Session {
   readonly tenant: string | undefined;
   /** Whether what is shown can be of several tenants. */
   readonly manyTenants: boolean;
-  may(access: Access): boolean;
+  readonly may: (access: Access) => boolean;
   /** For what concerns something of this tenant; `*`: of any. */
-  clientOf(tenant: string): Client;
-  choose(tenant: string | undefined): void;
+  readonly clientOf: (tenant: string) => Client;
+  readonly choose: (tenant: string | undefined) => void;
   /** `expired`: the token's word has ended by itself. */
-  signOut(expired?: boolean): void;
+  readonly signOut: (expired?: boolean) => void;
 }
 
 /** Gone with the tab. */

@@ -45,7 +45,9 @@ export class Viewer {
   static async of(yard: Yard, look: Look = {}): Promise<Viewer> {
     const { width = 1280, dark = false, language = "en-GB" } = look;
     const token = look.token === undefined ? await tokenOf() : look.token;
-    const context = await (await browser()).newContext({
+    const context = await (
+      await browser()
+    ).newContext({
       viewport: { width, height: 860 },
       colorScheme: dark ? "dark" : "light",
       locale: language,
@@ -53,7 +55,9 @@ export class Viewer {
     });
     context.setDefaultTimeout(8000);
     if (token !== null) {
-      await context.addInitScript(`sessionStorage.setItem("jobyard.token", ${JSON.stringify(token)})`);
+      await context.addInitScript(
+        `sessionStorage.setItem("jobyard.token", ${JSON.stringify(token)})`,
+      );
     }
     return new Viewer(await context.newPage(), yard);
   }
@@ -74,7 +78,8 @@ export class Viewer {
       `axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] })`,
     );
     return violations.map(
-      ({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`,
+      ({ id, nodes }) =>
+        `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`,
     );
   }
 

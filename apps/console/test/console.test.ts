@@ -116,9 +116,7 @@ describe.each(engines)("the console on %s", (engine) => {
     await page.getByRole("combobox").fill("pause invo");
     await page.getByRole("option", { name: "Pause: invoices" }).waitFor();
     await page.keyboard.press("Enter");
-    await expect
-      .poll(async () => (await client.getQueue("invoices").status()).paused)
-      .toBe(true);
+    await expect.poll(async () => (await client.getQueue("invoices").status()).paused).toBe(true);
     await client.getQueue("invoices").resume();
     await page.keyboard.press("?");
     await page.getByRole("heading", { name: "Keyboard shortcuts" }).waitFor();

@@ -13,7 +13,7 @@ export interface Seeded {
   readonly hostile: string;
 }
 
-export const HOSTILE =
+const HOSTILE =
   '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>\u202Egnp.exe';
 
 export async function seed(client: Client): Promise<Seeded> {
@@ -25,11 +25,18 @@ export async function seed(client: Client): Promise<Seeded> {
 
   const { id: done } = await client.jobs.add("thumbnails", {
     name: "cover",
-    data: { image: "covers/7f3a.png", width: 320, crop: { left: 10, top: 4 }, tags: ["new", "shop"] },
+    data: {
+      image: "covers/7f3a.png",
+      width: 320,
+      crop: { left: 10, top: 4 },
+      tags: ["new", "shop"],
+    },
     opts: { maxAttempts: 3, backoffMs: 0, tags: ["shop"], batch: "spring", project: "catalogue" },
   });
   const first = await pull(client, "thumbnails");
-  await client.call("failJobs", { body: { items: [{ ...first, error: "The image is still being copied" }] } });
+  await client.call("failJobs", {
+    body: { items: [{ ...first, error: "The image is still being copied" }] },
+  });
   const second = await pull(client, "thumbnails");
   await client.call("writeLogs", {
     body: { items: [{ ...second, lines: ["read covers/7f3a.png", "wrote 320x200, 18204 bytes"] }] },
@@ -96,7 +103,9 @@ export async function seed(client: Client): Promise<Seeded> {
     opts: { tags: [HOSTILE] },
   });
   const bad = await pull(client, "letters");
-  await client.call("failJobs", { body: { items: [{ ...bad, error: HOSTILE.repeat(20), final: true }] } });
+  await client.call("failJobs", {
+    body: { items: [{ ...bad, error: HOSTILE.repeat(20), final: true }] },
+  });
   for (let n = 0; n < 12; n++) await client.jobs.add("letters", { name: `letter ${n}` });
 
   for (let n = 0; n < 3; n++) await client.jobs.add("nobodys", { data: n });

@@ -31,10 +31,4 @@ export type {
 } from "./native.ts";
 export type { ParamsOf } from "./operations.ts";
 export type { Queue } from "./queue.ts";
-export type {
-  Activity,
-  ActivityOptions,
-  JobEvent,
-  Progress,
-  WatchOptions,
-} from "./streams.ts";
+export type { Activity, ActivityOptions, JobEvent, Progress, WatchOptions } from "./streams.ts";

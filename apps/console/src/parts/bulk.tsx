@@ -14,8 +14,8 @@ interface BulkProps {
   readonly label: string;
   readonly danger?: boolean;
   readonly disabled?: boolean;
-  run(options: BulkOptions): Promise<Progress>;
-  onClose(): void;
+  readonly run: (options: BulkOptions) => Promise<Progress>;
+  readonly onClose: () => void;
 }
 
 /** Something done to many jobs: begins when told to, shows how far it is, and can be stopped. */

@@ -10,11 +10,18 @@ interface ActionButtonProps {
   readonly kind?: "plain" | "primary" | "danger";
   readonly label?: string;
   readonly disabled?: boolean;
-  run(): Promise<unknown>;
+  readonly run: () => Promise<unknown>;
 }
 
 /** Does something at the server; busy until it is done, and says why it was not. */
-export function ActionButton({ access, children, kind = "plain", label, disabled = false, run }: ActionButtonProps) {
+export function ActionButton({
+  access,
+  children,
+  kind = "plain",
+  label,
+  disabled = false,
+  run,
+}: ActionButtonProps) {
   const { may } = useSession();
   const { complain } = useNotices();
   const [busy, setBusy] = useState(false);

@@ -54,7 +54,7 @@ export function Chart({ title, times, series, format }: ChartProps) {
             stroke: colourOf(colour),
             fill: `${colourOf(colour)}22`,
             width: 1.5,
-            points: { show: false },
+            spanGaps: true,
             value: (_: uPlot, value: number | null) =>
               value === null ? "–" : write.current(value),
           })),
@@ -66,9 +66,7 @@ export function Chart({ title, times, series, format }: ChartProps) {
             space: 70,
             values: (_, ticks) => {
               const days = (ticks.at(-1) ?? 0) - (ticks[0] ?? 0) > 2 * DAY_S;
-              return ticks.map((at) =>
-                days ? formats.day(at * 1000) : formats.clock(at * 1000),
-              );
+              return ticks.map((at) => (days ? formats.day(at * 1000) : formats.clock(at * 1000)));
             },
           },
           {

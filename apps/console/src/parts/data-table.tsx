@@ -43,20 +43,18 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
   const { label, rows, columns, keyOf, empty } = props;
   const definitions = useMemo(
     () =>
-      columns.map(
-        ({ id, sort }): ColumnDef<Features, Row> => ({
-          id,
-          enableSorting: sort !== undefined,
-          accessorFn: (row) => sort?.(row) ?? "",
-          sortFn: "auto",
-        }),
-      ),
+      columns.map(({ id, sort }): ColumnDef<Features, Row> => ({
+        id,
+        enableSorting: sort !== undefined,
+        accessorFn: (row) => sort?.(row) ?? "",
+        sortFn: "auto",
+      })),
     [columns],
   );
   const table = useTable({
     features,
     columns: definitions,
-    data: rows as Row[],
+    data: rows,
     getRowId: keyOf,
   });
   if (rows.length === 0) return <p class="empty">{empty}</p>;
@@ -78,11 +76,7 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
                   {...(sorted !== false && { "aria-sort": order })}
                 >
                   {column.getCanSort() ? (
-                    <button
-                      type="button"
-                      class="sort"
-                      onClick={column.getToggleSortingHandler() as () => void}
-                    >
+                    <button type="button" class="sort" onClick={column.getToggleSortingHandler()}>
                       {title}
                       <span aria-hidden="true">
                         {sorted === false ? "" : sorted === "asc" ? " ↑" : " ↓"}

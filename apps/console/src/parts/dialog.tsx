@@ -6,7 +6,7 @@ interface DialogProps {
   readonly title: string;
   readonly wide?: boolean;
   readonly children: ComponentChildren;
-  onClose(): void;
+  readonly onClose: () => void;
 }
 
 /** Over the page; Escape closes it, and the focus goes back to where it was. */

@@ -5,11 +5,14 @@ import { reasonOf } from "./notices.tsx";
 interface Reading<Data> {
   readonly data: Data | undefined;
   readonly error: unknown;
-  refetch(): unknown;
+  readonly refetch: () => unknown;
 }
 
 /** What a query has read; before, that it is being read, or why it cannot be. */
-export function Loaded<Data>({ from, children }: {
+export function Loaded<Data>({
+  from,
+  children,
+}: {
   readonly from: Reading<Data>;
   readonly children: (data: Data) => ComponentChildren;
 }) {

@@ -11,9 +11,9 @@ interface Notice {
 }
 
 interface Notices {
-  say(text: string): void;
+  readonly say: (text: string) => void;
   /** Why the server, or the way to it, refused something. */
-  complain(error: unknown): void;
+  readonly complain: (error: unknown) => void;
 }
 
 const Context = createContext<Notices | null>(null);
@@ -70,7 +70,8 @@ interface FieldError {
 
 /** In the server's own words, each wrong field included. */
 export function reasonOf(error: unknown): string {
-  if (!(error instanceof JobyardError)) return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof JobyardError))
+    return error instanceof Error ? error.message : String(error);
   const fields = (error.details["errors"] ?? []) as readonly FieldError[];
   const told = fields.map(({ field, message }) => `${field}: ${message}`).join("; ");
   return told === "" ? error.message : `${error.message} (${told})`;

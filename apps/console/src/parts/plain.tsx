@@ -2,8 +2,9 @@ import { useState } from "preact/hooks";
 import { usePreferences } from "../preferences.tsx";
 
 /** Characters that would turn or hide the text around them, and what else has no shape. */
-// oxlint-disable-next-line no-control-regex -- those are what it is about
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+const UNSEEN =
+  // oxlint-disable-next-line no-control-regex -- those are what it is about
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
 
 /** Text with unseen characters written out. */
 export function visible(text: string): string {

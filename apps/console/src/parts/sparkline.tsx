@@ -1,5 +1,8 @@
 /** A line without axes, for the eye; what it says is said beside it in words. */
-export function Sparkline({ values, tone = "plain" }: {
+export function Sparkline({
+  values,
+  tone = "plain",
+}: {
   readonly values: readonly number[];
   readonly tone?: "plain" | "bad";
 }) {
@@ -9,7 +12,12 @@ export function Sparkline({ values, tone = "plain" }: {
     (value, n) => `${(n * step).toFixed(1)},${(22 - (value / top) * 20).toFixed(1)}`,
   );
   return (
-    <svg class={`sparkline ${tone}`} viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">
+    <svg
+      class={`sparkline ${tone}`}
+      viewBox="0 0 100 24"
+      preserveAspectRatio="none"
+      aria-hidden="true"
+    >
       <polyline points={points.join(" ")} vector-effect="non-scaling-stroke" />
     </svg>
   );

@@ -1,6 +1,8 @@
 import type { ComponentType } from "preact";
 import type { Access } from "../session.tsx";
 import type { Label } from "../words.ts";
+import { Job } from "./job.tsx";
+import { Jobs } from "./jobs.tsx";
 import { Overview } from "./overview.tsx";
 import { Queues } from "./queues.tsx";
 import { Settings } from "./settings.tsx";
@@ -19,5 +21,7 @@ export interface Screen {
 export const screens: readonly Screen[] = [
   { path: "/", component: Overview, title: "overview", key: "o", access: "read" },
   { path: "/queues", component: Queues, title: "queues", key: "q", access: "read" },
+  { path: "/jobs", component: Jobs, title: "jobs", key: "j", access: "read" },
+  { path: "/jobs/:id", component: Job, access: "read" },
   { path: "/settings", component: Settings, title: "settings", key: ",", access: "read" },
 ];

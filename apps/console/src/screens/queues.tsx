@@ -9,7 +9,6 @@ import { Form } from "../parts/form.tsx";
 import { Loaded } from "../parts/loaded.tsx";
 import { useNotices } from "../parts/notices.tsx";
 import { Plain } from "../parts/plain.tsx";
-import { Sparkline } from "../parts/sparkline.tsx";
 import { usePreferences } from "../preferences.tsx";
 import { type QueueFigures, useQueueFigures } from "../queue-figures.ts";
 import { useReading, useRefresh } from "../reading.ts";
@@ -56,7 +55,7 @@ export function Queues() {
 
 interface QueueTableProps {
   readonly rows: readonly QueueFigures[];
-  onOpen(opened: Opened): void;
+  readonly onOpen: (opened: Opened) => void;
 }
 
 function QueueTable({ rows, onOpen }: QueueTableProps) {
@@ -112,12 +111,6 @@ function QueueTable({ rows, onOpen }: QueueTableProps) {
         cell: ({ recent }) => formats.rate((recent.completed + recent.failed) / 5),
       },
       {
-        id: "trend",
-        title: t("trend"),
-        wide: true,
-        cell: ({ history }) => <Sparkline values={history.map(({ completed }) => completed)} />,
-      },
-      {
         id: "utilisation",
         title: t("utilisation"),
         numeric: true,
@@ -171,12 +164,20 @@ function LimitsTold({ queue: { rateLimit, concurrency } }: { readonly queue: Que
   if (rateLimit === null && concurrency === null) return <span class="faint">{t("noLimit")}</span>;
   const told = [
     rateLimit === null ? null : `${formats.number(rateLimit)}/s`,
-    concurrency === null ? null : `${formats.number(concurrency)} ${t("concurrency").toLowerCase()}`,
+    concurrency === null
+      ? null
+      : `${formats.number(concurrency)} ${t("concurrency").toLowerCase()}`,
   ];
   return <>{told.filter((one) => one !== null).join(" · ")}</>;
 }
 
-function Actions({ queue, onOpen }: { readonly queue: Queue; onOpen(opened: Opened): void }) {
+function Actions({
+  queue,
+  onOpen,
+}: {
+  readonly queue: Queue;
+  readonly onOpen: (opened: Opened) => void;
+}) {
   const { t } = usePreferences();
   const { clientOf, may } = useSession();
   const { say } = useNotices();
@@ -217,7 +218,7 @@ function Actions({ queue, onOpen }: { readonly queue: Queue; onOpen(opened: Open
   );
 }
 
-function Limits({ queue, onClose }: { readonly queue: Queue; onClose(): void }) {
+function Limits({ queue, onClose }: { readonly queue: Queue; readonly onClose: () => void }) {
   const { t } = usePreferences();
   const { clientOf } = useSession();
   const { say } = useNotices();
@@ -231,9 +232,9 @@ function Limits({ queue, onClose }: { readonly queue: Queue; onClose(): void }) 
           await clientOf(queue.tenant)
             .getQueue(queue.name)
             .configure({
-              rateLimit: numberIn(fields, "rateLimit"),
-              concurrency: numberIn(fields, "concurrency"),
-              indexedPaths: linesIn(fields, "indexedPaths"),
+              rateLimit: fields.number("rateLimit"),
+              concurrency: fields.number("concurrency"),
+              indexedPaths: fields.lines("indexedPaths"),
             });
           say(t("saved"));
           refresh();
@@ -268,19 +269,9 @@ function Limits({ queue, onClose }: { readonly queue: Queue; onClose(): void }) 
   );
 }
 
-function numberIn(fields: FormData, name: string): number | null {
-  const text = String(fields.get(name) ?? "").trim();
-  return text === "" ? null : Number(text);
-}
-
-function linesIn(fields: FormData, name: string): string[] {
-  const lines = String(fields.get(name) ?? "").split("\n");
-  return lines.map((line) => line.trim()).filter((line) => line !== "");
-}
-
 const drained = ["waiting", "delayed", "blocked"] as const;
 
-function Drain({ queue, onClose }: { readonly queue: Queue; onClose(): void }) {
+function Drain({ queue, onClose }: { readonly queue: Queue; readonly onClose: () => void }) {
   const { t, formats } = usePreferences();
   const { clientOf } = useSession();
   const [states, setStates] = useState<readonly (typeof drained)[number][]>(["waiting"]);

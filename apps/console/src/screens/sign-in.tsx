@@ -4,7 +4,7 @@ import { usePreferences } from "../preferences.tsx";
 interface SignInProps {
   /** Why it is asked for. */
   readonly said: string | null;
-  onEnter(token: string): void;
+  readonly onEnter: (token: string) => void;
 }
 
 export function SignIn({ said, onEnter }: SignInProps) {
