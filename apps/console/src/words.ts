@@ -233,6 +233,66 @@ const words = {
   logs: ["Logs", "Registros"],
   dependencies: ["Dependencies", "Dependencias"],
 
+  // Failures
+  noFailures: ["No job has failed.", "Ningún trabajo ha fallado."],
+  firstAndLast: ["first {first}, last {last}", "primero {first}, último {last}"],
+  newestJob: ["newest: {id}", "el más nuevo: {id}"],
+  inLastDay: ["{n} in 24 h", "{n} en 24 h"],
+  nJobs: ["{n} jobs", "{n} trabajos"],
+  retryGroup: ["Retry group", "Reintentar el grupo"],
+  retryGroupHint: [
+    "Starts the {n} jobs that failed like this anew.",
+    "Vuelve a empezar los {n} trabajos que fallaron así.",
+  ],
+
+  // Schedules
+  newSchedule: ["New schedule", "Nueva programación"],
+  noSchedules: ["There is no schedule yet.", "Aún no hay ninguna programación."],
+  lastRun: ["last run {when}", "última ejecución {when}"],
+  nextRun: ["next run {when}", "próxima ejecución {when}"],
+  nextRuns: ["Next five runs", "Próximas cinco ejecuciones"],
+  yourTime: ["Your time ({zone})", "Su hora ({zone})"],
+  cron: ["Cron expression", "Expresión cron"],
+  timezone: ["Time zone", "Zona horaria"],
+  description: ["Description", "Descripción"],
+  jobName: ["Name of its jobs", "Nombre de sus trabajos"],
+  dataJson: ["Data (JSON)", "Datos (JSON)"],
+
+  // Workers
+  noWorkers: [
+    "No worker was heard of in the last minute.",
+    "No hay noticias de ningún trabajador en el último minuto.",
+  ],
+  processed: ["Processed", "Procesados"],
+  memory: ["Memory", "Memoria"],
+  lag: ["Loop lag", "Retraso del bucle"],
+  heardOf: ["Heard of", "Última señal"],
+  node: ["Node", "Nodo"],
+  address: ["Address", "Dirección"],
+
+  // Webhooks
+  newWebhook: ["New webhook", "Nuevo webhook"],
+  noWebhooks: ["There is no webhook yet.", "Aún no hay ningún webhook."],
+  test: ["Test", "Probar"],
+  testSent: ["A test is on its way", "Se ha enviado una prueba"],
+  allEvents: ["all events", "todos los eventos"],
+  signed: ["signed", "firmado"],
+  notSigned: ["not signed", "sin firma"],
+  failingSince: ["Every attempt has failed since {when}", "Todos los intentos fallan desde {when}"],
+  events: ["Events", "Eventos"],
+  event: ["Event", "Evento"],
+  secret: ["Secret that signs deliveries", "Secreto que firma las entregas"],
+  secretKept: ["kept as it is", "se mantiene"],
+  deliveries: ["Deliveries", "Entregas"],
+  delivery: ["Delivery {id}", "Entrega {id}"],
+  noDeliveries: ["Nothing was sent yet.", "Aún no se ha enviado nada."],
+  pending: ["pending", "pendiente"],
+  delivered: ["delivered", "entregado"],
+  answer: ["Answer", "Respuesta"],
+  replay: ["Replay", "Repetir"],
+  replayed: ["It is sent again", "Se envía de nuevo"],
+  sent: ["Sent", "Enviado"],
+
   // Text and JSON
   moreCharacters: ["{n} more characters", "{n} caracteres más"],
   moreEntries: ["{n} more", "{n} más"],

@@ -149,6 +149,45 @@ describe.each(engines)("events on %s", (engine) => {
     for (const reader of [byQueue, byType, byJob]) reader.close();
   });
 
+  test("activity: events counted by queue and type, seldom", async () => {
+    const { url, data, add, pull } = await native({ engine });
+    const reader = await Reader.of(`${url}/activity?everyMs=250`);
+    await data("POST", "/jobs/bulk", {
+      jobs: Array.from({ length: 500 }, (_, n) => ({ queue: n < 400 ? "post" : "parcels" })),
+    });
+    await pull("post", 100);
+    const sums: Record<string, number> = {};
+    const times: number[] = [];
+    while (sums["post job.started"] !== 100) {
+      const message = await reader.next();
+      expect(message?.event).toBe("activity");
+      times.push(Date.parse(message?.data.at as string));
+      for (const { tenant, queue, counts } of message?.data.queues ?? []) {
+        expect(tenant).toBe("default");
+        for (const [type, count] of Object.entries(counts as Record<string, number>)) {
+          const key = `${queue} ${type}`;
+          sums[key] = (sums[key] ?? 0) + count;
+        }
+      }
+    }
+    expect(sums).toEqual({
+      "post job.pushed": 400,
+      "parcels job.pushed": 100,
+      "post job.started": 100,
+    });
+    for (const [n, at] of times.slice(1).entries()) {
+      expect(at - (times[n] as number)).toBeGreaterThanOrEqual(240);
+    }
+    reader.close();
+    const one = await Reader.of(`${url}/activity?everyMs=250&queue=parcels`);
+    await add({ queue: "post" });
+    await add({ queue: "parcels" });
+    expect((await one.next())?.data.queues).toEqual([
+      { tenant: "default", queue: "parcels", counts: { "job.pushed": 1 } },
+    ]);
+    one.close();
+  });
+
   test("each tenant hears of its own, and a token for all tenants of all", async () => {
     const { url, as } = await guarded({ engine });
     const streams = await Promise.all(

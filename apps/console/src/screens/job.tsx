@@ -28,7 +28,7 @@ export function Job({ params: { id } }: { readonly params: { readonly id: string
       const { items } = await client.jobs.page({ id: [id], limit: 1 }, { signal });
       return items[0] ?? null;
     },
-    { everyMs: LIVE_MS },
+    { everyMs: LIVE_MS, alsoIdleMs: 10_000 },
   );
   return (
     <Loaded from={job}>

@@ -17,6 +17,7 @@ import { type Column, DataTable } from "../parts/data-table.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import { Loaded } from "../parts/loaded.tsx";
 import { cut, Plain } from "../parts/plain.tsx";
+import { QueueSelect } from "../parts/queue-select.tsx";
 import { jobStates, StateBadge } from "../parts/state-badge.tsx";
 import { usePreferences } from "../preferences.tsx";
 import { useReading } from "../reading.ts";
@@ -54,30 +55,14 @@ interface ToolsProps {
 function Tools({ search, onChange, onBulk }: ToolsProps) {
   const { t } = usePreferences();
   const { may } = useSession();
-  const queues = useReading(["queues"], (client, signal) => client.queues.list({ signal }), {
-    everyMs: 2000,
-  });
-  const names = [
-    ...new Set([...(queues.data ?? []).map(({ name }) => name), ...search.queues]),
-  ].toSorted();
   return (
     <>
       <div class="tools">
         <SearchField search={search} onChange={onChange} />
-        <select
-          aria-label={t("queue")}
-          value={search.queues.length === 1 ? search.queues[0] : ""}
-          onChange={({ currentTarget: { value } }) =>
-            onChange({ queues: value === "" ? [] : [value] })
-          }
-        >
-          <option value="">{t("allQueues")}</option>
-          {names.map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
+        <QueueSelect
+          value={search.queues.length === 1 ? (search.queues[0] ?? "") : ""}
+          onChange={(name) => onChange({ queues: name === "" ? [] : [name] })}
+        />
         {may("operate") && (
           <div class="row-actions end">
             {(Object.keys(bulkActions) as BulkAction[]).map((action) => (
@@ -185,7 +170,7 @@ function Pages({ search }: { readonly search: Search }) {
         { ...filterOf(search), limit: PAGE, ...(cursor !== undefined && { cursor }) },
         { signal },
       ),
-    { everyMs: 2000, keep: true },
+    { everyMs: 2000, alsoIdleMs: 15_000, keep: true },
   );
   const columns = useColumns();
   return (
