@@ -92,13 +92,7 @@ const importRules = [
     workspaceExcept("core", "handlers"),
   ),
   // Runs in browsers, and knows the service by its client alone.
-  zone(
-    ["apps/console/src/**"],
-    sqlite,
-    redis,
-    otherPackagesFiles,
-    workspaceExcept("sdk"),
-  ),
+  zone(["apps/console/src/**"], sqlite, redis, otherPackagesFiles, workspaceExcept("sdk")),
   // `jobs start` starts the API and the worker; `migrate`, `restore` and `bench` work on the engines.
   zone(
     ["apps/cli/src/**"],
