@@ -1,11 +1,14 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { engines } from "../../api/test/engines.ts";
 import { Viewer } from "./browser.ts";
-import { seed, type Seeded } from "./seed.ts";
+import { heartbeat, seed, type Seeded } from "./seed.ts";
 import { type Client, startYard, tokenOf, type Yard } from "./yard.ts";
+
+// A test opens several pages, each of which may have to wait for the processor.
+vi.setConfig({ testTimeout: 90_000 });
 
 const MAX_SCRIPT_BYTES = 150_000;
 
@@ -20,14 +23,18 @@ describe.each(engines)("the console on %s", (engine) => {
   let client: Client;
   let seeded: Seeded;
   let viewer: Viewer;
+  let beating: NodeJS.Timeout;
   beforeAll(async () => {
     yard = await startYard(engine);
     client = await yard.client();
     seeded = await seed(client);
+    // Else the worker is forgotten, and its job given to others.
+    beating = setInterval(() => void heartbeat(client).catch(() => undefined), 5000);
     viewer = await Viewer.of(yard);
   }, 60_000);
   const others: Record<string, Viewer> = {};
   afterAll(async () => {
+    clearInterval(beating);
     await Promise.all([viewer, ...Object.values(others)].map((one) => one?.close()));
     await yard?.stop();
   });
@@ -203,7 +210,7 @@ describe.each(engines)("the console on %s", (engine) => {
     await dialog.getByLabel("Data").fill('{"image": "other.png"}');
     await dialog.getByLabel("Name").fill("again");
     await dialog.getByRole("button", { name: "Edit and requeue" }).click();
-    await page.getByRole("heading", { name: "again" }).waitFor();
+    await page.getByRole("heading", { name: /^Job \d+ again/ }).waitFor();
     const id = new URL(page.url()).pathname.split("/").at(-1) ?? "";
     expect(await client.jobs.get(id)).toMatchObject({
       queue: "thumbnails",

@@ -16,11 +16,15 @@ export interface Seeded {
 const HOSTILE =
   '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>\u202Egnp.exe';
 
-export async function seed(client: Client): Promise<Seeded> {
-  await client.call("heartbeatWorker", {
+export function heartbeat(client: Client) {
+  return client.call("heartbeatWorker", {
     path: { worker: "press-1" },
     body: { queues: ["thumbnails", "invoices"], concurrency: 8 },
   });
+}
+
+export async function seed(client: Client): Promise<Seeded> {
+  await heartbeat(client);
   await client.getQueue("thumbnails").configure({ indexedPaths: ["data.image"] });
 
   const { id: done } = await client.jobs.add("thumbnails", {
