@@ -1,4 +1,5 @@
-import { rename, rm } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
+import { rename, rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { build } from "vite";
 
@@ -6,10 +7,19 @@ import { build } from "vite";
 const root = import.meta.dirname;
 const dist = join(root, "dist");
 const made = join(root, `dist.${process.pid}`);
+const old = `${made}.old`;
+const index = join(dist, "index.html");
 try {
   await build({ root, logLevel: "error", build: { outDir: made, emptyOutDir: true } });
-  await rm(dist, { recursive: true, force: true });
-  await rename(made, dist);
+  const had = existsSync(index);
+  // It names all others by what is in them.
+  if (had && readFileSync(index).equals(readFileSync(join(made, "index.html")))) {
+    await utimes(index, new Date(), new Date());
+  } else {
+    if (had) await rename(dist, old);
+    else await rm(dist, { recursive: true, force: true });
+    await rename(made, dist);
+  }
 } finally {
-  await rm(made, { recursive: true, force: true });
+  for (const folder of [made, old]) await rm(folder, { recursive: true, force: true });
 }

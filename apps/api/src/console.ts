@@ -86,8 +86,15 @@ export function consoleRoutes(log: Logger): readonly Route[] {
 
 /** Into memory, compressed once. */
 async function open(log: Logger): Promise<ReadonlyMap<string, Page>> {
-  if (await isStale()) await build(log);
   const dist = join(root, "dist");
+  if (await isStale()) {
+    try {
+      await build(log);
+    } catch (error) {
+      // The one before is better than none.
+      if (!existsSync(join(dist, "index.html"))) throw error;
+    }
+  }
   const pages = new Map<string, Page>();
   for await (const path of glob("**/*.*", { cwd: dist })) {
     pages.set(path, await pageOf(path, await readFile(join(dist, path))));

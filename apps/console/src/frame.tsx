@@ -21,6 +21,10 @@ export function Frame({ children }: { readonly children: ComponentChildren }) {
   const before = useRef(location);
   useShortcuts(setOver);
   useEffect(() => {
+    // From here on it answers to whoever uses it; tests look.
+    performance.mark("usable");
+  }, []);
+  useEffect(() => {
     if (before.current === location) return;
     before.current = location;
     setOpened(false);

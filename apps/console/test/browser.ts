@@ -31,18 +31,18 @@ export interface Look {
 export class Viewer {
   readonly page: Page;
   readonly problems: string[] = [];
-  readonly #yard: Yard;
+  readonly #url: string;
 
-  private constructor(page: Page, yard: Yard) {
+  private constructor(page: Page, url: string) {
     this.page = page;
-    this.#yard = yard;
+    this.#url = url;
     page.on("pageerror", (error) => this.problems.push(error.message));
     page.on("console", (message) => {
       if (message.type() === "error") this.problems.push(message.text());
     });
   }
 
-  static async of(yard: Yard, look: Look = {}): Promise<Viewer> {
+  static async of({ url }: Pick<Yard, "url">, look: Look = {}): Promise<Viewer> {
     const { width = 1280, dark = false, language = "en-GB" } = look;
     const token = look.token === undefined ? await tokenOf() : look.token;
     const context = await (
@@ -59,11 +59,11 @@ export class Viewer {
         `sessionStorage.setItem("jobyard.token", ${JSON.stringify(token)})`,
       );
     }
-    return new Viewer(await context.newPage(), yard);
+    return new Viewer(await context.newPage(), url);
   }
 
   async open(path: string): Promise<Page> {
-    await this.page.goto(`${this.#yard.url}/console${path}`);
+    await this.page.goto(`${this.#url}/console${path}`);
     return this.page;
   }
 

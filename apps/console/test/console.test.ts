@@ -1,5 +1,7 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { engines } from "../../api/test/engines.ts";
@@ -187,6 +189,17 @@ describe.each(engines)("the console on %s", (engine) => {
     await inspect(`/jobs/${seeded.done}`, "job", "still being copied");
   });
 
+  test("files that a job has made are downloaded", async () => {
+    const results = join(yard.folder, "files", "default", ".jobyard", "results", seeded.done);
+    await mkdir(results, { recursive: true });
+    await writeFile(join(results, "sizes.csv"), "width,height\n320,200\n");
+    const page = await viewer.open(`/jobs/${seeded.done}`);
+    const saved = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Download sizes.csv" }).click();
+    expect((await saved).suggestedFilename()).toBe("sizes.csv");
+    expect(await readFile(await (await saved).path(), "utf8")).toBe("width,height\n320,200\n");
+  });
+
   test("a running job is followed, and the one that waits for it", async () => {
     const page = await viewer.open(`/jobs/${seeded.running}`);
     await page.getByText("420 of 1,200 items").waitFor();
@@ -355,6 +368,7 @@ describe.each(engines)("the console on %s", (engine) => {
     await page.keyboard.press("Control+k");
     await page.getByRole("combobox").fill("pause invo");
     await page.getByRole("option", { name: "Pause: invoices" }).waitFor();
+    expect(await viewer.barriers()).toEqual([]);
     await page.keyboard.press("Enter");
     await expect.poll(async () => (await client.getQueue("invoices").status()).paused).toBe(true);
     await client.getQueue("invoices").resume();

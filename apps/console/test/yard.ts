@@ -15,6 +15,8 @@ export type Client = Jobyard<object>;
 /** A running server for all screens. */
 export interface Yard {
   readonly url: string;
+  /** Its DATA_DIR. */
+  readonly folder: string;
   client(claims?: JWTPayload): Promise<Client>;
   /** Takes the server away and brings it back on the same port and store. */
   restart(meanwhile: () => Promise<void>): Promise<void>;
@@ -54,6 +56,7 @@ export async function startYard(
   const url = server.urls[0] as string;
   return {
     url,
+    folder,
     client: async (claims) => new Jobyard<object>({ baseURL: url, token: await tokenOf(claims) }),
     async restart(meanwhile) {
       await server.close();

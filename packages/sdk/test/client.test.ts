@@ -145,6 +145,40 @@ describe("jobs", () => {
     ending.abort();
     expect(await end).toEqual({ done: true, value: undefined });
   });
+
+  test("are counted, and the connection is told of", async () => {
+    const { client, url } = await connected();
+    let cut = (): void => undefined;
+    const watcher = new Jobyard({
+      baseURL: url,
+      async fetch(input, init) {
+        const ending = new AbortController();
+        cut = () => ending.abort();
+        const signal = AbortSignal.any([init?.signal as AbortSignal, ending.signal]);
+        return await fetch(input, { ...init, signal });
+      },
+    });
+    const connections: boolean[] = [];
+    const ending = new AbortController();
+    const activity = watcher.activity({
+      everyMs: 250,
+      signal: ending.signal,
+      onConnection(connected) {
+        connections.push(connected);
+        // Connected, the server hears of what is missed.
+        if (connected) void client.getQueue("bakery").add({ data: { loaf: "rye" } });
+      },
+    });
+    const counted = { type: "activity", queues: [{ queue: "bakery", counts: { "job.pushed": 1 } }] };
+    expect((await activity.next()).value).toMatchObject(counted);
+    cut();
+    // What happened meanwhile is not known.
+    expect((await activity.next()).value).toEqual({ type: "gap" });
+    expect((await activity.next()).value).toMatchObject(counted);
+    expect(connections).toEqual([true, false, true]);
+    ending.abort();
+    expect(await activity.next()).toEqual({ done: true, value: undefined });
+  });
 });
 
 test("queues, schedules, webhooks, files, figures, and who is calling", async () => {

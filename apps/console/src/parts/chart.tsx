@@ -55,6 +55,11 @@ export function Chart({ title, times, series, format }: ChartProps) {
             fill: `${colourOf(colour)}22`,
             width: 1.5,
             spanGaps: true,
+            // A line needs two of them.
+            points: {
+              show: (plot: uPlot, n: number) =>
+                (plot.data[n] ?? []).filter((value) => value != null).length === 1,
+            },
             value: (_: uPlot, value: number | null) =>
               value === null ? "–" : write.current(value),
           })),

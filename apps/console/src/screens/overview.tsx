@@ -273,8 +273,13 @@ function useHealth() {
 
 function Engine() {
   const { t, formats } = usePreferences();
-  const { who } = useSession();
+  const { who, may } = useSession();
   const health = useHealth();
+  const nodes = useReading(["nodes"], (client, signal) => client.nodes({ signal }), {
+    everyMs: 30_000,
+    alsoIdleMs: 30_000,
+    enabled: may("system"),
+  });
   const { server } = who;
   return (
     <section class="card">
@@ -288,6 +293,14 @@ function Engine() {
         <dd>{formats.duration(health.data?.latencyMs ?? null)}</dd>
         <dt>{t("startedAt")}</dt>
         <dd>{health.data === undefined ? "–" : formats.ago(health.data.startedAt)}</dd>
+        {nodes.data !== undefined && (
+          <>
+            <dt>{t("nodes")}</dt>
+            <dd>
+              <Link href="/workers">{formats.number(nodes.data.length)}</Link>
+            </dd>
+          </>
+        )}
       </dl>
     </section>
   );
