@@ -238,7 +238,7 @@ const words = {
   firstAndLast: ["first {first}, last {last}", "primero {first}, último {last}"],
   newestJob: ["newest: {id}", "el más nuevo: {id}"],
   inLastDay: ["{n} in 24 h", "{n} en 24 h"],
-  nJobs: ["{n} jobs", "{n} trabajos"],
+  nJobs: ["Jobs: {n}", "Trabajos: {n}"],
   retryGroup: ["Retry group", "Reintentar el grupo"],
   retryGroupHint: [
     "Starts the {n} jobs that failed like this anew.",

@@ -36,7 +36,9 @@ async function work(client: Client, signal: AbortSignal): Promise<number> {
       Array.from({ length: BATCH }, () => ({})),
     );
     const { items } = await client.call("pullJobs", { body: { queues: ["flood"], limit: BATCH } });
-    await client.call("ackJobs", { body: { items: items.map(({ id, lease }) => ({ id, lease })) } });
+    await client.call("ackJobs", {
+      body: { items: items.map(({ id, lease }) => ({ id, lease })) },
+    });
     rounds++;
     await sleep(Math.max(0, began + rounds * everyMs - performance.now()));
   }
@@ -59,7 +61,10 @@ interface TraceEvent {
 }
 
 /** The longest task of the page's own thread, ms. */
-function longestTask(trace: readonly TraceEvent[]): { readonly ms: number; readonly tasks: number } {
+function longestTask(trace: readonly TraceEvent[]): {
+  readonly ms: number;
+  readonly tasks: number;
+} {
   const threads = new Set(
     trace
       .filter(({ name, args }) => name === "thread_name" && args?.name === "CrRendererMain")
@@ -75,7 +80,14 @@ function longestTask(trace: readonly TraceEvent[]): { readonly ms: number; reado
 async function traced(page: Page, during: () => Promise<void>): Promise<readonly TraceEvent[]> {
   const browser = page.context().browser();
   if (browser === null) throw new Error("The page has no browser");
-  await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-devtools.timeline", "devtools.timeline", "__metadata"] });
+  await browser.startTracing(page, {
+    categories: [
+      "toplevel",
+      "disabled-by-default-devtools.timeline",
+      "devtools.timeline",
+      "__metadata",
+    ],
+  });
   await during();
   const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as {
     readonly traceEvents: readonly TraceEvent[];

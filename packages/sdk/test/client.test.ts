@@ -169,7 +169,10 @@ describe("jobs", () => {
         if (connected) void client.getQueue("bakery").add({ data: { loaf: "rye" } });
       },
     });
-    const counted = { type: "activity", queues: [{ queue: "bakery", counts: { "job.pushed": 1 } }] };
+    const counted = {
+      type: "activity",
+      queues: [{ queue: "bakery", counts: { "job.pushed": 1 } }],
+    };
     expect((await activity.next()).value).toMatchObject(counted);
     cut();
     // What happened meanwhile is not known.

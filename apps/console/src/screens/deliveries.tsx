@@ -1,6 +1,7 @@
 import type { Schemas } from "@jobyard/sdk";
 import { useMemo, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
+import { Ago } from "../parts/ago.tsx";
 import { ActionButton } from "../parts/button.tsx";
 import { type Column, DataTable } from "../parts/data-table.tsx";
 import { Dialog } from "../parts/dialog.tsx";
@@ -152,7 +153,7 @@ function useColumns(
         wide: true,
         cell: ({ durationMs }) => formats.duration(durationMs),
       },
-      { id: "created", title: t("created"), cell: ({ createdAt }) => formats.ago(createdAt) },
+      { id: "created", title: t("created"), cell: ({ createdAt }) => <Ago at={createdAt} /> },
       {
         id: "replay",
         title: t("actions"),

@@ -12,6 +12,7 @@ import {
   type Search,
   searchOf,
 } from "../job-filter.ts";
+import { Ago } from "../parts/ago.tsx";
 import { Bulk } from "../parts/bulk.tsx";
 import { type Column, DataTable } from "../parts/data-table.tsx";
 import { Dialog } from "../parts/dialog.tsx";
@@ -214,7 +215,7 @@ function Pages({ search }: { readonly search: Search }) {
 }
 
 function useColumns(): readonly Column<Row>[] {
-  const { t, formats } = usePreferences();
+  const { t } = usePreferences();
   const { manyTenants } = useSession();
   return useMemo(
     (): readonly Column<Row>[] => [
@@ -247,11 +248,7 @@ function useColumns(): readonly Column<Row>[] {
       {
         id: "created",
         title: t("created"),
-        cell: ({ createdAt }) => (
-          <time dateTime={createdAt} title={formats.moment(createdAt)}>
-            {formats.ago(createdAt)}
-          </time>
-        ),
+        cell: ({ createdAt }) => <Ago at={createdAt} />,
       },
       {
         id: "attempts",
@@ -266,7 +263,7 @@ function useColumns(): readonly Column<Row>[] {
         cell: (job) => <How job={job} />,
       },
     ],
-    [t, formats, manyTenants],
+    [t, manyTenants],
   );
 }
 

@@ -94,6 +94,7 @@ function QueueTable({ rows, onOpen }: QueueTableProps) {
             {manyTenants && <span class="tag">{queue.tenant}</span>}
             {queue.typed && <span class="tag">{t("typed")}</span>}
             {queue.paused && <span class="badge paused">{t("paused")}</span>}
+            <LimitsTold queue={queue} />
           </>
         ),
       },
@@ -118,12 +119,6 @@ function QueueTable({ rows, onOpen }: QueueTableProps) {
           const slots = slotsOf(queue, workers.data ?? []);
           return slots === 0 ? "–" : formats.percent(Math.min(1, queue.counts.active / slots));
         },
-      },
-      {
-        id: "limits",
-        title: t("limits"),
-        wide: true,
-        cell: ({ queue }) => <LimitsTold queue={queue} />,
       },
       ...(may("operate")
         ? [
@@ -161,14 +156,14 @@ function slotsOf(
 
 function LimitsTold({ queue: { rateLimit, concurrency } }: { readonly queue: Queue }) {
   const { t, formats } = usePreferences();
-  if (rateLimit === null && concurrency === null) return <span class="faint">{t("noLimit")}</span>;
+  if (rateLimit === null && concurrency === null) return null;
   const told = [
     rateLimit === null ? null : `${formats.number(rateLimit)}/s`,
     concurrency === null
       ? null
       : `${formats.number(concurrency)} ${t("concurrency").toLowerCase()}`,
   ];
-  return <>{told.filter((one) => one !== null).join(" · ")}</>;
+  return <div class="hint">{told.filter((one) => one !== null).join(" · ")}</div>;
 }
 
 function Actions({

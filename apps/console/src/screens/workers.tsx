@@ -1,5 +1,6 @@
 import type { Schemas } from "@jobyard/sdk";
 import { useMemo } from "preact/hooks";
+import { Ago } from "../parts/ago.tsx";
 import { type Column, DataTable } from "../parts/data-table.tsx";
 import { Loaded } from "../parts/loaded.tsx";
 import { Plain } from "../parts/plain.tsx";
@@ -101,12 +102,12 @@ function useWorkerColumns(): readonly Column<WorkerRow>[] {
         id: "started",
         title: t("startedAt"),
         wide: true,
-        cell: ({ startedAt }) => formats.ago(startedAt),
+        cell: ({ startedAt }) => <Ago at={startedAt} />,
       },
       {
         id: "heard",
         title: t("heardOf"),
-        cell: ({ lastHeartbeatAt }) => formats.ago(lastHeartbeatAt),
+        cell: ({ lastHeartbeatAt }) => <Ago at={lastHeartbeatAt} />,
       },
     ],
     [t, formats],
@@ -114,7 +115,7 @@ function useWorkerColumns(): readonly Column<WorkerRow>[] {
 }
 
 function Nodes() {
-  const { t, formats } = usePreferences();
+  const { t } = usePreferences();
   const nodes = useReading(["nodes"], (client, signal) => client.nodes({ signal }), {
     everyMs: 10_000,
     alsoIdleMs: 10_000,
@@ -132,14 +133,14 @@ function Nodes() {
         ),
       },
       { id: "host", title: t("address"), cell: ({ host, port }) => `${host}:${port}` },
-      { id: "started", title: t("startedAt"), cell: ({ startedAt }) => formats.ago(startedAt) },
+      { id: "started", title: t("startedAt"), cell: ({ startedAt }) => <Ago at={startedAt} /> },
       {
         id: "heard",
         title: t("heardOf"),
-        cell: ({ lastHeartbeatAt }) => formats.ago(lastHeartbeatAt),
+        cell: ({ lastHeartbeatAt }) => <Ago at={lastHeartbeatAt} />,
       },
     ],
-    [t, formats],
+    [t],
   );
   return (
     <section class="card">
