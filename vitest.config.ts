@@ -9,7 +9,7 @@ export default defineConfig({
     resolve: { conditions: [source], externalConditions: [source] },
   },
   test: {
-    include: ["packages/*/{src,test}/**/*.test.ts", "apps/*/{src,test}/**/*.test.ts"],
+    include: ["{packages,apps}/*/{src,test}/**/*.test.ts", "deploy/test/*.test.ts"],
     pool: "forks",
     // One for each core (the default leaves one free): many tests wait for other processes rather than compute.
     maxWorkers: "100%",

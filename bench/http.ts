@@ -35,6 +35,8 @@ const flags = ["--conditions=@jobyard/source"];
 
 interface Server {
   readonly url: string;
+  /** Of the line protocol, where it speaks that. */
+  readonly tcp: string;
   readonly child: ChildProcess;
   stop(): Promise<void>;
 }
@@ -45,14 +47,18 @@ async function start(program: string, env: Record<string, string> = {}): Promise
     env: { PATH: process.env["PATH"] ?? "", ...env },
   });
   let url = "";
+  let tcp = "";
   for await (const line of createInterface(child.stdout)) {
-    url = (JSON.parse(line) as { readonly urls?: readonly string[] }).urls?.[0] ?? "";
+    const said = JSON.parse(line) as { urls?: readonly string[]; tcp?: readonly string[] };
+    url = said.urls?.[0] ?? "";
+    tcp = said.tcp?.[0] ?? "";
     if (url !== "") break;
   }
   // Its log is read by somebody else in earnest, too.
   child.stdout.resume();
   return {
     url,
+    tcp,
     child,
     async stop() {
       child.kill("SIGTERM");
@@ -61,7 +67,7 @@ async function start(program: string, env: Record<string, string> = {}): Promise
   };
 }
 
-const startApi = (folder: string): Promise<Server> =>
+export const startApi = (folder: string): Promise<Server> =>
   start("apps/api/src/main.ts", { ...settings, DATA_DIR: folder });
 
 interface Load {

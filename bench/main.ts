@@ -4,6 +4,7 @@
  *
  *   pnpm bench [--rounds 5] [--slow-sync 5] [--engine embedded|distributed] [--only name]
  *   pnpm bench --http [--rounds 5]
+ *   pnpm bench --sdk [--rounds 5]    a call against a bare fetch, a remote worker against one in process
  *   pnpm bench --handlers [--large] [--only name]
  *   pnpm bench --streams [--rounds 5]
  *   pnpm bench --wire [--rounds 5]
@@ -25,6 +26,7 @@ import { benchHttp } from "./http.ts";
 import { type Figures, median } from "./measure.ts";
 import { benchMoves } from "./moves.ts";
 import { freePort, run, startRedis } from "./processes.ts";
+import { benchSdk } from "./sdk.ts";
 import { benchStreams } from "./streams.ts";
 import { benchWire } from "./wire.ts";
 
@@ -34,6 +36,7 @@ const { values } = parseArgs({
     "slow-sync": { type: "string", default: "0" },
     engine: { type: "string", default: "both" },
     http: { type: "boolean", default: false },
+    sdk: { type: "boolean", default: false },
     handlers: { type: "boolean", default: false },
     large: { type: "boolean", default: false },
     only: { type: "string", default: "" },
@@ -46,6 +49,7 @@ if (values.handlers) process.exit((await benchHandlers(values)) ? 0 : 1);
 if (values.moves) process.exit((await benchMoves()) ? 0 : 1);
 const rounds = Number(values.rounds);
 if (values.wire) process.exit((await benchWire(rounds)) ? 0 : 1);
+if (values.sdk) process.exit((await benchSdk(rounds)) ? 0 : 1);
 if (values.streams) process.exit((await benchStreams(rounds)) ? 0 : 1);
 if (values.http) process.exit((await benchHttp(rounds)) ? 0 : 1);
 const slowSync = values["slow-sync"];

@@ -9,6 +9,7 @@ const tools = {
   curl: "curl",
   faketime: "faketime",
   nc: "netcat-openbsd",
+  promtool: "prometheus",
   "redis-server": "redis-server",
   python3: "python3",
 } as const;

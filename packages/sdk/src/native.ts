@@ -80,8 +80,10 @@ export class Native {
   }
 }
 
-/** Not `randomUUID`, which pages without TLS do not have. */
 export function randomKey(): string {
+  // Which pages without TLS do not have.
+  const { randomUUID } = crypto as { readonly randomUUID?: unknown };
+  if (randomUUID !== undefined) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -70,12 +70,14 @@ interface Run {
   lines: string[];
   /** Nobody is interested in how it ends any more. */
   lost: boolean;
-  /** Since before the last look at what runs. */
-  old: boolean;
+  /** Epoch ms. */
+  readonly since: number;
 }
 
 /** Leases are renewed, and cancelled jobs are found, so often at least; a cancelled job has to end within 5 s. */
 const LOOK_MS = 1500;
+/** Runs that are no older are left alone: most end by themselves soon. */
+const YOUNG_MS = 250;
 const REPORT_MS = 250;
 /** A handler told to stop is abandoned after so long, ms. */
 const STOP_GRACE_MS = 1500;
@@ -201,7 +203,8 @@ export class Worker<
 
   async #run(claim: Claim): Promise<void> {
     const abort = new AbortController();
-    const run: Run = { claim, abort, progress: undefined, lines: [], lost: false, old: false };
+    const since = Date.now();
+    const run: Run = { claim, abort, progress: undefined, lines: [], lost: false, since };
     const { id, name, data, attempt, maxAttempts, leaseMs = Infinity } = claim;
     this.#lookMs = Math.min(this.#lookMs, leaseMs / 3);
     this.#runs.add(run);
@@ -298,8 +301,8 @@ export class Worker<
     const { signal } = this.#stopTrying;
     while (!signal.aborted) {
       try {
-        const old = [...this.#runs].filter((run) => run.old && !run.lost);
-        for (const run of this.#runs) run.old = true;
+        const before = Date.now() - Math.min(YOUNG_MS, this.#lookMs);
+        const old = [...this.#runs].filter((run) => run.since <= before && !run.lost);
         await this.#link.heartbeat(this.#concurrency);
         for (let from = 0; from < old.length; from += MAX_BATCH) {
           const runs = new Map(old.slice(from, from + MAX_BATCH).map((run) => [run.claim, run]));

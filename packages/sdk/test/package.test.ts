@@ -1,14 +1,12 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, symlink, writeFile, mkdir, copyFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import vm from "node:vm";
 import { build } from "esbuild";
-import { expect, onTestFinished, test } from "vitest";
-import { build as tsup } from "tsup";
+import { expect, test } from "vitest";
 import { serve } from "../../../apps/api/test/running-server.ts";
-import config from "../tsup.config.ts";
+import { projectWithSdk } from "./installed.ts";
 
 const folder = join(import.meta.dirname, "..");
 const run = promisify(execFile);
@@ -40,19 +38,7 @@ test("the client is under 15 kB, and runs where there is only what browsers have
 
 test("built: require is the class itself, import has it by its name, one error class for all entries", async () => {
   const { url } = await serve({ handlers: [] });
-  const project = await mkdtemp(join(tmpdir(), "jobyard-sdk-test-"));
-  onTestFinished(() => rm(project, { recursive: true, force: true }));
-  const installed = join(project, "node_modules/@jobyard/sdk");
-  await mkdir(installed, { recursive: true });
-  await copyFile(join(folder, "package.json"), join(installed, "package.json"));
-  await tsup({
-    ...config,
-    entry: [`${folder}/src/**/*.ts`],
-    outDir: join(installed, "dist"),
-    dts: false,
-    config: false,
-  });
-  await symlink(join(folder, "node_modules"), join(installed, "node_modules"));
+  const project = await projectWithSdk();
   const cjs = `
     const WellFlowAPI = require("@jobyard/sdk");
     const client = new WellFlowAPI({ baseURL: process.argv[2], token: undefined });
@@ -78,3 +64,65 @@ test("built: require is the class itself, import has it by its name, one error c
   expect(await outcome("try.cjs")).toEqual(["string", 1, true, "function"]);
   expect(await outcome("try.mjs")).toEqual(["healthy", true, true]);
 }, 60_000);
+
+// Hundreds of megabytes of runtimes are fetched for it.
+const long = process.env["JOBYARD_LONG"] === "1";
+
+/** As npm packages, with what each is told to run a file. */
+const runtimes = {
+  "node@20": ["node"],
+  "bun@1.4.4": ["bun"],
+  "deno@2.9.6": ["deno", "run", "--allow-net", "--allow-env", "--allow-read", "--allow-sys"],
+} as const;
+
+const body = `
+  const done = [];
+  for (const [n, baseURL] of process.argv.slice(2).entries()) {
+    const client = new Jobyard({ baseURL: process.argv[2] });
+    const job = await client.jobs.add("mill" + n, { data: { sacks: 4 } });
+    const worker = new Worker("mill" + n, ({ data }) => ({ kg: data.sacks * 25 }), {
+      baseURL,
+      onError: (error) => done.push(String(error)),
+    });
+    const { state, result } = await client.jobs.wait(job);
+    await worker.close();
+    done.push([state, result]);
+  }
+  const missing = await new Jobyard({ baseURL: process.argv[2] }).jobs.get("900719925474").catch((error) => error);
+  done.push([missing instanceof JobyardError, missing.status]);
+  console.log(JSON.stringify(done));`;
+
+const esm = `
+  import process from "node:process";
+  import { Jobyard, JobyardError } from "@jobyard/sdk";
+  import { Worker } from "@jobyard/sdk/worker";
+  ${body}`;
+
+const cjs = `
+  const Jobyard = require("@jobyard/sdk");
+  const { JobyardError } = Jobyard;
+  const { Worker } = require("@jobyard/sdk/worker");
+  (async () => {${body}})();`;
+
+test.each(long ? (Object.keys(runtimes) as (keyof typeof runtimes)[]) : [])(
+  "client and worker, over HTTP and TCP, in %s",
+  async (name) => {
+    const project = await projectWithSdk();
+    const tools = join(project, "runtime");
+    await run("npm", ["install", "--no-audit", "--no-fund", "--prefix", tools, name]);
+    await writeFile(join(project, "package.json"), `{"private":true}`);
+    await writeFile(join(project, "try.mjs"), esm);
+    await writeFile(join(project, "try.cjs"), cjs);
+    const { url, server } = await serve({ handlers: [] });
+    const tcp = `tcp://${server.tcp[0]?.replace(/^tcp:\/\//, "")}`;
+    const [program, ...flags] = runtimes[name];
+    const done = ["completed", { kg: 100 }];
+    for (const file of ["try.mjs", "try.cjs"]) {
+      const args = [...flags, join(project, file), url, tcp];
+      const { stdout } = await run(join(tools, "node_modules/.bin", program), args, {
+        cwd: project,
+      });
+      expect(JSON.parse(stdout), file).toEqual([done, done, [true, 404]]);
+    }
+  },
+);
