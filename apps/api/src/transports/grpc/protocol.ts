@@ -27,6 +27,7 @@ export function loadProtocol(): Protocol {
     Object.entries(own).map(([name, method]) => {
       const { requestDeserialize } = method;
       const read = (bytes: Buffer): unknown => {
+        if (!isFramed(bytes)) return MALFORMED;
         try {
           const request: unknown = requestDeserialize(bytes);
           return hasBrokenText(request, bytes) ? MALFORMED : request;
@@ -38,6 +39,34 @@ export function loadProtocol(): Protocol {
     }),
   );
   return { definition, service };
+}
+
+/** Whether the fields fill the message to its end: the library takes a text that is cut off for a shorter one. */
+function isFramed(bytes: Buffer): boolean {
+  let at = 0;
+  /** NaN: it does not end. */
+  const varint = (): number => {
+    let value = 0;
+    for (let i = 0; i < 10; i++) {
+      const byte = bytes[at++];
+      if (byte === undefined) return Number.NaN;
+      value += (byte & 0x7f) * 2 ** (7 * i);
+      if (byte < 0x80) return value;
+    }
+    return Number.NaN;
+  };
+  while (at < bytes.length) {
+    const type = varint() % 8;
+    if (type === 0) {
+      if (Number.isNaN(varint())) return false;
+    } else if (type === 1) at += 8;
+    else if (type === 2) {
+      const length = varint();
+      at += length;
+    } else if (type === 5) at += 4;
+    else return false;
+  }
+  return at === bytes.length;
 }
 
 /** What stands for bytes that are no UTF-8. */
