@@ -5,12 +5,12 @@ import { CliError, isJobyardError } from "./errors.ts";
 import { plural } from "./output.ts";
 import { Progress } from "./progress.ts";
 
-interface Following {
+export interface Following {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: ActionProgress) => void;
 }
 
-export interface Action {
+interface Action {
   /** `Remove`, and `removed`. */
   readonly verb: string;
   readonly done: string;
@@ -52,7 +52,7 @@ export async function act(cli: Cli, { verb, done, total, yes, run }: Action): Pr
 }
 
 /** On a terminal; elsewhere it takes --yes. */
-async function confirm(question: string): Promise<void> {
+export async function confirm(question: string): Promise<void> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw new CliError("usage", `${question} Say --yes, as nobody can be asked here`);
   }

@@ -14,13 +14,16 @@ interface GlobalOptions extends Wishes {
 /** What a command works with. */
 export class Cli {
   readonly env: Environment;
+  /** Every command with its options, for what is made of them. */
+  readonly commands: () => Promise<Command>;
   readonly #program: Command;
   #out: Output | undefined;
   #connection: Promise<Connection> | undefined;
   #client: Promise<Jobyard> | undefined;
   #serving = false;
 
-  constructor(program: Command, env: Environment) {
+  constructor(program: Command, env: Environment, commands: () => Promise<Command>) {
+    this.commands = commands;
     this.#program = program;
     this.env = env;
   }

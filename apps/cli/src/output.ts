@@ -17,7 +17,7 @@ export interface OutputOptions {
 
 const GAP = "  ";
 /** A cell is not cut below this. */
-const NARROWEST = 8;
+const NARROWEST = 5;
 
 /**
  * What a command found goes to standard output: for people a table or text, with `--json` one document or a line each.
@@ -156,4 +156,12 @@ export function span(ms: number): string {
 
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
+
+export function bytes(count: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = count;
+  let unit = 0;
+  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000;
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }

@@ -12,7 +12,7 @@ import type { Environment } from "./profiles.ts";
  */
 export async function run(argv: readonly string[], env: Environment): Promise<number | undefined> {
   const program = newProgram();
-  const cli = new Cli(program, env);
+  const cli: Cli = new Cli(program, env, () => wholeProgram(cli));
   try {
     await program.parseAsync(await prepared(program, cli, argv), { from: "user" });
     return cli.serving ? undefined : 0;
@@ -21,6 +21,13 @@ export async function run(argv: readonly string[], env: Environment): Promise<nu
     const asked = (option: string): boolean => argv.includes(option);
     return tell(error, { json: asked("--json"), debug: asked("--debug") });
   }
+}
+
+/** The whole tree, with every command's options. */
+async function wholeProgram(cli: Cli): Promise<Command> {
+  const program = newProgram();
+  for (const { name, load } of commands) (await load()).define(commandOf(program, name), cli);
+  return program;
 }
 
 function newProgram(): Command {

@@ -81,3 +81,11 @@ export function oneOf<Word extends string>(
     throw new InvalidArgumentError(`Give ${words.slice(0, -1).join(", ")} or ${words.at(-1)}.`);
   };
 }
+
+/** Ids as they are given; `-`: from standard input, with any white space between. */
+export async function readIds(given: readonly string[]): Promise<readonly string[]> {
+  const ids = await Promise.all(
+    given.map(async (id) => (id === "-" ? (await text(process.stdin)).split(/\s+/) : [id])),
+  );
+  return [...new Set(ids.flat().filter((id) => id !== ""))];
+}
