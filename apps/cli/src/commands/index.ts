@@ -43,6 +43,7 @@ export const commands: readonly CommandEntry[] = [
   entry(service, "api", "Run the API alone", () => import("./api.ts")),
   entry(service, "worker", "Run a worker, around one Redis", () => import("./worker.ts")),
   entry(service, "demo", "Real work on a temporary store", () => import("./demo.ts")),
+  entry(service, "migrate", "Move all jobs from engine to engine", () => import("./migrate.ts")),
   entry(jobs, "add", "Add a job", () => import("./add.ts")),
   entry(jobs, "get", "Show a job", () => import("./get.ts")),
   entry(jobs, "list", "Find jobs by their state, queue, age, …", () => import("./list.ts")),
