@@ -6,10 +6,12 @@ import { Loaded } from "../parts/loaded.tsx";
 interface NextRunsProps {
   readonly cron: string;
   readonly timezone: string;
+  /** Whether to say in words what the expression means. */
+  readonly inWords?: boolean;
 }
 
-/** When a schedule is due, where it is kept and where it is looked at; and what its cron expression says. */
-export function NextRuns({ cron, timezone }: NextRunsProps) {
+/** When a schedule is due, where it is kept and where it is looked at. */
+export function NextRuns({ cron, timezone, inWords = false }: NextRunsProps) {
   const { t, formats, language } = usePreferences();
   const { client } = useSession();
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -22,7 +24,7 @@ export function NextRuns({ cron, timezone }: NextRunsProps) {
     <Loaded from={preview}>
       {({ words, runs }) => (
         <>
-          <p class="words">{words[language]}</p>
+          {inWords && <p class="words">{words[language]}</p>}
           <table class="runs">
             <caption class="unseen">{t("nextRuns")}</caption>
             <thead>

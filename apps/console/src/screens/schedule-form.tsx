@@ -83,7 +83,7 @@ export function ScheduleForm({ schedule, onClose }: ScheduleFormProps) {
             </datalist>
           </label>
         </div>
-        <NextRuns {...shown} />
+        <NextRuns {...shown} inWords />
         <label class="field">
           {t("description")}
           <input name="description" maxLength={10_000} defaultValue={schedule?.description ?? ""} />
