@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { glob, readFile, stat } from "node:fs/promises";
-import { extname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { createRequire } from "node:module";
+import { dirname, extname, join } from "node:path";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
 import { QueueError } from "@jobyard/core";
@@ -18,7 +18,8 @@ import { RequestError } from "./request-error.ts";
  */
 
 const PREFIX = "/console";
-const root = fileURLToPath(new URL("../../console/", import.meta.url));
+/** Beside this package in a clone, among its dependencies where it is installed. */
+const root = dirname(createRequire(import.meta.url).resolve("@jobyard/console/package.json"));
 
 /** Scripts and styles of our own files and nothing else: whatever slipped into the page could not run. */
 const policy = [
