@@ -72,6 +72,12 @@ export function failureOf(error: unknown): Failure | null {
     const told = fileFaults[code] ?? message;
     return { exitCode: exitCodes.usage, code, message: `${path}: ${told}` };
   }
+  if (code === "EISDIR") {
+    const message = "A folder was named where a file is meant";
+    return { exitCode: exitCodes.usage, code, message };
+  }
+  // A name or path that cannot be one.
+  if (code === "ERR_INVALID_ARG_VALUE") return { exitCode: exitCodes.usage, code, message };
   // What core refuses, where a command uses it itself.
   if (error instanceof Error && /^(Queue|Config)Error$/.test(error.name)) {
     return { exitCode: exitCodes.failed, code: code ?? "FAILED", message };

@@ -5,10 +5,19 @@ import { run } from "./program.ts";
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(0);
-    throw error;
+    if (stream === process.stdout) {
+      process.stderr.write(`jobs: Standard output cannot be written: ${error.message}\n`);
+    }
+    process.exit(1);
   });
 }
 
 const exitCode = await run(process.argv.slice(2), process.env);
 // Connections that are kept for a next call must not hold up the end. Undefined: a server was started, which ends by itself.
-if (exitCode !== undefined) process.exit(exitCode);
+if (exitCode !== undefined) {
+  // What could not be written is told before.
+  for (const stream of [process.stdout, process.stderr]) {
+    await new Promise<void>((resolve) => stream.write("", () => resolve()));
+  }
+  process.exit(exitCode);
+}

@@ -41,6 +41,15 @@ const HERE = "http://localhost:3001";
  * goes to no other address than the profile's.
  */
 export async function connectionOf(wishes: Wishes, env: Environment): Promise<Connection> {
+  const connection = await chosenConnection(wishes, env);
+  const { token } = connection;
+  if (token === undefined || /^[\u0021-\u007E]+$/.test(token)) return connection;
+  const message =
+    "The token has spaces, line ends or letters in it that no token has; copy it as a whole";
+  throw new CliError("refused", message);
+}
+
+async function chosenConnection(wishes: Wishes, env: Environment): Promise<Connection> {
   const named = wishes.profile ?? (env["JOBS_URL"] ? undefined : env["JOBS_PROFILE"]);
   const direct =
     wishes.url !== undefined
@@ -79,6 +88,10 @@ function unknownProfile(name: string, { profiles }: Profiles, env: Environment):
 
 export function addressOf(text: string, from: string): string {
   const url = URL.parse(text);
+  if (url !== null && url.username + url.password !== "") {
+    const message = `${from}: An address takes no user and password; give a token with --token or JOBS_TOKEN`;
+    throw new CliError("usage", message);
+  }
   if (url !== null && /^https?:$/.test(url.protocol)) return text.replace(/\/+$/, "");
   throw new CliError(
     "usage",

@@ -69,9 +69,11 @@ async function prepared(
   if (operands.length + unknown.length === 0) return ["--help"];
   const [name = "", first] = operands[0] === "help" ? operands.slice(1) : operands;
   const entry = commands.find((one) => one.name === name);
-  if (entry === undefined) return argv;
+  const helps = operands[0] === "help";
+  if (entry === undefined) return helps && name !== "" ? [name] : argv;
   const command = commandOf(program, name);
   (await entry.load()).define(command, cli);
+  if (helps) return [...operands.slice(1), "--help"];
   const asksHelp = unknown.some((word) => word === "-h" || word === "--help");
   const lists = command.commands.some((one) => one.name() === "list");
   const alone = operands[0] === name && first === undefined && !asksHelp;

@@ -48,6 +48,7 @@ test("version and help go to standard output", async () => {
   expect(one.code).toBe(0);
   expect(one.out).toContain("--idempotency-key <key>");
   expect(one.out).toContain("--json");
+  expect((await jobs(["help", "queues", "drain"])).out).toContain("Usage: jobs queues drain");
   const group = await jobs(["queues", "--help"]);
   expect(group.out).toContain("pause");
 });
@@ -63,6 +64,9 @@ test.for([
   [["get", "12345"], 3, /Job 12345 not found/],
   [["get", "nonsense"], 3, /not found/],
   [["queues", "show", "nowhere"], 3, /nowhere/],
+  [["queues", "show", ".."], 2, /queue cannot be "\.\."/],
+  [["get", ""], 2, /id cannot be ""/],
+  [["help", "quees"], 2, /Unknown command 'quees' \(Did you mean queues\?\)/],
   [["queues", "limit", "q", "fast"], 2, /Give a whole number from 1 to 1000000/],
   [
     ["add", "q", "{a: 1}"],
@@ -70,6 +74,8 @@ test.for([
     /The data is not JSON: .*; quote it for your shell, or give @file or -/,
   ],
   [["add", "q", "@/nowhere/data.json"], 2, /\/nowhere\/data\.json: There is no such file/],
+  [["add", "q", "@/"], 2, /A folder was named where a file is meant/],
+  [["bulk", "/"], 2, /A folder was named where a file is meant/],
   [["add", "bad queue", "1"], 2, /queue: /],
   [["add", "q", "--delay", "5 minutes"], 2, /Give a duration such as 500ms, 30s/],
   [["add", "data_export", "{}"], 2, /datasetId: .*; .*format/],
@@ -79,7 +85,9 @@ test.for([
     5,
     /Cannot reach http:\/\/127\.0\.0\.1:9.*`jobs start`/,
   ],
+  [["list", "--url", "http://me:hush@127.0.0.1:9"], 2, /^(?!.*hush).*takes no user and password/],
   [["list", "--token", "forged"], 4, /JOBS_TOKEN/],
+  [["list", "--token", "one\ntwo"], 4, /copy it as a whole/],
   [["list", "--profile", "nope"], 2, /There is no profile nope in .*`jobs profiles set nope/],
   [["queues", "drain", "q"], 3, /q/],
 ] as const)("%j ends with %i in one clear line", async ([args, code, line]) => {
@@ -145,6 +153,16 @@ test("profiles: made, listed, chosen, removed; tokens stay in the file and with 
   expect(broken.err).toContain(`${file} is not JSON`);
   await writeFile(file, '{"profiles":{"x":{}}}');
   expect((await run("health")).err).toContain("profile x must have a `url`");
+});
+
+test("an output that takes nothing is told in one line, and is no success", async () => {
+  const jobs = `"${process.execPath}" --conditions=@jobyard/source "${main}"`;
+  const { stdout, stderr } = await promisify(execFile)("bash", [
+    "-c",
+    `${jobs} --help > /dev/full; echo $?`,
+  ]);
+  expect(stdout).toBe("1\n");
+  expect(stderr).toMatch(/^jobs: Standard output cannot be written: .*no space left[^\n]*\n$/);
 });
 
 test("`| head` ends quietly", async () => {

@@ -175,7 +175,8 @@ function addressOf(path: string, { path: given = {}, query = {} }: Params): stri
     // Only a file's path has slashes that are to stay.
     const segments = name === "path" ? value.split("/") : [value];
     if (segments.some((segment) => /^\.{0,2}$/.test(segment))) {
-      throw new TypeError(`${name} cannot be ${JSON.stringify(value)}`);
+      const wrong = new TypeError(`${name} cannot be ${JSON.stringify(value)}`);
+      throw Object.assign(wrong, { code: "ERR_INVALID_ARG_VALUE" });
     }
     return segments.map(encodeURIComponent).join("/");
   });

@@ -28,7 +28,7 @@ interface Phase {
 export function define(command: Command, cli: Cli): void {
   command
     .description(
-      "Add jobs to a server and finish them, over the native API, in a queue of its own that is removed after; this machine's own work is part of the figures",
+      "Add jobs to a server and finish them, over the native API, in a queue of its own whose jobs are removed after; this machine's own work is part of the figures",
     )
     .option("-n, --jobs <n>", "So many", integer(1, 1_000_000), 5000)
     .option("-c, --concurrency <n>", "Calls at once", integer(1, 256), 32)

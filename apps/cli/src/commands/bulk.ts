@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
+import { addAbortSignal } from "node:stream";
 import type { Jobyard, Schemas } from "@jobyard/sdk";
 import type { Command } from "commander";
 import { type Cli, Interruption } from "../cli.ts";
@@ -40,7 +41,7 @@ const TOLD = 20;
 export function define(command: Command, cli: Cli): void {
   command
     .description(
-      'Add a job for each line of JSON: { "queue": …, "data": …, … } as `POST /jobs` takes it. The same lines again add nothing twice for 24 h',
+      'Add a job for each line of JSON: { "queue": …, "data": …, … } as `POST /jobs` takes it. The same file again adds nothing twice for 24 h',
     )
     .argument("[file]", "Default, and -: standard input", "-")
     .option("-q, --queue <name>", "For lines that name none")
@@ -55,6 +56,8 @@ async function bulk(cli: Cli, file: string, options: Options): Promise<void> {
   const input = file === "-" ? process.stdin : createReadStream(file);
   const client = await cli.client();
   const signal = cli.interruptible();
+  // Who waits for more lines is interrupted too.
+  addAbortSignal(signal, input);
   const progress = new Progress("Adding", out.json);
   let read = 0;
   let added = 0;
@@ -91,7 +94,8 @@ async function bulk(cli: Cli, file: string, options: Options): Promise<void> {
       if (calls.length >= AT_ONCE) await calls.shift();
     }
   } catch (error) {
-    failure = error as Error;
+    const stopped = signal.aborted && (error as Error).name === "AbortError";
+    if (!stopped) failure = error as Error;
   }
   // What was sent is told, whatever happened meanwhile.
   for (const end of await Promise.allSettled(calls)) {
@@ -108,7 +112,10 @@ async function bulk(cli: Cli, file: string, options: Options): Promise<void> {
   }
   if (signal.aborted) throw new Interruption(`Interrupted; ${counted()}. ${again}`);
   if (!out.json) out.line(counted());
-  if (refused > 0) throw new CliError("failed", `${plural(refused, "line")} refused`);
+  if (refused > 0) {
+    const mend = "Mend and add them alone: in a file that has changed, lines are added again";
+    throw new CliError("failed", `${plural(refused, "line")} refused. ${mend}`);
+  }
 }
 
 function addAll(client: Jobyard, jobs: readonly object[], idempotencyKey: string) {
