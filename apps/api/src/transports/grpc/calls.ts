@@ -242,7 +242,6 @@ export class Calls {
       ...wanted,
       session,
       worker,
-      maxBytes: MAX_ANSWER_BYTES,
       statusOf: (error) => this.statusOf(error),
       onOver: () => this.streams.delete(stream),
     });

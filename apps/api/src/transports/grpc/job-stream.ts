@@ -20,14 +20,17 @@ export interface JobStreamOptions {
   /** Unfinished jobs that the client may have. */
   readonly prefetch: number;
   readonly worker: string | null;
-  /** Of data claimed at once. */
-  readonly maxBytes: number;
   readonly statusOf: (error: unknown) => StatusObject;
   readonly onOver: () => void;
 }
 
 /** For more results to come, ms. */
 const GATHER_MS = 2;
+/** Of jobs that are claimed while HTTP/2's window lets none of them leave: a single longer job may pass it. */
+const MAX_UNSENT_BYTES = 262_144;
+/** Of a job before the first one was seen, and of what a message holds beside its data. */
+const FIRST_JOB_BYTES = 16_384;
+const MESSAGE_BYTES = 128;
 
 interface Unfinished {
   readonly id: number;
@@ -36,8 +39,8 @@ interface Unfinished {
 }
 
 /**
- * Jobs on their way to one client: no more than it can take, as its reads and what it has finished say. What is unfinished
- * when the stream ends goes back.
+ * Jobs on their way to one client: no more than it may have unfinished, and few that it does not read. What is unfinished when
+ * the stream ends goes back.
  */
 export class JobStream {
   readonly #call: JobCall;
@@ -51,7 +54,10 @@ export class JobStream {
   #reporting: Promise<void> = Promise.resolve();
   #finished: Promise<void> = Promise.resolve();
   #claiming = false;
-  #blocked = false;
+  /** Written, and held back by HTTP/2's window. */
+  #unsentBytes = 0;
+  /** Of a job, as those claimed last were: so many are claimed as there is room for. */
+  #jobBytes = FIRST_JOB_BYTES;
   #stopped = false;
   #over = false;
 
@@ -60,10 +66,6 @@ export class JobStream {
     this.#options = options;
     this.#worker = options.worker ?? `grpc-${randomUUID()}`;
     call.on("cancelled", () => this.#finish());
-    call.on("drain", () => {
-      this.#blocked = false;
-      void this.#claim();
-    });
   }
 
   /** Jobs whose end the client tells by other calls: it is heard of from the engine. */
@@ -149,15 +151,17 @@ export class JobStream {
   async #claim(): Promise<void> {
     if (this.#claiming) return;
     this.#claiming = true;
-    const { session, queue, batch, prefetch, maxBytes } = this.#options;
+    const { session, queue, batch, prefetch } = this.#options;
     try {
-      while (!this.#over && !this.#stopped && !this.#blocked) {
+      while (!this.#over && !this.#stopped && this.#flows) {
         const room = prefetch - this.#unfinished.size;
         if (room <= 0) break;
+        const maxBytes = MAX_UNSENT_BYTES - this.#unsentBytes;
+        const fitting = Math.max(1, Math.floor(maxBytes / this.#jobBytes));
         const got = await pull(session, {
           ...(queue === undefined ? {} : { queue }),
           worker: this.#worker,
-          count: Math.min(room, batch, MAX_BATCH),
+          count: Math.min(room, batch, fitting, MAX_BATCH),
           waitMs: Infinity,
           maxBytes,
           signal: this.#waiting.signal,
@@ -166,15 +170,33 @@ export class JobStream {
         if (this.#over) return await giveBack(session, runs);
         if (got.length === 0) throw stopping();
         for (const run of runs) this.#unfinished.set(run.id, run);
-        for (const loaded of got) {
-          if (!this.#call.write(jobMessage(loaded))) this.#blocked = true;
-        }
+        this.#write(got);
       }
     } catch (error) {
       if (!this.#stopped || this.#unfinished.size === 0) this.end(error);
     } finally {
       this.#claiming = false;
     }
+  }
+
+  /** Half of what may be unsent has left: jobs are claimed many at once. */
+  get #flows(): boolean {
+    return this.#unsentBytes <= MAX_UNSENT_BYTES / 2;
+  }
+
+  #write(claimed: readonly LoadedJob[]): void {
+    let total = 0;
+    for (const loaded of claimed) {
+      const message = jobMessage(loaded);
+      const bytes = message.data.length + MESSAGE_BYTES;
+      total += bytes;
+      this.#call.write(message, () => {
+        this.#unsentBytes -= bytes;
+        if (this.#flows) void this.#claim();
+      });
+    }
+    this.#unsentBytes += total;
+    this.#jobBytes = total / claimed.length;
   }
 
   /** Events of an earlier run of the same job may come late. */

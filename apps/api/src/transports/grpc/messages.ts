@@ -104,9 +104,9 @@ export function invalid(field: string, message: string): QueueError {
   return new QueueError("VALIDATION", `${field}: ${message}`, { errors: [{ field, message }] });
 }
 
-export function jobMessage({ job, data }: LoadedJob): object {
+export function jobMessage({ job, data }: LoadedJob): { readonly data: Buffer } {
   const { uniqueKey, progressMessage, lease } = job;
-  return {
+  const message = {
     id: job.id,
     queue: job.queue,
     data: Buffer.from(data),
@@ -126,6 +126,7 @@ export function jobMessage({ job, data }: LoadedJob): object {
     ...(progressMessage === null ? {} : { progress_msg: progressMessage }),
     ...(lease === undefined ? {} : { lease }),
   };
+  return message;
 }
 
 export const stateNames: Readonly<Record<FlashqState, string>> = {

@@ -1,6 +1,11 @@
 import { fileURLToPath } from "node:url";
 import type { ServiceDefinition } from "@grpc/grpc-js";
-import { loadSync, type PackageDefinition } from "@grpc/proto-loader";
+import {
+  loadSync,
+  type MessageTypeDefinition,
+  type MethodDefinition,
+  type PackageDefinition,
+} from "@grpc/proto-loader";
 
 /** At the same place, seen from the source and from what is built. */
 const PROTO_FILE = fileURLToPath(new URL("../../../proto/flashq.proto", import.meta.url));
@@ -25,9 +30,10 @@ export function loadProtocol(): Protocol {
   const own = definition["flashq.QueueService"] as ServiceDefinition;
   const service = Object.fromEntries(
     Object.entries(own).map(([name, method]) => {
-      const { requestDeserialize } = method;
+      const { requestDeserialize, requestType } = method as ProtoMethod;
+      const layout = layoutOf(definition, requestType.type as Descriptor);
       const read = (bytes: Buffer): unknown => {
-        if (!isFramed(bytes)) return MALFORMED;
+        if (!isFramed(bytes, layout)) return MALFORMED;
         try {
           const request: unknown = requestDeserialize(bytes);
           return hasBrokenText(request, bytes) ? MALFORMED : request;
@@ -41,8 +47,33 @@ export function loadProtocol(): Protocol {
   return { definition, service };
 }
 
-/** Whether the fields fill the message to its end: the library takes a text that is cut off for a shorter one. */
-function isFramed(bytes: Buffer): boolean {
+/** As proto-loader makes it: grpc-js's type does not tell of its messages. */
+type ProtoMethod = MethodDefinition<object, object>;
+
+/** Of a message, what is needed of `google.protobuf.DescriptorProto`. */
+interface Descriptor {
+  readonly field: readonly {
+    readonly number: number;
+    readonly type: string;
+    readonly typeName: string;
+  }[];
+}
+
+/** The fields of a message that are messages themselves. */
+type Layout = ReadonlyMap<number, Layout>;
+
+function layoutOf(definition: PackageDefinition, { field }: Descriptor): Layout {
+  const messages = field.filter(({ type }) => type === "TYPE_MESSAGE");
+  return new Map(
+    messages.map(({ number, typeName }) => {
+      const { type } = definition[`flashq.${typeName}`] as MessageTypeDefinition<object, object>;
+      return [number, layoutOf(definition, type as Descriptor)];
+    }),
+  );
+}
+
+/** Whether the fields fill each message to its end: the library takes a text that is cut off for a shorter one. */
+function isFramed(bytes: Buffer, layout: Layout): boolean {
   let at = 0;
   /** NaN: it does not end. */
   const varint = (): number => {
@@ -56,13 +87,17 @@ function isFramed(bytes: Buffer): boolean {
     return Number.NaN;
   };
   while (at < bytes.length) {
-    const type = varint() % 8;
+    const tag = varint();
+    const type = tag % 8;
     if (type === 0) {
       if (Number.isNaN(varint())) return false;
     } else if (type === 1) at += 8;
     else if (type === 2) {
       const length = varint();
+      const from = at;
       at += length;
+      const inner = layout.get(Math.floor(tag / 8));
+      if (inner !== undefined && !isFramed(bytes.subarray(from, at), inner)) return false;
     } else if (type === 5) at += 4;
     else return false;
   }
