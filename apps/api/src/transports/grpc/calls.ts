@@ -50,7 +50,7 @@ export interface CallsOptions {
 /** Of data in one answer: clients take messages of 4 MB unless told otherwise. */
 const MAX_ANSWER_BYTES = 3_500_000;
 /** Before a call's deadline its wait ends, so that no job is claimed for an answer that comes too late, ms. */
-const DEADLINE_MARGIN_MS = 20;
+const DEADLINE_MARGIN_MS = 100;
 const DEFAULT_BATCH = 100;
 const DEFAULT_STREAM_PREFETCH = 1000;
 const MAX_PREFETCH = 10_000;
