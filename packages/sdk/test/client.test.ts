@@ -272,7 +272,10 @@ describe("failures", () => {
       },
     });
     const { id } = await client.jobs.add("bakery", {});
-    expect(keys).toEqual([expect.stringMatching(/^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/), keys[0]]);
+    expect(keys).toEqual([
+      expect.stringMatching(/^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/),
+      keys[0],
+    ]);
     const { items, total } = await client.jobs.page({});
     expect([items.map((job) => job.id), total]).toEqual([[id], 1]);
   });
