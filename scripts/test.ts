@@ -4,7 +4,7 @@ import { ensureSystemTools } from "./system-tools.ts";
 
 const steps = await runSteps(checks);
 // Once, before test files that need it run side by side.
-ensureSystemTools("chromium", "curl", "faketime", "nc", "python3", "redis-server");
+ensureSystemTools("chromium", "curl", "faketime", "nc", "promtool", "python3", "redis-server");
 const tests = await runTests();
 const passed = steps.passed + tests.passed;
 const failed = steps.failed + tests.failed;
