@@ -51,14 +51,16 @@ export async function act(cli: Cli, { verb, done, total, yes, run }: Action): Pr
   out.result(last, () => out.line(told()));
 }
 
-/** On a terminal; elsewhere it takes --yes. */
+/** On a terminal; elsewhere it takes --yes. @throws CliError where the answer is not yes, Interruption at Ctrl-C and Ctrl-D */
 export async function confirm(question: string): Promise<void> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw new CliError("usage", `${question} Say --yes, as nobody can be asked here`);
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await terminal.question(`${question} [y/N] `);
+    const answer = await terminal.question(`${question} [y/N] `).catch(() => {
+      throw new Interruption("Interrupted; nothing was done");
+    });
     if (!/^y(es)?$/i.test(answer.trim())) throw new CliError("failed", "Nothing was done");
   } finally {
     terminal.close();

@@ -12,6 +12,12 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+const [major = ""] = process.versions.node.split(".");
+if (Number(major) < 24) {
+  process.stderr.write(`jobs: Node 24 or newer is needed; this is ${process.versions.node}\n`);
+  process.exit(2);
+}
+
 const exitCode = await run(process.argv.slice(2), process.env);
 // Connections that are kept for a next call must not hold up the end. Undefined: a server was started, which ends by itself.
 if (exitCode !== undefined) {

@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -250,9 +250,10 @@ test("figures, workers and nodes", async () => {
     groups: [{ key: "figures" }],
   });
   expect((await jobs(["stats"])).out).toMatch(/^all\t\d+/m);
-  expect((await jobs(["metrics", "--per-queue", "-q", "figures"])).out).toMatch(
-    /^figures\t\S+Z\t1\t1\t0/m,
-  );
+  const metrics = (await jobs(["metrics", "--per-queue", "-q", "figures"])).out;
+  expect(metrics).toMatch(/^figures\t\S+Z\t1\t1\t0/m);
+  // Every line is a row.
+  for (const row of metrics.trimEnd().split("\n")) expect(row.split("\t")).toHaveLength(8);
   expect((await jobs(["nodes"])).out).toMatch(/yes/);
   expect((await json<{ items: unknown[] }>("workers")).items.length).toBeGreaterThan(0);
 });
@@ -313,6 +314,27 @@ COMP_WORDS=(jobs list --err); COMP_CWORD=2; _jobs; echo "\${COMPREPLY[@]}"`;
     expect((await start(["completion", shell]).ended).out).toContain("deliveries");
   }
   expect((await start(["completion", "tcsh"]).ended).code).toBe(2);
+});
+
+test.for(["\u0003", "\u0004"])("%j at a question ends it, and nothing is done", async (key) => {
+  const queue = `asked-${key.charCodeAt(0)}`;
+  await client.getQueue(queue).add({});
+  const node = `"${process.execPath}" --conditions=@jobyard/source`;
+  const command = `${node} apps/cli/src/main.ts queues drain ${queue}`;
+  const child = spawn("script", ["-qec", command, "/dev/null"], {
+    env: { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent", JOBS_URL: server.url },
+  });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const closed = once(child, "close");
+  let out = "";
+  for await (const piece of child.stdout) {
+    const asked = out.includes("[y/N]");
+    out += String(piece);
+    if (!asked && out.includes("[y/N]")) child.stdin.write(key);
+  }
+  expect(await closed).toEqual([130, null]);
+  expect(out).toMatch(/jobs: Interrupted; nothing was done\r?\n$/);
+  expect(await json("queues", "show", queue)).toMatchObject({ counts: { waiting: 1 } });
 });
 
 test("on a terminal there are a header, colours and a width", async () => {

@@ -155,6 +155,16 @@ test("profiles: made, listed, chosen, removed; tokens stay in the file and with 
   expect((await run("health")).err).toContain("profile x must have a `url`");
 });
 
+test("an old Node is told of", async () => {
+  const versions = "Object.defineProperty(process,'versions',{value:{node:'20.1.0'}})";
+  const NODE_OPTIONS = `--import=data:text/javascript,${versions}`;
+  expect(await jobs(["health"], { env: { NODE_OPTIONS } })).toEqual({
+    code: 2,
+    out: "",
+    err: "jobs: Node 24 or newer is needed; this is 20.1.0\n",
+  });
+});
+
 test("an output that takes nothing is told in one line, and is no success", async () => {
   const jobs = `"${process.execPath}" --conditions=@jobyard/source "${main}"`;
   const { stdout, stderr } = await promisify(execFile)("bash", [

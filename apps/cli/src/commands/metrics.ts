@@ -54,7 +54,6 @@ export function define(command: Command, cli: Cli): void {
       out.result(metrics, () => {
         if (out.terminal) out.line(`A ${metrics.interval} each, to ${metrics.to}`);
         for (const { queue, points } of metrics.series) {
-          if (queue !== null) out.line(out.style("bold", queue));
           if (!out.terminal) {
             for (const point of points) {
               const values = lines.map(([name]) => point[name] ?? "-");
@@ -62,6 +61,7 @@ export function define(command: Command, cli: Cli): void {
             }
             continue;
           }
+          if (queue !== null) out.line(out.style("bold", queue));
           const room = Math.max(10, (process.stdout.columns || 80) - 36);
           for (const [name, text] of lines) {
             const values = points.map((point) => Number(point[name] ?? 0));
