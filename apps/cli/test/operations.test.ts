@@ -1,4 +1,4 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -321,16 +321,16 @@ test.for(["\u0003", "\u0004"])("%j at a question ends it, and nothing is done", 
   await client.getQueue(queue).add({});
   const node = `"${process.execPath}" --conditions=@jobyard/source`;
   const command = `${node} apps/cli/src/main.ts queues drain ${queue}`;
-  const child = spawn("script", ["-qec", command, "/dev/null"], {
+  const child = execFile("script", ["-qec", command, "/dev/null"], {
     env: { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent", JOBS_URL: server.url },
   });
   onTestFinished(() => void child.kill("SIGKILL"));
   const closed = once(child, "close");
   let out = "";
-  for await (const piece of child.stdout) {
+  for await (const piece of child.stdout!) {
     const asked = out.includes("[y/N]");
     out += String(piece);
-    if (!asked && out.includes("[y/N]")) child.stdin.write(key);
+    if (!asked && out.includes("[y/N]")) child.stdin!.write(key);
   }
   expect(await closed).toEqual([130, null]);
   expect(out).toMatch(/jobs: Interrupted; nothing was done\r?\n$/);
