@@ -45,23 +45,24 @@ const origin = { via: "flashq" } as const;
 
 /** What is absent, null or, where 0 stands for none on the wire, 0 is left to the queue's default. */
 export function newJob(queue: string, input: JobInput): NewJob {
-  const { data, priority, delay, ttl, timeout, max_attempts, backoff } = input;
+  const { priority, delay, ttl, timeout, max_attempts, backoff } = input;
   const { unique_key, depends_on, tags, lifo } = input;
-  return {
+  const job: { -readonly [Field in keyof NewJob]: NewJob[Field] } = {
     queue,
-    data,
+    data: input.data,
     origin,
-    ...(priority == null ? {} : { priority: innerPriority(priority) }),
-    ...(delay == null ? {} : { delayMs: delay }),
-    ...(ttl == null || ttl === 0 ? {} : { ttlMs: ttl }),
-    ...(timeout == null || timeout === 0 ? {} : { timeoutMs: timeout }),
-    ...(max_attempts == null ? {} : { maxAttempts: max_attempts }),
-    ...(backoff == null ? {} : { backoffMs: backoff }),
-    ...(unique_key == null ? {} : { uniqueKey: unique_key }),
-    ...(depends_on == null ? {} : { dependsOn: depends_on.map(dependency) }),
-    ...(tags == null ? {} : { tags }),
-    ...(lifo == null ? {} : { lifo }),
   };
+  if (priority != null) job.priority = innerPriority(priority);
+  if (delay != null) job.delayMs = delay;
+  if (ttl != null && ttl !== 0) job.ttlMs = ttl;
+  if (timeout != null && timeout !== 0) job.timeoutMs = timeout;
+  if (max_attempts != null) job.maxAttempts = max_attempts;
+  if (backoff != null) job.backoffMs = backoff;
+  if (unique_key != null) job.uniqueKey = unique_key;
+  if (depends_on != null) job.dependsOn = depends_on.map(dependency);
+  if (tags != null) job.tags = tags;
+  if (lifo != null) job.lifo = lifo;
+  return job;
 }
 
 /** Out of range it stays what it is, for core to refuse. */

@@ -64,13 +64,15 @@ export function pulledText(job: LoadedJob): string {
   return `{"ok":true,"job":${jobText(job)}}`;
 }
 
-export function jobsText(jobs: readonly LoadedJob[]): string {
-  return `{"ok":true,"jobs":[${jobs.map((job) => jobText(job)).join()}]}`;
-}
-
-/** With why they failed. */
-function failedText(jobs: readonly LoadedJob[]): string {
-  return `{"ok":true,"jobs":[${jobs.map((one) => jobText(one, errorMember(one))).join()}]}`;
+export function jobsText(jobs: readonly LoadedJob[], more = (_: LoadedJob): string => ""): string {
+  let text = '{"ok":true,"jobs":[';
+  let comma = "";
+  // Appended, not joined: it becomes one piece when it is sent.
+  for (const job of jobs) {
+    text += comma + jobText(job, more(job));
+    comma = ",";
+  }
+  return `${text}]}`;
 }
 
 /** At least so many bytes. */
@@ -132,7 +134,7 @@ export const wireCommands: ReadonlyMap<string, WireCommand> = new Map([
       return `{"ok":true,"id":${id},"result":${await session.queue.payloads.read(result)}}`;
     }),
   ],
-  ["DLQ", wire("loads", commands.dlq, failedText)],
+  ["DLQ", wire("loads", commands.dlq, (jobs) => jobsText(jobs, errorMember))],
   // It looks at the jobs first.
   ["RETRYDLQ", { ...wire("audited", commands.retryDlq, count), changes: false }],
   ["RATELIMIT", wire("audited", commands.rateLimit, done)],
