@@ -107,6 +107,8 @@ const scenarios: Readonly<Record<string, () => Promise<void>>> = {
   memory,
   latency,
 };
-await scenarios[scenario ?? ""]?.();
+const measured = scenarios[scenario ?? ""];
+if (measured === undefined) throw new Error(`No scenario is called ${scenario}`);
+await measured();
 await queue.obliterate({ force: true });
 await queue.close();

@@ -77,11 +77,18 @@ async function oneRound(folder: string, redis: string, beanstalk: string): Promi
     ]);
     await over(engine, `${engine} TCP batches`, "tcp-batches", "1000", LANES);
   }
-  await measure("bullmq", "bullmq.ts", ["lifecycle", redis]);
+  await measure("bullmq", "bullmq.ts", ["slots-100", redis]);
   await measure("singles", "wire-in-process.ts", [...inProcess("embedded"), "singles", IN_FLIGHT]);
   await over("embedded", "TCP singles", "tcp-singles", IN_FLIGHT);
-  await over("embedded", "TCP hundreds", "tcp-batches", "100", SMALL_LANES);
-  await measure("beanstalkd", "wire-client.ts", ["beanstalkd", beanstalk, "100", SMALL_LANES]);
+  for (const count of [SMALL_LANES, "1"]) {
+    await over("embedded", `TCP hundreds, ${count}`, "tcp-batches", "100", count);
+    await measure(`beanstalkd, ${count}`, "wire-client.ts", [
+      "beanstalkd",
+      beanstalk,
+      "100",
+      count,
+    ]);
+  }
   for (const scenario of ["grpc-push", "grpc-process"]) {
     await over("echo", `echo ${scenario}`, scenario);
     await over("embedded", scenario, scenario);
@@ -120,7 +127,14 @@ function report(): boolean {
     ["TCP batches of 1,000, of raw BullMQ", "embedded TCP batches", "bullmq", 5],
     [`TCP singles, ${IN_FLIGHT} in flight, of the rate in process`, "TCP singles", "singles", 0.3],
     [`TCP singles, ${IN_FLIGHT} in flight, of raw BullMQ`, "TCP singles", "bullmq", 2.5],
-    ["TCP batches of 100, of beanstalkd's in memory", "TCP hundreds", "beanstalkd", 2],
+    [
+      `TCP batches of 100, ${SMALL_LANES} under way, of beanstalkd's in memory`,
+      `TCP hundreds, ${SMALL_LANES}`,
+      `beanstalkd, ${SMALL_LANES}`,
+      2,
+    ],
+    // One waits for each sync where the other has none: told, not judged.
+    ["TCP batches of 100, one under way", "TCP hundreds, 1", "beanstalkd, 1", 0],
     ["gRPC Push, of a bare echo", "grpc-push", "echo grpc-push", 0.5],
     ["gRPC ProcessJobs, of a bare echo", "grpc-process", "echo grpc-process", 0.5],
     [
@@ -136,9 +150,11 @@ function report(): boolean {
   for (const [what, own, yardstick, wanted] of rows) {
     const times = at(own) / at(yardstick);
     all &&= times >= wanted;
+    const verdict = wanted === 0 ? "" : times >= wanted ? "ok" : "MISS";
     console.log(
-      `${times >= wanted ? "ok  " : "MISS"} ${what.padEnd(width)}  ${times.toFixed(2)}x ` +
-        `(${whole(at(own))}/s against ${whole(at(yardstick))}/s)  >= ${wanted}x`,
+      `${verdict.padEnd(4)} ${what.padEnd(width)}  ${times.toFixed(2)}x ` +
+        `(${whole(at(own))}/s against ${whole(at(yardstick))}/s)` +
+        (wanted === 0 ? "" : `  >= ${wanted}x`),
     );
   }
   return all;
