@@ -191,8 +191,9 @@ export class JobStream {
       const bytes = message.data.length + MESSAGE_BYTES;
       total += bytes;
       this.#call.write(message, () => {
+        const wasHeld = !this.#flows;
         this.#unsentBytes -= bytes;
-        if (this.#flows) void this.#claim();
+        if (wasHeld && this.#flows) void this.#claim();
       });
     }
     this.#unsentBytes += total;
