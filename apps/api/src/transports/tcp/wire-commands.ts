@@ -64,7 +64,10 @@ export function pulledText(job: LoadedJob): string {
   return `{"ok":true,"job":${jobText(job)}}`;
 }
 
-export function jobsText(jobs: readonly LoadedJob[], more = (_: LoadedJob): string => ""): string {
+export function jobsText(
+  jobs: readonly LoadedJob[],
+  more: (job: LoadedJob) => string = () => "",
+): string {
   let text = '{"ok":true,"jobs":[';
   let comma = "";
   // Appended, not joined: it becomes one piece when it is sent.
