@@ -166,17 +166,20 @@ function Pages({ search }: { readonly search: Search }) {
   const cursor = cursors.at(-1);
   const page = useReading(
     ["jobs", search, cursor],
-    (client, signal) =>
-      client.jobs.page(
+    async (client, signal) => ({
+      // Its place with it: until the next page is there, the one before is shown.
+      before: cursors.length * PAGE,
+      ...(await client.jobs.page(
         { ...filterOf(search), limit: PAGE, ...(cursor !== undefined && { cursor }) },
         { signal },
-      ),
+      )),
+    }),
     { everyMs: 2000, alsoIdleMs: 15_000, keep: true },
   );
   const columns = useColumns();
   return (
     <Loaded from={page}>
-      {({ items, total, next }) => (
+      {({ before, items, total, next }) => (
         <>
           <DataTable
             label={t("jobs")}
@@ -188,8 +191,8 @@ function Pages({ search }: { readonly search: Search }) {
           <div class="pager">
             <span role="status">
               {t("pageTold", {
-                from: formats.number(items.length === 0 ? 0 : cursors.length * PAGE + 1),
-                to: formats.number(cursors.length * PAGE + items.length),
+                from: formats.number(items.length === 0 ? 0 : before + 1),
+                to: formats.number(before + items.length),
                 total: formats.number(total),
               })}
             </span>
@@ -202,7 +205,7 @@ function Pages({ search }: { readonly search: Search }) {
             </button>
             <button
               type="button"
-              disabled={next === null}
+              disabled={next === null || page.isPlaceholderData}
               onClick={() => next !== null && setCursors([...cursors, next])}
             >
               {t("older")}
