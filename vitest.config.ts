@@ -15,6 +15,8 @@ export default defineConfig({
     maxWorkers: "100%",
     // For threads and child processes that tests start: those load our packages without Vite.
     execArgv: ["--conditions=@jobyard/source"],
+    // The default of a second is little on a busy machine.
+    expect: { poll: { timeout: 15_000 } },
     testTimeout: long ? 600_000 : 20_000,
     hookTimeout: 30_000,
   },

@@ -90,12 +90,13 @@ it("one blocked for three leases: its job runs once more, its late acknowledgeme
   await eventually(() => blocked.started.length > 0, WAIT_MS);
   // It runs the job again; on a slow machine the first one may be back sooner.
   const other = await startWorker({ leaseMs });
-  await eventually(() => blocked.refused.length > 0, WAIT_MS);
+  await eventually(() => blocked.refused.includes("STALE_LEASE"), WAIT_MS);
   await allOver(adapter, WAIT_MS);
   const [job] = await jobsOf(adapter, [id]);
   expect(job).toMatchObject({ state: "completed", crashes: 1 });
   expect([...blocked.started, ...other.started].map((start) => start.id)).toEqual([id, id]);
-  expect(blocked.refused).toEqual(["STALE_LEASE"]);
+  // It may take its connection for dead after so long, and try again over a new one.
+  expect(blocked.refused.filter((code) => code !== "UNAVAILABLE")).toEqual(["STALE_LEASE"]);
   expect(other.refused).toEqual([]);
   tell("1 rerun, 1 late acknowledgement refused");
 });
