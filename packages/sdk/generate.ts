@@ -30,12 +30,20 @@ async function dialectFile(document: Document): Promise<string> {
   const calls = Object.entries(document.paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, { operationId }]) => ({ path, method, operationId })),
   );
-  const routes = calls.map(
-    ({ path, method, operationId }) =>
-      `  ${operationId}: ${JSON.stringify(`${method.toUpperCase()} ${path}`)},\n`,
-  );
+  const base = commonBase(calls.map(({ path }) => path));
+  const routes = calls.map(({ path, method, operationId }) => {
+    const route = `${method.toUpperCase()} ${path.slice(base.length)}`;
+    return `  ${operationId}: ${JSON.stringify(route)},\n`;
+  });
   const types = await typesOf(withoutRefusals(document), ["components", "operations"]);
-  return `${HEAD}${types}\nexport const routes = {\n${routes.join("")}} as const;\n`;
+  return `${HEAD}${types}\n/** What the paths of all routes begin with. */\nexport const base = ${JSON.stringify(base)};\n\nexport const routes = {\n${routes.join("")}} as const;\n`;
+}
+
+/** The segments that all paths begin with. */
+function commonBase(paths: readonly string[]): string {
+  const [first = [], ...others] = paths.map((path) => path.split("/"));
+  const end = first.findIndex((segment, i) => others.some((segments) => segments[i] !== segment));
+  return first.slice(0, end === -1 ? undefined : end).join("/");
 }
 
 /** Refusals have one class, and examples are for readers of the reference. */

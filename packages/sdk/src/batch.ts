@@ -1,5 +1,5 @@
 import { DialectClient } from "./dialect-client.ts";
-import { type operations, routes } from "./generated/batch.ts";
+import { base, type operations, routes } from "./generated/batch.ts";
 import type { ClientOptions } from "./http.ts";
 
 export { DialectClient } from "./dialect-client.ts";
@@ -9,6 +9,6 @@ export type { components, operations } from "./generated/batch.ts";
 
 export class BatchClient extends DialectClient<operations> {
   constructor(options: ClientOptions) {
-    super(routes, options);
+    super(base, routes, options);
   }
 }

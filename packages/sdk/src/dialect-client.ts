@@ -17,8 +17,12 @@ export class DialectClient<Operations extends { [Id in keyof Operations]: Operat
   readonly #http: Http;
   readonly #routes: Readonly<Record<keyof Operations, string>>;
 
-  constructor(routes: Readonly<Record<keyof Operations, string>>, options: ClientOptions) {
-    this.#http = new Http(options);
+  constructor(
+    base: string,
+    routes: Readonly<Record<keyof Operations, string>>,
+    options: ClientOptions,
+  ) {
+    this.#http = new Http(options, base);
     this.#routes = routes;
   }
 

@@ -1,5 +1,5 @@
 import { DialectClient } from "./dialect-client.ts";
-import { type operations, routes } from "./generated/flashq.ts";
+import { base, type operations, routes } from "./generated/flashq.ts";
 import type { ClientOptions } from "./http.ts";
 
 export { DialectClient } from "./dialect-client.ts";
@@ -9,6 +9,6 @@ export type { components, operations } from "./generated/flashq.ts";
 
 export class FlashqClient extends DialectClient<operations> {
   constructor(options: ClientOptions) {
-    super(routes, options);
+    super(base, routes, options);
   }
 }

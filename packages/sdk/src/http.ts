@@ -44,17 +44,17 @@ const LONGEST_RETRY_AFTER_MS = 30_000;
 /** Nothing was done, or a gateway does not know. */
 const TRANSIENT: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
 
-/** Calls with retries, timeouts and one kind of error. Routes read `GET /path/{parameter}`. */
+/** Calls with retries, timeouts and one kind of error. Routes read `GET /path/{parameter}`, behind `base`. */
 export class Http {
   readonly #base: string;
   readonly #options: ClientOptions;
   readonly #fetch: typeof fetch;
 
-  constructor(options: ClientOptions) {
+  constructor(options: ClientOptions, base: string) {
     if (!/^https?:\/\//.test(options.baseURL)) {
       throw new TypeError(`baseURL must begin with http:// or https://, not ${options.baseURL}`);
     }
-    this.#base = options.baseURL.replace(/\/+$/, "");
+    this.#base = options.baseURL.replace(/\/+$/, "") + base;
     this.#options = options;
     this.#fetch = options.fetch ?? ((input, init) => fetch(input, init));
   }

@@ -1,4 +1,4 @@
-import { type components, type operations, routes } from "./generated/native.ts";
+import { base, type components, type operations, routes } from "./generated/native.ts";
 import { type CallOptions, type ClientOptions, type Content, Http } from "./http.ts";
 import type { AnswerOf, BodyOf, ParamsOf, QueryOf } from "./operations.ts";
 
@@ -41,7 +41,7 @@ export class Native {
   readonly #tenant: { readonly tenant?: string };
 
   constructor({ tenant, ...options }: NativeOptions) {
-    this.#http = new Http(options);
+    this.#http = new Http(options, base);
     this.#tenant = tenant === undefined ? {} : { tenant };
   }
 

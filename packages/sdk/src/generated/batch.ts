@@ -349,12 +349,15 @@ export interface operations {
     };
 }
 
+/** What the paths of all routes begin with. */
+export const base = "/api/queue";
+
 export const routes = {
-  enqueueBatches: "POST /api/queue/enqueue",
-  getBatchJob: "GET /api/queue/status/{jobId}",
-  retryBatchJobs: "POST /api/queue/retry",
-  redoRow: "POST /api/queue/redo",
-  cancelBatchJobs: "POST /api/queue/cancel",
-  getBatchStats: "GET /api/queue/stats",
-  getBatchMetrics: "GET /api/queue/metrics",
+  enqueueBatches: "POST /enqueue",
+  getBatchJob: "GET /status/{jobId}",
+  retryBatchJobs: "POST /retry",
+  redoRow: "POST /redo",
+  cancelBatchJobs: "POST /cancel",
+  getBatchStats: "GET /stats",
+  getBatchMetrics: "GET /metrics",
 } as const;

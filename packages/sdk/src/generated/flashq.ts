@@ -1248,6 +1248,9 @@ export interface operations {
     };
 }
 
+/** What the paths of all routes begin with. */
+export const base = "";
+
 export const routes = {
   listQueues: "GET /queues",
   pushJob: "POST /queues/{queue}/jobs",

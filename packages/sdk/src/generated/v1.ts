@@ -1140,18 +1140,21 @@ export interface operations {
     };
 }
 
+/** What the paths of all routes begin with. */
+export const base = "/api/v1/jobs";
+
 export const routes = {
-  createJob: "POST /api/v1/jobs",
-  listJobs: "GET /api/v1/jobs",
-  scheduleJob: "POST /api/v1/jobs/schedule",
-  listSchedules: "GET /api/v1/jobs/schedules",
-  deleteSchedule: "DELETE /api/v1/jobs/schedules/{name}",
-  summarizeQueue: "GET /api/v1/jobs/stats/summary",
-  getQueueMetrics: "GET /api/v1/jobs/queues/metrics",
-  checkHealth: "GET /api/v1/jobs/health/check",
-  getJob: "GET /api/v1/jobs/{id}",
-  cancelJob: "DELETE /api/v1/jobs/{id}",
-  getJobFile: "GET /api/v1/jobs/{id}/files/{name}",
-  retryJob: "POST /api/v1/jobs/{id}/retry",
-  waitForJob: "POST /api/v1/jobs/{id}/wait",
+  createJob: "POST ",
+  listJobs: "GET ",
+  scheduleJob: "POST /schedule",
+  listSchedules: "GET /schedules",
+  deleteSchedule: "DELETE /schedules/{name}",
+  summarizeQueue: "GET /stats/summary",
+  getQueueMetrics: "GET /queues/metrics",
+  checkHealth: "GET /health/check",
+  getJob: "GET /{id}",
+  cancelJob: "DELETE /{id}",
+  getJobFile: "GET /{id}/files/{name}",
+  retryJob: "POST /{id}/retry",
+  waitForJob: "POST /{id}/wait",
 } as const;

@@ -757,23 +757,26 @@ export interface operations {
     };
 }
 
+/** What the paths of all routes begin with. */
+export const base = "/api/jobs";
+
 export const routes = {
-  listQueues: "GET /api/jobs/queues",
-  getQueue: "GET /api/jobs/queues/{queueName}",
-  listJobs: "GET /api/jobs/queues/{queueName}/jobs",
-  addJob: "POST /api/jobs/queues/{queueName}/jobs",
-  removeJob: "DELETE /api/jobs/queues/{queueName}/jobs/{jobId}",
-  retryJob: "POST /api/jobs/queues/{queueName}/jobs/{jobId}/retry",
-  listSchedules: "GET /api/jobs/schedules",
-  createSchedule: "POST /api/jobs/schedules",
-  updateSchedule: "PUT /api/jobs/schedules/{scheduleName}",
-  deleteSchedule: "DELETE /api/jobs/schedules/{scheduleName}",
-  getHealth: "GET /api/jobs/health",
-  getMetrics: "GET /api/jobs/metrics",
-  getStats: "GET /api/jobs/stats",
-  addJobs: "POST /api/jobs/bulk",
-  getJobStatuses: "POST /api/jobs/status",
-  listWebhooks: "GET /api/jobs/webhooks",
-  createWebhook: "POST /api/jobs/webhooks",
-  deleteWebhook: "DELETE /api/jobs/webhooks/{webhookId}",
+  listQueues: "GET /queues",
+  getQueue: "GET /queues/{queueName}",
+  listJobs: "GET /queues/{queueName}/jobs",
+  addJob: "POST /queues/{queueName}/jobs",
+  removeJob: "DELETE /queues/{queueName}/jobs/{jobId}",
+  retryJob: "POST /queues/{queueName}/jobs/{jobId}/retry",
+  listSchedules: "GET /schedules",
+  createSchedule: "POST /schedules",
+  updateSchedule: "PUT /schedules/{scheduleName}",
+  deleteSchedule: "DELETE /schedules/{scheduleName}",
+  getHealth: "GET /health",
+  getMetrics: "GET /metrics",
+  getStats: "GET /stats",
+  addJobs: "POST /bulk",
+  getJobStatuses: "POST /status",
+  listWebhooks: "GET /webhooks",
+  createWebhook: "POST /webhooks",
+  deleteWebhook: "DELETE /webhooks/{webhookId}",
 } as const;
