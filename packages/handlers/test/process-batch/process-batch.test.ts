@@ -646,11 +646,13 @@ describe("the rate limit", () => {
     });
     const handlers = await model(() => says({ rows: [row("n", 1)] }), { modelRequests });
     const running = [BATCH, REPROCESS].map((which) =>
-      run(handlers, batch, { signal: abort.signal, jobId: which + 1 }, which),
+      expect(
+        run(handlers, batch, { signal: abort.signal, jobId: which + 1 }, which),
+      ).rejects.toThrow("enough"),
     );
     await expect.poll(() => asked.length).toBe(1);
     abort.abort(new Error("enough"));
-    for (const one of running) await expect(one).rejects.toThrow("enough");
+    await Promise.all(running);
     expect(asked).toHaveLength(1);
   });
 });
