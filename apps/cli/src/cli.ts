@@ -21,6 +21,7 @@ export class Cli {
   #connection: Promise<Connection> | undefined;
   #client: Promise<Jobyard> | undefined;
   #serving = false;
+  #finishing = false;
 
   constructor(program: Command, env: Environment, commands: () => Promise<Command>) {
     this.commands = commands;
@@ -78,6 +79,15 @@ export class Cli {
   /** The command has started what goes on by itself, with its own signals and exit codes. */
   serves(): void {
     this.#serving = true;
+  }
+
+  /** The command changes things one after the other: it goes on to its end, even if nobody reads what it tells. */
+  finishes(): void {
+    this.#finishing = true;
+  }
+
+  get finishing(): boolean {
+    return this.#finishing;
   }
 
   get serving(): boolean {

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { act, type Following } from "./actions.ts";
 import type { Cli } from "./cli.ts";
 import { CliError, failureOf } from "./errors.ts";
-import { type FilterOptions, filterOf, filterOptions } from "./job-filter.ts";
+import { conditions, type FilterOptions, filterOf, filterOptions, type State } from "./job-filter.ts";
 import { plural } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { readIds } from "./values.ts";
@@ -20,6 +20,8 @@ interface Definition {
     following: Following,
     options: Options,
   ) => Promise<ActionProgress>;
+  /** A filter means the jobs in this state alone. */
+  readonly state?: State;
 }
 
 export interface Options extends FilterOptions {
@@ -29,18 +31,22 @@ export interface Options extends FilterOptions {
 
 /** A command that does something to the jobs named, or to all that a filter finds. */
 export function jobAction(command: Command, cli: Cli, definition: Definition): Command {
-  return filterOptions(command.argument("[id...]", "The jobs; - reads ids from standard input"))
+  const { state } = definition;
+  const options = state === undefined ? filterOptions : conditions;
+  return options(command.argument("[id...]", "The jobs; - reads ids from standard input"))
     .option("-y, --yes", "Do not ask, where a filter says which jobs")
     .action(async (given: string[], options: Options) => {
       const filter = filterOf(options);
       const filtered = Object.keys(filter).length > 0;
       if (given.length > 0 === filtered) {
+        const example = state === undefined ? "--queue and --state" : "--queue and --error";
         const message = filtered
           ? "Give ids or conditions, not both"
-          : "Say which jobs: ids, or conditions such as --queue and --state";
+          : `Say which jobs: ids, or conditions such as ${example}`;
         throw new CliError("usage", message);
       }
-      if (filtered) await all(cli, definition, filter, options);
+      const meant = state === undefined ? filter : { ...filter, state: [state] };
+      if (filtered) await all(cli, definition, meant, options);
       else await each(cli, definition, await readIds(given), options);
     });
 }
@@ -68,6 +74,7 @@ async function each(
     return;
   }
   const signal = cli.interruptible();
+  cli.finishes();
   const progress = new Progress(verb, out.json);
   const failed: string[] = [];
   let count = 0;

@@ -2,7 +2,7 @@ import type { Filter, ListOptions, Schemas } from "@jobyard/sdk";
 import { type Command, Option } from "commander";
 import { collect, integer, moment, oneOf } from "./values.ts";
 
-type State = Schemas["Job"]["state"];
+export type State = Schemas["Job"]["state"];
 
 const states: readonly State[] = [
   "waiting",
@@ -34,13 +34,17 @@ export interface FilterOptions {
 
 /** Options that say which jobs are meant: all conditions have to be met. */
 export function filterOptions(command: Command): Command {
+  return conditions(command).addOption(
+    new Option("-s, --state <state>", "In this state; several times: in one of them").argParser(
+      oneOf(states),
+    ),
+  );
+}
+
+/** The same, where the state is given. */
+export function conditions(command: Command): Command {
   return command
     .option("-q, --queue <name>", "In this queue; several times: in one of them", collect)
-    .addOption(
-      new Option("-s, --state <state>", "In this state; several times: in one of them").argParser(
-        oneOf(states),
-      ),
-    )
     .option("--name <name>", "With this name")
     .option("--tag <tag>", "With this tag")
     .option("--project <project>", "Of this project")

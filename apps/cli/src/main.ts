@@ -1,17 +1,6 @@
 #!/usr/bin/env node
 import { run } from "./program.ts";
 
-// `jobs list | head`: whoever reads has read enough.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    if (stream === process.stdout) {
-      process.stderr.write(`jobs: Standard output cannot be written: ${error.message}\n`);
-    }
-    process.exit(1);
-  });
-}
-
 const [major = ""] = process.versions.node.split(".");
 if (Number(major) < 24) {
   process.stderr.write(`jobs: Node 24 or newer is needed; this is ${process.versions.node}\n`);

@@ -37,8 +37,9 @@ export interface Wishes {
 const HERE = "http://localhost:3001";
 
 /**
- * The first that names a server: --url, --profile, JOBS_URL, JOBS_PROFILE, the file's default, this machine. A profile's token
- * goes to no other address than the profile's.
+ * What is told first counts, of the server, the token and the tenant each by itself: an option, the environment, the file.
+ * The server: --url or --profile, JOBS_URL, JOBS_PROFILE, the file's default, this machine. A profile's token goes to no
+ * other address than the profile's.
  */
 export async function connectionOf(wishes: Wishes, env: Environment): Promise<Connection> {
   const connection = await chosenConnection(wishes, env);
@@ -70,9 +71,8 @@ async function chosenConnection(wishes: Wishes, env: Environment): Promise<Conne
   const from = `profile ${name}`;
   return {
     url: addressOf(profile.url, from),
-    // A token that is given for this one call wins over the file's; one of the environment over none.
-    token: wishes.token ?? profile.token ?? token,
-    tenant: wishes.tenant ?? profile.tenant ?? tenant,
+    token: token ?? profile.token,
+    tenant: tenant ?? profile.tenant,
     from,
   };
 }

@@ -2,7 +2,7 @@ import { Command, Option } from "commander";
 import about from "../package.json" with { type: "json" };
 import { Cli } from "./cli.ts";
 import { commands } from "./commands/index.ts";
-import { failureOf } from "./errors.ts";
+import { exitCodes, failureOf } from "./errors.ts";
 import { shown } from "./output.ts";
 import type { Environment } from "./profiles.ts";
 
@@ -13,6 +13,27 @@ import type { Environment } from "./profiles.ts";
 export async function run(argv: readonly string[], env: Environment): Promise<number | undefined> {
   const program = newProgram();
   const cli: Cli = new Cli(program, env, () => wholeProgram(cli));
+  let exitCode: number | undefined;
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") {
+      // `jobs list | head`: whoever reads has read enough.
+      if (!cli.finishing || exitCode !== undefined) process.exit(exitCode ?? 0);
+      return;
+    }
+    process.stderr.write(`jobs: Standard output cannot be written: ${error.message}\n`);
+    process.exit(exitCode || exitCodes.failed);
+  });
+  // Where nobody reads what is wrong, the exit code still tells.
+  process.stderr.on("error", () => undefined);
+  exitCode = await ended(program, cli, argv);
+  return exitCode;
+}
+
+async function ended(
+  program: Command,
+  cli: Cli,
+  argv: readonly string[],
+): Promise<number | undefined> {
   try {
     await program.parseAsync(await prepared(program, cli, argv), { from: "user" });
     return cli.serving ? undefined : 0;
@@ -41,7 +62,9 @@ function newProgram(): Command {
     .exitOverride()
     .option("--json", "Print JSON")
     .option("--profile <name>", "Call this server of the configuration file (JOBS_PROFILE)")
-    .option("--url <url>", "Call the server at this address (JOBS_URL)")
+    .addOption(
+      new Option("--url <url>", "Call the server at this address (JOBS_URL)").conflicts("profile"),
+    )
     .option("--token <token>", "With this token (JOBS_TOKEN)")
     .option("--tenant <name>", "For a token of all tenants: the one that is meant (JOBS_TENANT)")
     .option("--debug", "Tell every call, and more of errors")

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SqliteAdapter } from "@jobyard/core/sqlite";
@@ -57,7 +57,9 @@ test("restore puts a backup in its place, and refuses what is none", async () =>
   const backup = await prepare();
   const restored = await jobs(["restore", backup, "--yes", "--json"]);
   expect(restored).toMatchObject({ code: 0, err: "" });
-  expect(JSON.parse(restored.out)).toMatchObject({ states: { waiting: 3 } });
+  const report = JSON.parse(restored.out) as { madeAt: number };
+  expect(report).toMatchObject({ states: { waiting: 3 } });
+  expect(report.madeAt).toBe(Math.floor((await stat(backup)).mtimeMs));
   const broken = join(dataDir, "broken.db");
   await writeFile(broken, "no database");
   const refused = await jobs(["restore", broken, "--yes"]);

@@ -5,8 +5,10 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { Jobyard } from "@jobyard/sdk";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import about from "../package.json" with { type: "json" };
+import { connectionOf, writeProfiles } from "../src/profiles.ts";
 import { main, serve, start } from "./running-cli.ts";
 
 // Each starts processes, which takes seconds where others are at work too.
@@ -14,6 +16,8 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const server = await serve();
 const { jobs } = server;
+const jobsOf = (queue: string) =>
+  new Jobyard({ baseURL: server.url }).jobs.page({ queue: [queue], limit: 0 });
 
 /** Answers every call with what a test wants. */
 let answer = { status: 200, body: "{}" };
@@ -102,6 +106,31 @@ test.for([
   expect(error.message).toMatch(line);
 });
 
+test("options that would have no effect, or contradict each other, are refused", async () => {
+  const refused = [
+    ["get 1 --data --result", "'--data' cannot be used with option '--result'"],
+    ["get 1 --dependencies --attempts", "'--attempts' cannot be used with option '--dependencies'"],
+    ["dlq list -s waiting", "Unknown option '-s'"],
+    ["dlq retry --state failed -y", "Unknown option '--state'"],
+    ["list --all -n 5", "'--all' cannot be used with option '-n, --limit <n>'"],
+    ["list --count --order asc", "'--count' cannot be used with option '--order <order>'"],
+    ["list --include data", "--include tells more with --json"],
+    ["search broken --error gone", '"broken" is searched for as --error has it'],
+    ["watch 1 -q sums", "Give ids or --queue, not both"],
+    ["watch --after nope", "Give the `id` of an event that `jobs watch --json` printed"],
+    ["schedules preview nightly --timezone UTC", "A schedule has its own time zone"],
+    ["webhooks update 1 --enable --disable", "cannot be used with option '--disable'"],
+    ["health --url http://localhost --profile p", "cannot be used with option '--profile <name>'"],
+  ] as const;
+  const told = refused.map(async ([line, message]) => {
+    const { code, out, err } = await jobs(line.split(" "));
+    return { line, code, out, told: err.includes(message) ? message : err };
+  });
+  expect(await Promise.all(told)).toEqual(
+    refused.map(([line, message]) => ({ line, code: 2, out: "", told: message })),
+  );
+});
+
 test.for([
   [500, "<h1>Bad gateway</h1>", 5, /answered with status 500/],
   [503, '{"error":"The service cannot serve this request now"}', 5, /cannot serve/],
@@ -155,6 +184,26 @@ test("profiles: made, listed, chosen, removed; tokens stay in the file and with 
   expect((await run("health")).err).toContain("profile x must have a `url`");
 });
 
+test("an option counts before the environment, and the environment before the profile", async () => {
+  const env = { XDG_CONFIG_HOME: await folder(), JOBS_PROFILE: "p" };
+  const profile = { url: "http://profile", token: "of-file", tenant: "of-file" };
+  await writeProfiles(env, { profiles: { p: profile } });
+  expect(await connectionOf({}, env)).toMatchObject(profile);
+  const set = { ...env, JOBS_TOKEN: "of-env", JOBS_TENANT: "of-env" };
+  expect(await connectionOf({}, set)).toMatchObject({
+    url: "http://profile",
+    token: "of-env",
+    tenant: "of-env",
+  });
+  expect(await connectionOf({ token: "of-option" }, set)).toMatchObject({
+    token: "of-option",
+    tenant: "of-env",
+  });
+  const named = { ...set, JOBS_URL: "http://env" };
+  expect(await connectionOf({}, named)).toMatchObject({ url: "http://env", token: "of-env" });
+  expect(await connectionOf({ profile: "p" }, named)).toMatchObject({ url: "http://profile" });
+});
+
 test("an old Node is told of", async () => {
   const versions = "Object.defineProperty(process,'versions',{value:{node:'20.1.0'}})";
   const NODE_OPTIONS = `--import=data:text/javascript,${versions}`;
@@ -179,4 +228,13 @@ test("`| head` ends quietly", async () => {
   const jobs = `"${process.execPath}" --conditions=@jobyard/source "${main}"`;
   const { stderr } = await promisify(execFile)("bash", ["-c", `${jobs} --help | head -n 1`]);
   expect(stderr).toBe("");
+});
+
+test("where nobody reads, the exit code still tells, and what was asked is done", async () => {
+  const jobs = `"${process.execPath}" --conditions=@jobyard/source "${main}" --url ${server.url}`;
+  const script = `${jobs} get 99999 2>&1 | true; echo "\${PIPESTATUS[0]}"
+yes '{}' | head -n 30 | ${jobs} bulk -q unread --batch-size 2 --json | head -n 1 > /dev/null; echo "\${PIPESTATUS[2]}"`;
+  const { stdout, stderr } = await promisify(execFile)("bash", ["-c", script]);
+  expect({ stdout, stderr }).toEqual({ stdout: "3\n0\n", stderr: "" });
+  expect((await jobsOf("unread")).total).toBe(30);
 });

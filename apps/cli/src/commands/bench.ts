@@ -1,11 +1,13 @@
-import { randomUUID } from "node:crypto";
 import type { Jobyard } from "@jobyard/sdk";
 import type { Command } from "commander";
 import { type Cli, Interruption } from "../cli.ts";
 import { CliError } from "../errors.ts";
-import { span } from "../output.ts";
+import { plural, span } from "../output.ts";
 import { Progress } from "../progress.ts";
 import { integer } from "../values.ts";
+
+/** One for all runs: a queue that was used once stays known to the server. */
+const QUEUE = "jobyard-bench";
 
 interface Options {
   readonly jobs: number;
@@ -28,7 +30,7 @@ interface Phase {
 export function define(command: Command, cli: Cli): void {
   command
     .description(
-      "Add jobs to a server and finish them, over the native API, in a queue of its own whose jobs are removed after; this machine's own work is part of the figures",
+      "Add jobs to a server and finish them, over the native API, in the queue jobyard-bench, whose jobs are removed after; this machine's own work is part of the figures",
     )
     .option("-n, --jobs <n>", "So many", integer(1, 1_000_000), 5000)
     .option("-c, --concurrency <n>", "Calls at once", integer(1, 256), 32)
@@ -37,7 +39,12 @@ export function define(command: Command, cli: Cli): void {
       const { out } = cli;
       const client = await cli.client();
       const signal = cli.interruptible();
-      const queue = `bench-${randomUUID()}`;
+      const queue = QUEUE;
+      const { total } = await client.jobs.page({ queue: [queue], limit: 0 });
+      if (total > 0) {
+        const message = `The queue ${queue} has ${plural(total, "job")}: another bench runs, or was cut off. \`jobs cancel -q ${queue} -y; jobs remove -q ${queue} -y\` clears it`;
+        throw new CliError("conflict", message);
+      }
       try {
         const phases = [
           await measured("add", cli, options, signal, (count) => add(client, queue, count)),

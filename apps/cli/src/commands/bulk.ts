@@ -56,6 +56,7 @@ async function bulk(cli: Cli, file: string, options: Options): Promise<void> {
   const input = file === "-" ? process.stdin : createReadStream(file);
   const client = await cli.client();
   const signal = cli.interruptible();
+  cli.finishes();
   // Who waits for more lines is interrupted too.
   addAbortSignal(signal, input);
   const progress = new Progress("Adding", out.json);

@@ -2,6 +2,7 @@ import type { Schemas } from "@jobyard/sdk";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { jobAction } from "../job-action.ts";
+import { conditions } from "../job-filter.ts";
 import { age } from "../job-view.ts";
 import { sparkline } from "../sparkline.ts";
 import { collect, integer, moment } from "../values.ts";
@@ -18,7 +19,7 @@ interface ErrorOptions {
 
 /** The dead-letter queue: jobs that have failed for good. */
 export function define(command: Command, cli: Cli): void {
-  listOptions(command.command("list").description("The failed jobs")).action(
+  listOptions(command.command("list").description("The failed jobs"), conditions).action(
     (options: ListOptions) => list(cli, { ...options, state: ["failed"] }),
   );
 
@@ -29,7 +30,8 @@ export function define(command: Command, cli: Cli): void {
       verb: "Retry",
       done: "to run again",
       one: (jobs, id) => jobs.retry(id),
-      all: (jobs, filter, following) => jobs.retryAll({ ...filter, state: ["failed"] }, following),
+      all: (jobs, filter, following) => jobs.retryAll(filter, following),
+      state: "failed",
     },
   );
 

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { Cli } from "../cli.ts";
 import { age, jobColumns, showJob } from "../job-view.ts";
 import { span } from "../output.ts";
@@ -10,13 +10,20 @@ interface Options {
   readonly dependencies?: boolean;
 }
 
+const parts = ["data", "result", "attempts", "dependencies"] as const;
+
+/** One of them is told. */
+function part(name: (typeof parts)[number], about: string): Option {
+  return new Option(`--${name}`, about).conflicts(parts.filter((other) => other !== name));
+}
+
 export function define(command: Command, cli: Cli): void {
   command
     .argument("<id>")
-    .option("--data", "Only its data, as JSON, however long")
-    .option("--result", "Only its result, as JSON, however long")
-    .option("--attempts", "Its runs: who ran it, from when to when, how that ended")
-    .option("--dependencies", "The jobs it waits for, and those that wait for it")
+    .addOption(part("data", "Only its data, as JSON, however long"))
+    .addOption(part("result", "Only its result, as JSON, however long"))
+    .addOption(part("attempts", "Its runs: who ran it, from when to when, how that ended"))
+    .addOption(part("dependencies", "The jobs it waits for, and those that wait for it"))
     .action(async (id: string, options: Options) => {
       const { jobs } = await cli.client();
       const { out } = cli;

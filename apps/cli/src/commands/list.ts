@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import type { Cli } from "../cli.ts";
+import { CliError } from "../errors.ts";
 import { type FilterOptions, filterOf, filterOptions } from "../job-filter.ts";
 import { jobColumns } from "../job-view.ts";
 import { plural } from "../output.ts";
@@ -20,15 +21,27 @@ export function define(command: Command, cli: Cli): void {
   listOptions(command).action((options: ListOptions) => list(cli, options));
 }
 
-export function listOptions(command: Command): Command {
-  return filterOptions(command)
+/** `dlq list` gives the state itself. */
+export function listOptions(command: Command, conditions = filterOptions): Command {
+  return conditions(command)
     .option("-n, --limit <n>", "At most so many", integer(1, 1000), 50)
     .option("--cursor <cursor>", "Go on there: `next` of the page before")
     .addOption(new Option("--order <order>", "By age").choices(["asc", "desc"]).default("desc"))
     .option("--include <part>", "With --json: tell data or result too", oneOf(["data", "result"]))
-    .option("--all", "All of them, page by page; with --json a line each")
-    .option("--ids", "Only their ids")
-    .option("--count", "Only how many there are");
+    .addOption(
+      new Option("--all", "All of them, page by page; with --json a line each").conflicts("limit"),
+    )
+    .addOption(new Option("--ids", "Only their ids").conflicts("include"))
+    .addOption(
+      new Option("--count", "Only how many there are").conflicts([
+        "limit",
+        "cursor",
+        "order",
+        "include",
+        "all",
+        "ids",
+      ]),
+    );
 }
 
 /** Also of `search`, which puts its words into the filter. */
@@ -36,6 +49,9 @@ export async function list(cli: Cli, options: ListOptions): Promise<void> {
   const { jobs } = await cli.client();
   const { out } = cli;
   const { limit, cursor, order, include, all, count, ids } = options;
+  if (include !== undefined && !out.json) {
+    throw new CliError("usage", "--include tells more with --json: give both, or neither");
+  }
   const filter = filterOf(options);
   if (count === true) {
     const { total } = await jobs.page({ ...filter, limit: 0 });

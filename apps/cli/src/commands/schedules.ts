@@ -1,5 +1,5 @@
 import type { Schemas } from "@jobyard/sdk";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { Cli } from "../cli.ts";
 import { CliError } from "../errors.ts";
 import { age } from "../job-view.ts";
@@ -118,13 +118,10 @@ export function define(command: Command, cli: Cli): void {
     .option("--timezone <zone>")
     .option("--description <text>")
     .option("--data <json>", "The job's data: JSON, @file, or - for standard input")
-    .option("--enable")
+    .addOption(new Option("--enable").conflicts("disable"))
     .option("--disable")
     .action(async (name: string, options: UpdateOptions) => {
       const { cron, timezone, description, enable, disable, data: given } = options;
-      if (enable === true && disable === true) {
-        throw new CliError("usage", "Say --enable or --disable, not both");
-      }
       const { schedules } = await cli.client();
       const data = given === undefined ? undefined : await json(given);
       const job = data === undefined ? undefined : { ...(await schedules.get(name)).job, data };
@@ -170,6 +167,10 @@ export function define(command: Command, cli: Cli): void {
     .action(async (given: string, options: { timezone?: string; count: number; from?: string }) => {
       const { out } = cli;
       const { schedules } = await cli.client();
+      if (!given.includes(" ") && options.timezone !== undefined) {
+        const message = "A schedule has its own time zone: give --timezone with a cron expression";
+        throw new CliError("usage", message);
+      }
       const asked = given.includes(" ")
         ? { cron: given, timezone: options.timezone }
         : await schedules.get(given);

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
+import { CliError } from "../errors.ts";
 import { list, listOptions, type ListOptions } from "./list.ts";
 
 export function define(command: Command, cli: Cli): void {
@@ -12,6 +13,11 @@ export function define(command: Command, cli: Cli): void {
       ),
   ).action((words: string, options: ListOptions) => {
     const byValue = /^(data|result)(\.[^=\s]+)?\s*=/.test(words);
-    return list(cli, { ...options, ...(byValue ? { payload: words } : { error: words }) });
+    const condition = byValue ? "payload" : "error";
+    if (options[condition] !== undefined) {
+      const message = `"${words}" is searched for as --${condition} has it: give one of them`;
+      throw new CliError("usage", message);
+    }
+    return list(cli, { ...options, [condition]: words });
   });
 }

@@ -1,6 +1,7 @@
 import type { JobEvent, Schemas } from "@jobyard/sdk";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Cli } from "../cli.ts";
+import { CliError } from "../errors.ts";
 import type { Style } from "../output.ts";
 import { shown } from "../output.ts";
 import { oneOf } from "../values.ts";
@@ -45,8 +46,11 @@ export function define(command: Command, cli: Cli): void {
         "Of this type, such as job.failed; several times: of these",
       ).argParser(oneOf(types)),
     )
-    .option("--after <event>", "Go on after this event: its `id` with --json")
+    .option("--after <event>", "Go on after this event: its `id` with --json", eventId)
     .action(async (ids: string[], { queue, type, after }: Options) => {
+      if (ids.length > 0 && queue !== undefined) {
+        throw new CliError("usage", "Give ids or --queue, not both");
+      }
       const { jobs } = await cli.client();
       const { out } = cli;
       const signal = cli.interruptible();
@@ -86,6 +90,11 @@ export function define(command: Command, cli: Cli): void {
       }
       signal.throwIfAborted();
     });
+}
+
+function eventId(value: string): string {
+  if (/^[a-z0-9]+-\d+$/.test(value)) return value;
+  throw new InvalidArgumentError("Give the `id` of an event that `jobs watch --json` printed.");
 }
 
 function isEnd({ type, final }: Event): boolean {

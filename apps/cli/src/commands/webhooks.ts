@@ -83,7 +83,7 @@ export function define(command: Command, cli: Cli): void {
       .argument("<id>"),
   )
     .option("--url <url>")
-    .option("--enable")
+    .addOption(new Option("--enable").conflicts("disable"))
     .option("--disable")
     .action(async (id: string, options: Options) => {
       const { url, event, queue, secret, enable, disable } = options;

@@ -49,7 +49,7 @@ export async function restoreBackup(params: {
     const replaced = await keep(path);
     await rename(copy, path);
     await sync(dirname(path));
-    return { path, madeAt: mtimeMs, states, missingFiles, replaced };
+    return { path, madeAt: Math.floor(mtimeMs), states, missingFiles, replaced };
   } catch (error) {
     throw storeError(error, path) ?? error;
   } finally {
