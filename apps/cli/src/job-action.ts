@@ -3,7 +3,13 @@ import type { Command } from "commander";
 import { act, type Following } from "./actions.ts";
 import type { Cli } from "./cli.ts";
 import { CliError, failureOf } from "./errors.ts";
-import { conditions, type FilterOptions, filterOf, filterOptions, type State } from "./job-filter.ts";
+import {
+  conditions,
+  type FilterOptions,
+  filterOf,
+  filterOptions,
+  type State,
+} from "./job-filter.ts";
 import { plural } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { readIds } from "./values.ts";
