@@ -23,6 +23,7 @@ export interface FilterOptions {
   readonly tag?: string;
   readonly project?: string;
   readonly batch?: string;
+  readonly schedule?: string;
   readonly since?: string;
   readonly until?: string;
   readonly error?: string;
@@ -49,6 +50,7 @@ export function conditions(command: Command): Command {
     .option("--tag <tag>", "With this tag")
     .option("--project <project>", "Of this project")
     .option("--batch <batch>", "Of this batch")
+    .option("--schedule <name>", "A run of this schedule")
     .option("--since <when>", "Added since then: a moment, or 15m, 24h, 7d ago", moment)
     .option("--until <when>", "Added before then", moment)
     .option("--error <text>", "Whose error has this text in it")
@@ -60,9 +62,8 @@ export function conditions(command: Command): Command {
 
 /** The server's filter; empty: no condition was given. */
 export function filterOf(options: FilterOptions): Filter & ListOptions {
-  const { queue, state, name, tag, project, batch, since, until, error, errorGroup, payload } =
-    options;
-  const { priorityMin, priorityMax } = options;
+  const { queue, state, name, tag, project, batch, schedule, since, until } = options;
+  const { error, errorGroup, payload, priorityMin, priorityMax } = options;
   const filter = {
     queue,
     state,
@@ -70,6 +71,7 @@ export function filterOf(options: FilterOptions): Filter & ListOptions {
     tag,
     project,
     batch,
+    schedule,
     createdFrom: since,
     createdTo: until,
     error,

@@ -11,6 +11,7 @@ export const conditions = [
   "payload",
   "batch",
   "project",
+  "schedule",
   "errorGroup",
 ] as const;
 

@@ -302,6 +302,9 @@ describe.each(engines)("the console on %s", (engine) => {
     await page.getByText("Every now and then").waitFor();
     expect((await client.schedules.get("tick")).job).toMatchObject({ data: { loud: true } });
     await inspect("/schedules", "schedules", "morning-report");
+    await page.locator("li.card").filter({ hasText: "*/5 * * * *" }).getByText("Show jobs").click();
+    await page.getByText("1–1 of 1").waitFor();
+    await page.goBack();
     await page.getByRole("button", { name: "Remove tick" }).click();
     await expect.poll(() => page.getByText("Every now and then").count()).toBe(0);
   });

@@ -148,6 +148,8 @@ export interface JobFilter {
   readonly tag?: string;
   readonly project?: string;
   readonly batch?: string;
+  /** Runs of the schedule with this name. */
+  readonly schedule?: string;
   readonly priority?: { readonly min?: number; readonly max?: number };
   /** Creation time, inclusive from, exclusive to. */
   readonly created?: { readonly from?: number; readonly to?: number };

@@ -87,8 +87,9 @@ function ScheduleCard({ schedule, onEdit }: ScheduleCardProps) {
       {description !== null && <Plain text={description} max={500} />}
       <p class="hint">
         <code>{cron}</code> · {timezone} ·{" "}
-        <Link href={`/jobs?queue=${queue}`}>
-          <Plain text={queue} />
+        <Plain text={queue} /> ·{" "}
+        <Link href={`/jobs?${new URLSearchParams({ schedule: name }).toString()}`}>
+          {t("showJobs")}
         </Link>
         {lastRunAt !== null && ` · ${t("lastRun", { when: formats.ago(lastRunAt) })}`}
         {nextRunAt !== null && enabled && ` · ${t("nextRun", { when: formats.ago(nextRunAt) })}`}

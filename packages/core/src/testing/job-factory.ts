@@ -61,6 +61,7 @@ export const spec: fc.Arbitrary<JobSpec> = fc
     tags: fc.uniqueArray(label, { maxLength: 3 }),
     project: fc.option(label),
     batch: fc.option(label),
+    origin: fc.option(label.map((schedule) => ({ via: "native", schedule }))),
     maxAttempts: fc.integer({ min: 1, max: 5 }),
   })
   .map(jobSpec);

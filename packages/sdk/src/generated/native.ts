@@ -219,6 +219,8 @@ export interface components {
             tag?: string;
             project?: string;
             batch?: string;
+            /** @description Runs of this schedule */
+            schedule?: string;
             /**
              * Format: date-time
              * @description Inclusive
@@ -1034,6 +1036,8 @@ export interface operations {
                 tag?: string;
                 project?: string;
                 batch?: string;
+                /** @description Runs of this schedule */
+                schedule?: string;
                 /** @description Inclusive */
                 createdFrom?: string;
                 /** @description Exclusive */

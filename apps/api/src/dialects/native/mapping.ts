@@ -85,10 +85,12 @@ function scalarOf(text: string): string | number | boolean | null {
 const NO_JOB = Number.MAX_SAFE_INTEGER;
 
 export function jobFilter(body: JobFilterBody): Omit<JobFilter, "tenant"> {
-  const { queue, state, id, name, tag, project, batch, error, errorGroup } = body;
+  const { queue, state, id, error, errorGroup } = body;
+  const { name, tag, project, batch, schedule } = body;
   const { priorityMin: min, priorityMax: max, createdFrom, createdTo, payload } = body;
   return {
-    ...defined({ queues: queue, states: state, name, tag, project, batch, error, errorGroup }),
+    ...defined({ queues: queue, states: state, error, errorGroup }),
+    ...defined({ name, tag, project, batch, schedule }),
     // What is no id is the id of no job.
     ...(id !== undefined && { ids: id.map((one) => parseJobId(one) ?? NO_JOB) }),
     ...(payload !== undefined && { payload: payloadCondition(payload) }),

@@ -196,11 +196,15 @@ function pushMany(args: (string | number)[], values: readonly (string | number)[
   for (const value of values) args.push(value);
 }
 
-export function labelsOf(spec: Pick<JobSpec, "tags" | "name" | "project" | "batch">): string[] {
+export function labelsOf(
+  spec: Pick<JobSpec, "tags" | "name" | "project" | "batch" | "origin">,
+): string[] {
   const labels = spec.tags.map((tag) => `tag:${tag}`);
   if (spec.name !== null) labels.push(`name:${spec.name}`);
   if (spec.project !== null) labels.push(`project:${spec.project}`);
   if (spec.batch !== null) labels.push(`batch:${spec.batch}`);
+  const schedule = spec.origin?.schedule;
+  if (schedule !== undefined) labels.push(`schedule:${schedule}`);
   return labels;
 }
 

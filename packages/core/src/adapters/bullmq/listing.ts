@@ -303,10 +303,11 @@ function soleLabel(filter: JobFilter): string | undefined {
 }
 
 /** The rarest kind first. */
-function labelsIn({ batch, tag, name, project }: JobFilter): string[] {
-  const nothing = { batch: null, tags: [], name: null, project: null };
+function labelsIn({ batch, schedule, tag, name, project }: JobFilter): string[] {
+  const nothing = { batch: null, tags: [], name: null, project: null, origin: null };
   return [
     ...labelsOf({ ...nothing, batch: batch ?? null }),
+    ...labelsOf({ ...nothing, origin: schedule === undefined ? null : { via: "", schedule } }),
     ...labelsOf({ ...nothing, tags: tag === undefined ? [] : [tag] }),
     ...labelsOf({ ...nothing, name: name ?? null }),
     ...labelsOf({ ...nothing, project: project ?? null }),

@@ -158,6 +158,7 @@ export function* labels(options: JobOptions): Generator<readonly [kind: string, 
   if (options.name !== null) yield ["name", options.name];
   if (options.project !== null) yield ["project", options.project];
   if (options.batch !== null) yield ["batch", options.batch];
+  if (options.origin?.schedule !== undefined) yield ["schedule", options.origin.schedule];
 }
 
 /** An unfinished job. */

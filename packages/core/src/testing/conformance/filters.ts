@@ -12,7 +12,7 @@ import { holds, PROPERTY_TIMEOUT_MS } from "./property.ts";
 
 /** What a filter means. */
 function matches(job: Job, filter: JobFilter): boolean {
-  const { queues, states, name, tag, project, batch, priority, created, error } = filter;
+  const { queues, states, name, tag, project, batch, schedule, priority, created, error } = filter;
   return (
     (filter.tenant === "*" || job.tenant === filter.tenant) &&
     (queues === undefined || queues.includes(job.queue)) &&
@@ -21,6 +21,7 @@ function matches(job: Job, filter: JobFilter): boolean {
     (tag === undefined || job.tags.includes(tag)) &&
     (project === undefined || job.project === project) &&
     (batch === undefined || job.batch === batch) &&
+    (schedule === undefined || job.origin?.schedule === schedule) &&
     (priority?.min === undefined || job.priority >= priority.min) &&
     (priority?.max === undefined || job.priority <= priority.max) &&
     (created?.from === undefined || job.createdAt >= created.from) &&
@@ -104,6 +105,19 @@ export function describeFilters(factory: EngineFactory): void {
       expect(await found({ batch: "b", tag: "t", name: "y" })).toEqual([]);
       expect(await found({ name: "X" })).toEqual([]);
       expect(await found({})).toEqual([a, b, c]);
+    });
+
+    it("find the runs of a schedule", async () => {
+      const origin = { via: "native", schedule: "nightly" };
+      const a = await d.add({ origin, tags: ["schedule:hourly"] });
+      const b = await d.add({ origin, queue: "other" });
+      await d.add({ origin: { via: "native" }, name: "nightly" });
+      const theirs = await d.add({ origin, tenant: "acme" });
+      expect(await found({ schedule: "nightly" })).toEqual([a, b]);
+      expect(await found({ schedule: "nightly", tenant: "*" })).toEqual([a, b, theirs]);
+      expect(await found({ schedule: "hourly" })).toEqual([]);
+      await d.remove(a);
+      expect(await found({ schedule: "nightly" })).toEqual([b]);
     });
 
     it("find by ids", async () => {
@@ -200,6 +214,7 @@ export function describeFilters(factory: EngineFactory): void {
           tag: some(label),
           project: some(label),
           batch: some(label),
+          schedule: some(label),
           priority: some(fc.record({ min: bound, max: bound })),
           created: some(fc.record({ from: moment, to: moment })),
           ids: fc.option(fc.array(fc.integer({ min: 1, max: 40 })), { nil: undefined, freq: 8 }),

@@ -193,6 +193,7 @@ const filterFields = {
   tag: label.optional(),
   project: label.optional(),
   batch: label.optional(),
+  schedule: name.optional().openapi({ description: "Runs of this schedule" }),
   createdFrom: moment.optional().openapi({ description: "Inclusive" }),
   createdTo: moment.optional().openapi({ description: "Exclusive" }),
   error: z

@@ -100,7 +100,7 @@ CREATE TABLE dependency (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX dependency_child ON dependency (child, done);
 
--- Tags, projects and batches of jobs, for filters.
+-- Tags, names, projects, batches and schedules of jobs, for filters.
 CREATE TABLE label (
   tenant TEXT NOT NULL,
   kind TEXT NOT NULL,
