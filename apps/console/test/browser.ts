@@ -67,19 +67,28 @@ export class Viewer {
     return this.page;
   }
 
+  /** As a link leads there, within the page. */
+  async follow(path: string): Promise<Page> {
+    if (!this.page.url().startsWith(this.#url)) return this.open(path);
+    await this.page.evaluate(`history.pushState(null, "", ${JSON.stringify(`/console${path}`)})`);
+    return this.page;
+  }
+
   async close(): Promise<void> {
     await this.page.context().close();
   }
 
   /** What axe-core finds that keeps people out: of WCAG 2.2 A and AA. */
   async barriers(): Promise<readonly string[]> {
-    await this.page.evaluate(axe.source);
-    const { violations } = await this.page.evaluate<axe.AxeResults>(
-      `axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] })`,
-    );
-    return violations.map(
-      ({ id, nodes }) =>
-        `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`,
+    if (await this.page.evaluate<boolean>(`!("axe" in window)`)) {
+      await this.page.evaluate(axe.source);
+    }
+    return this.page.evaluate<string[]>(
+      `axe.run({
+        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+        resultTypes: ["violations"],
+      }).then(({ violations }) => violations.map(({ id, nodes }) =>
+        id + ": " + nodes.map(({ html, failureSummary }) => html + " " + failureSummary).join("; ")))`,
     );
   }
 

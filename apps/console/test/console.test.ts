@@ -14,11 +14,8 @@ vi.setConfig({ testTimeout: 90_000 });
 
 const MAX_SCRIPT_BYTES = 150_000;
 
-const looks = {
-  light: {},
-  dark: { dark: true },
-  narrow: { width: 375, language: "es-ES" },
-} as const;
+/** Each is looked at in the light and in the dark. */
+const looks = { wide: {}, narrow: { width: 375, language: "es-ES" } } as const;
 
 describe.each(engines)("the console on %s", (engine) => {
   let yard: Yard;
@@ -47,12 +44,16 @@ describe.each(engines)("the console on %s", (engine) => {
     if (engine === "redis") return;
     for (const [kind, look] of Object.entries(looks)) {
       const other = (others[kind] ??= await Viewer.of(yard, look));
-      const page = await other.open(path);
+      const page = await other.follow(path);
       await page.getByText(ready).first().waitFor();
-      await other.picture(`${name}-${kind}`);
-      if (kind !== "narrow") expect(await other.barriers(), `${name}, ${kind}`).toEqual([]);
-      expect(await other.overflow(), `${name}, ${kind}`).toBeLessThanOrEqual(0);
-      expect(other.problems, `${name}, ${kind}`).toEqual([]);
+      for (const colorScheme of ["light", "dark"] as const) {
+        const told = `${name}-${kind}-${colorScheme}`;
+        await page.emulateMedia({ colorScheme });
+        await other.picture(told);
+        expect(await other.barriers(), told).toEqual([]);
+        expect(await other.overflow(), told).toBeLessThanOrEqual(0);
+        expect(other.problems, told).toEqual([]);
+      }
     }
   };
 
@@ -64,6 +65,7 @@ describe.each(engines)("the console on %s", (engine) => {
     await page.getByText("Live").waitFor();
     const active = page.locator(".tiles div").filter({ hasText: "active" }).locator("dd");
     await expect.poll(() => active.textContent()).toBe("1");
+    await page.getByRole("button", { name: "5 min" }).click();
     const { items } = await client.call("pullJobs", { body: { queues: ["letters"] } });
     await expect.poll(() => active.textContent(), { timeout: 8000 }).toBe("2");
     await client.call("releaseJobs", {
@@ -134,7 +136,7 @@ describe.each(engines)("the console on %s", (engine) => {
       ["tag", "shop", 21],
       ["batch", "spring", 41],
     ] as const) {
-      await viewer.open("/jobs");
+      await viewer.follow("/jobs");
       await search(by, text);
       await found.getByText(`1–${count} of ${count}`).waitFor();
     }
@@ -434,7 +436,7 @@ describe.each(engines)("the console on %s", (engine) => {
     await page.getByLabel("Token").fill("nonsense");
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByText("The server refused the token").waitFor();
-    await other.picture("sign-in-light");
+    await other.picture("sign-in-wide-light");
     expect(await other.barriers()).toEqual([]);
     await page.getByLabel("Token").fill(await tokenOf());
     await page.getByRole("button", { name: "Sign in" }).click();
