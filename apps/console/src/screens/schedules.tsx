@@ -86,8 +86,7 @@ function ScheduleCard({ schedule, onEdit }: ScheduleCardProps) {
       <p class="words">{words[language]}</p>
       {description !== null && <Plain text={description} max={500} />}
       <p class="hint">
-        <code>{cron}</code> · {timezone} ·{" "}
-        <Plain text={queue} /> ·{" "}
+        <code>{cron}</code> · {timezone} · <Plain text={queue} /> ·{" "}
         <Link href={`/jobs?${new URLSearchParams({ schedule: name }).toString()}`}>
           {t("showJobs")}
         </Link>

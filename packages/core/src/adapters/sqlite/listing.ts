@@ -572,7 +572,13 @@ function jobConditions(filter: JobFilter): { sql: string[]; values: Values } {
 }
 
 /** The rarest kind first. */
-function labelsOf({ batch, schedule, tag, name, project }: JobFilter): (readonly [string, string])[] {
+function labelsOf({
+  batch,
+  schedule,
+  tag,
+  name,
+  project,
+}: JobFilter): (readonly [string, string])[] {
   const labels: (readonly [string, string])[] = [];
   for (const [kind, value] of Object.entries({ batch, schedule, tag, name, project })) {
     if (value !== undefined) labels.push([kind, value]);
