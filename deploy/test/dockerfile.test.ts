@@ -183,11 +183,9 @@ async function imagesAreBuiltAndServe(): Promise<void> {
     `Splendid, though dear, no. ${i}. `.repeat(60),
   );
   const last = await add("sentiment_analysis_batch", { texts });
-  await expect
-    .poll(async () => (await call(`/api/v1/jobs/${last}`))["status"], { timeout: 30_000 })
-    .toBe("running");
+  await expect.poll(async () => (await call(`/api/v1/jobs/${last}`))["status"]).toBe("running");
   runner.terminate();
-  await expect.poll(() => runner.healthy(), { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => runner.healthy()).toBe(false);
   expect(await runner.ended).toEqual([0, null]);
   expect(await ended(last)).toMatchObject({ status: "completed" });
   service.terminate();

@@ -132,7 +132,7 @@ test("rules, dashboard and scaling ask for nothing but what API and workers tell
     }
   }
   expect(unknown).toEqual([]);
-}, 60_000);
+});
 
 test("Prometheus takes the rules and its configuration, and alerts when it should", async () => {
   ensureSystemTools("promtool");

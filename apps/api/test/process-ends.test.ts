@@ -68,7 +68,7 @@ describe.each(engines)("on the %s engine", (engine) => {
     ) as Promise<NativeAnswer>[];
     const begun = (): number =>
       main.lines.filter((line) => line.includes("request begins") && line.includes("/wait")).length;
-    await expect.poll(begun, { timeout: 10_000 }).toBe(100);
+    await expect.poll(begun).toBe(100);
     main.child.kill("SIGTERM");
     const answers = await Promise.all(waits);
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([408]));

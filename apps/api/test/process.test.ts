@@ -1,13 +1,10 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { startCluster } from "../../../packages/core/test/redis-cluster.ts";
 import { call, longTexts, run, startApi, testRedis } from "./running-process.ts";
 import { temporaryFolder } from "./running-server.ts";
-
-// Each starts processes, which takes seconds where others are at work too.
-vi.setConfig({ testTimeout: 60_000 });
 
 test("main: starts on both loopback addresses, stops on SIGTERM and gives back what it runs", async () => {
   const DATA_DIR = join(await temporaryFolder(), "new", "data");
@@ -28,7 +25,7 @@ test("main: starts on both loopback addresses, stops on SIGTERM and gives back w
   });
   const id = body.data.jobId;
   const job = async () => (await call(url, "GET", `/api/v1/jobs/${id}`)).body.data;
-  await expect.poll(async () => (await job()).progress, { timeout: 15_000 }).toBeGreaterThan(0);
+  await expect.poll(async () => (await job()).progress).toBeGreaterThan(0);
   const waiting = call(url, "POST", `/api/v1/jobs/${id}/wait`, { timeout: 300_000 });
   await first.line(/request begins.*\/wait|\/wait.*request begins/);
   first.child.kill("SIGTERM");
@@ -122,7 +119,7 @@ test("main on Redis: API and worker in one process, and in the next one what it 
   });
   const cut = await add(longTexts);
   const job = async () => (await call(url, "GET", `/api/v1/jobs/${cut}`)).body.data;
-  await expect.poll(async () => (await job()).progress, { timeout: 15_000 }).toBeGreaterThan(0);
+  await expect.poll(async () => (await job()).progress).toBeGreaterThan(0);
   first.child.kill("SIGTERM");
   expect(await first.ended).toMatchObject({ code: 0, err: "" });
 
@@ -180,7 +177,7 @@ test("main: a change of engine leaves the files of the other one's jobs alone", 
   for (const file of [...kept, ...orphans]) await utimes(file, old, old);
   await startApi({ ...env, REDIS_URL: redis.url });
   const there = (paths: readonly string[]) => paths.map((path) => existsSync(path));
-  await expect.poll(() => there(orphans), { timeout: 10_000 }).toEqual([false, false]);
+  await expect.poll(() => there(orphans)).toEqual([false, false]);
   expect(there(kept)).toEqual([true, true]);
 });
 

@@ -1,7 +1,7 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseJobId } from "@jobyard/core";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { Begun, exportData, Gate, serve, temporaryFolder } from "./running-server.ts";
 
 test("a stop: health 503, no new requests, running jobs finish, waits are answered", async () => {
@@ -89,7 +89,7 @@ test("results of jobs that are gone are removed at the start, others stay", asyn
   await server.close();
   for (const job of [id, 987_654]) await mkdir(join(results, String(job)), { recursive: true });
   await serve({ env });
-  await vi.waitFor(async () => expect(await readdir(results)).toEqual([String(id)]));
+  await expect.poll(() => readdir(results)).toEqual([String(id)]);
 });
 
 test("10,000 texts of 200 characters", async () => {

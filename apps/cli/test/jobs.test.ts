@@ -3,11 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Jobyard } from "@jobyard/sdk";
 import { Worker } from "@jobyard/sdk/worker";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { serve } from "./running-cli.ts";
-
-// Each starts processes, which takes seconds where others are at work too.
-vi.setConfig({ testTimeout: 60_000 });
 
 const server = await serve();
 const { jobs, json } = server;

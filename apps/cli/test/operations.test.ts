@@ -7,11 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Jobyard } from "@jobyard/sdk";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { serve, start } from "./running-cli.ts";
-
-// Each starts processes, which takes seconds where others are at work too.
-vi.setConfig({ testTimeout: 60_000 });
 
 const server = await serve();
 const { jobs, json } = server;
@@ -230,17 +227,14 @@ test("webhooks are added, tested, their deliveries shown and sent again", async 
     new RegExp(`^${id}\\t${address}\\tjob.failed\\t-\\tyes\\tenabled`, "m"),
   );
   await json("webhooks", "test", id);
-  await vi.waitFor(() => expect(heard).toBe(1), 10_000);
+  await expect.poll(() => heard).toBe(1);
   const deliveries = () =>
     json<{ items: { id: string; state: string }[] }>("webhooks", "deliveries", id);
-  await vi.waitFor(
-    async () => expect((await deliveries()).items).toMatchObject([{ state: "delivered" }]),
-    20_000,
-  );
+  await expect.poll(async () => (await deliveries()).items).toMatchObject([{ state: "delivered" }]);
   const [delivery] = (await deliveries()).items;
   expect((await jobs(["webhooks", "delivery", id, delivery?.id ?? ""])).out).toContain("thanks");
   await json("webhooks", "replay", id, delivery?.id ?? "");
-  await vi.waitFor(() => expect(heard).toBe(2), 10_000);
+  await expect.poll(() => heard).toBe(2);
   expect(await json("webhooks", "update", id, "--disable")).toMatchObject({ enabled: false });
   expect((await jobs(["webhooks", "remove", id])).code).toBe(0);
   expect((await jobs(["webhooks", "show", id])).code).toBe(3);

@@ -3,11 +3,8 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { start } from "./running-cli.ts";
-
-// Each starts processes, which takes seconds where others are at work too.
-vi.setConfig({ testTimeout: 60_000 });
 
 async function temporaryFolder(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "jobyard-cli-service-"));

@@ -3,12 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SqliteAdapter } from "@jobyard/core/sqlite";
 import { jobSpecs } from "@jobyard/core/testing";
-import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { startRedis } from "../../../packages/core/test/redis.ts";
 import { type Ended, start } from "./running-cli.ts";
-
-// Each starts processes, which takes seconds where others are at work too.
-vi.setConfig({ testTimeout: 60_000 });
 
 let dataDir: string;
 

@@ -6,13 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Jobyard } from "@jobyard/sdk";
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import about from "../package.json" with { type: "json" };
 import { connectionOf, writeProfiles } from "../src/profiles.ts";
 import { main, serve, start } from "./running-cli.ts";
-
-// Each starts processes, which takes seconds where others are at work too.
-vi.setConfig({ testTimeout: 60_000 });
 
 const server = await serve();
 const { jobs } = server;

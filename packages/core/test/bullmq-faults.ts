@@ -30,7 +30,7 @@ export const WAIT_MS = 60_000;
 export const SLOTS = 10;
 
 // Each starts processes, which takes seconds where others are at work too.
-vi.setConfig({ testTimeout: long ? 600_000 : 180_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: long ? 600_000 : 180_000 });
 
 /** Each test has its own. */
 export let redis: TestRedis;

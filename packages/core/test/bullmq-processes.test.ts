@@ -3,15 +3,13 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseConfig } from "../src/config.ts";
 import type { JobEvent } from "../src/events.ts";
 import type { Job } from "../src/job.ts";
 import { openQueue } from "../src/process/index.ts";
 import type { JobQueue, TenantQueue } from "../src/queue.ts";
 import { startRedis, type TestRedis } from "./redis.ts";
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** A process that runs jobs, fires schedules, and tells what events it hears. */
 interface Peer {
@@ -70,25 +68,42 @@ function outcomeIds(outcomes: readonly unknown[]): number[] {
 
 const workIn = (name: string, ms: number) => ({ queue: name, data: { ms } });
 
+/** One job more than a process runs at once, which last until they are cancelled: run by several processes for sure. */
+async function holdPlaces(name: string): Promise<readonly number[]> {
+  const jobs = Array.from({ length: 11 }, () => workIn(name, 600_000));
+  const ids = outcomeIds(await ours.addMany(jobs, { atomic: true }));
+  const states = async () => Promise.all(ids.map(async (id) => (await ours.get(id)).state));
+  await expect.poll(states).toEqual(ids.map(() => "active"));
+  const workers = await Promise.all(ids.map(async (id) => (await ours.get(id)).worker));
+  expect(new Set(workers).size).toBeGreaterThan(1);
+  return ids;
+}
+
+const cancel = async (ids: readonly number[]): Promise<void> => {
+  await Promise.all(ids.map((id) => ours.cancel(id, { running: true })));
+};
+
 test("events of all processes reach every listener, in order", async () => {
   const here: JobEvent[] = [];
   const stop = await ours.subscribe({ onEvents: (events) => here.push(...events) });
+  const held = await holdPlaces("slow");
+  await cancel(held);
   const jobs = Array.from({ length: 30 }, () => workIn("work", 20));
   const ids = outcomeIds(await ours.addMany(jobs, { atomic: true }));
-  const ended = await done(ids);
-  expect(new Set(ended.map(({ worker }) => worker)).size).toBeGreaterThan(1);
-  const life = ["job.pushed", "job.started", "job.completed"];
+  await done(ids);
   for (const heard of [here, ...peers.map((peer) => peer.heard)]) {
-    const lives = () =>
-      ids.map((id) => heard.filter(({ jobId }) => jobId === id).map(({ type }) => type));
-    await expect.poll(lives, { timeout: 10_000 }).toEqual(ids.map(() => life));
+    const lives = (of: readonly number[]) =>
+      of.map((id) => heard.filter(({ jobId }) => jobId === id).map(({ type }) => type));
+    const life = ["job.pushed", "job.started"];
+    await expect.poll(() => lives(held)).toEqual(held.map(() => [...life, "job.cancelled"]));
+    await expect.poll(() => lives(ids)).toEqual(ids.map(() => [...life, "job.completed"]));
   }
   stop();
 });
 
 test("a job that is cancelled here ends in its process within a second", async () => {
   const id = await ours.add(workIn("slow", 600_000));
-  await expect.poll(async () => (await ours.get(id)).state, { timeout: 10_000 }).toBe("active");
+  await expect.poll(async () => (await ours.get(id)).state).toBe("active");
   const began = performance.now();
   await ours.cancel(id, { running: true });
   const { state } = await ours.wait(id, { timeoutMs: 30_000 });
@@ -97,10 +112,12 @@ test("a job that is cancelled here ends in its process within a second", async (
 });
 
 test("a queue's limits hold over all processes", async () => {
-  await ours.configure("narrow", { concurrency: 2 });
-  const jobs = Array.from({ length: 16 }, () => workIn("narrow", 60));
-  const ran = await done(outcomeIds(await ours.addMany(jobs, { atomic: true })));
-  expect(new Set(ran.map(({ worker }) => worker)).size).toBeGreaterThan(1);
+  await ours.configure("narrow", { concurrency: 11 });
+  const held = await holdPlaces("narrow");
+  const jobs = Array.from({ length: 66 }, () => workIn("narrow", 60));
+  const ids = outcomeIds(await ours.addMany(jobs, { atomic: true }));
+  await cancel(held);
+  const ran = await done([...held, ...ids]);
   // At every start, how many of the others were running.
   const others = ran.map(
     ({ id, startedAt }) =>
@@ -111,7 +128,7 @@ test("a queue's limits hold over all processes", async () => {
           (other.finishedAt ?? 0) > (startedAt ?? 0),
       ).length,
   );
-  expect(Math.max(...others)).toBe(1);
+  expect(Math.max(...others)).toBe(10);
 
   await ours.configure("work", { rateLimit: 4 });
   const fast = Array.from({ length: 12 }, () => workIn("work", 0));
@@ -123,20 +140,23 @@ test("a queue's limits hold over all processes", async () => {
 });
 
 test("one tick of a schedule makes one job, with four processes that look at it", async () => {
-  const pushed: number[] = [];
+  const second = async (): Promise<number> => {
+    const [time] = (await redis.command("TIME")) as [string];
+    return Number(time);
+  };
+  const pushed: JobEvent[] = [];
   const stop = await ours.subscribe({
     queue: "work",
     types: ["job.pushed"],
-    onEvents: (events) => pushed.push(...events.map(({ at }) => at)),
+    onEvents: (events) => pushed.push(...events),
   });
+  const from = await second();
   await ours.putSchedule("tick", { cron: "* * * * * *", job: workIn("work", 0) });
-  await expect.poll(() => pushed.length, { timeout: 30_000 }).toBeGreaterThanOrEqual(6);
+  await expect.poll(() => pushed.length).toBeGreaterThanOrEqual(6);
   await ours.deleteSchedule("tick");
+  const ticks = (await second()) - from;
   stop();
-  // Two jobs of one tick would be milliseconds apart.
-  for (const [i, at] of pushed.entries()) {
-    if (i > 0) expect(at - (pushed[i - 1] ?? 0)).toBeGreaterThan(100);
-  }
+  expect(pushed.length).toBeLessThanOrEqual(ticks);
 });
 
 test("when the leader is killed, another one leads within 15 s and does what has become due", async () => {
@@ -156,7 +176,5 @@ test("when the leader is killed, another one leads within 15 s and does what has
     .poll(leader, { timeout: 15_000, interval: 100 })
     .toSatisfy((id) => id !== undefined && id !== first);
   expect(performance.now() - killedAt).toBeLessThan(15_000);
-  await expect
-    .poll(async () => (await ours.nodes()).map(({ id }) => id), { timeout: 15_000 })
-    .not.toContain(first);
+  await expect.poll(async () => (await ours.nodes()).map(({ id }) => id)).not.toContain(first);
 });

@@ -31,6 +31,10 @@ import { tcpProxy } from "./tcp-proxy.ts";
 
 it("killed and restarted: nothing acknowledged is lost, work goes on within 15 s", async () => {
   const adapter = await join();
+  const warnings: Error[] = [];
+  const warned = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", warned);
+  onTestFinished(() => void process.off("warning", warned));
   const workers = await Promise.all([startWorker(), startWorker()]);
   const stop = keepAdding(adapter, workOf(20));
   const resumed: number[] = [];
@@ -38,9 +42,13 @@ it("killed and restarted: nothing acknowledged is lost, work goes on within 15 s
     await sleep(300 + ((i * 277) % 900));
     await redis.kill();
     await sleep(200 + ((i * 389) % 1000));
-    const { code, ms } = await failure(() => add(adapter));
-    expect(code).toBe("UNAVAILABLE");
-    expect(ms).toBeLessThan(3000);
+    const failures = await Promise.all(
+      Array.from({ length: 20 }, () => failure(() => add(adapter))),
+    );
+    for (const { code, ms } of failures) {
+      expect(code).toBe("UNAVAILABLE");
+      expect(ms).toBeLessThan(5000);
+    }
     expect((await adapter.health()).reachable).toBe(false);
     await redis.restart();
     const up = performance.now();
@@ -51,6 +59,8 @@ it("killed and restarted: nothing acknowledged is lost, work goes on within 15 s
   const took = await allOver(adapter, 60_000);
   const jobs = await jobsOf(adapter, ids);
   expect(ids.length).toBeGreaterThan(full.restarts);
+  // However many calls wait for Redis to come back, none of them is taken for a leak.
+  expect(warnings).toEqual([]);
   expect(jobs.filter((job) => job?.state !== "completed")).toEqual([]);
   tell(
     `${full.restarts} restarts, ${ids.length} jobs acknowledged, 0 lost; work resumed after ` +

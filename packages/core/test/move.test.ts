@@ -135,7 +135,7 @@ describe("moving a store from engine to engine", () => {
     expect(await killedAfter([1, 2], "back", join(folder, "back.db"), prefix)).toBe(2);
     expect(await move(there, file("back"))).toMatchObject({ resumed: true, jobs: 20_000 });
     expect(await using(file("back"), idsOf)).toEqual(ids);
-  }, 60_000);
+  });
 
   test("killed when all is there but the target is not released yet, it releases it", async () => {
     const from = file();

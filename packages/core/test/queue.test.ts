@@ -1169,7 +1169,7 @@ describe("large payloads", () => {
     expect(await desk.ours.applyToMany({ tag: "bulk" }, "remove")).toBe(1);
     expect(await desk.files()).toHaveLength(2);
     await desk.pass(86_400_000 + 120_000, 60_000 * 30);
-    await vi.waitFor(async () => expect(await desk.files()).toEqual([]));
+    await expect.poll(() => desk.files()).toEqual([]);
   });
 
   test.each([
@@ -1257,10 +1257,10 @@ describe("large payloads", () => {
     await refusal(desk.ours.putSchedule("s", { job: largeJob() }, "new"));
     expect(await desk.files()).toEqual([]);
     await desk.advance(60_000);
-    await vi.waitFor(async () => expect(await desk.files()).toHaveLength(1));
+    await expect.poll(() => desk.files()).toHaveLength(1);
     await desk.advance(60_000);
-    await vi.waitFor(() => expect(desk.errors).toHaveLength(1));
-    await vi.waitFor(async () => expect(await desk.files()).toHaveLength(1));
+    await expect.poll(() => desk.errors).toHaveLength(1);
+    await expect.poll(() => desk.files()).toHaveLength(1);
   });
 
   test("that cannot be written are refused, and nothing is kept", async () => {
@@ -1569,7 +1569,7 @@ describe("files of jobs that are gone", () => {
     await desk.pass(1_800_000, 60_000);
     expect(await desk.files()).toContain(young);
     await desk.pass(1_920_000, 60_000);
-    await vi.waitFor(async () => expect(await desk.files()).not.toContain(young));
+    await expect.poll(() => desk.files()).not.toContain(young);
     expect((await desk.files()).toSorted()).toEqual([String(known), ...others].toSorted());
     expect((await desk.ours.load(await desk.ours.get(kept))).data).toBe(JSON.stringify(large()));
     expect(desk.errors).toEqual([]);

@@ -437,7 +437,7 @@ describe("cancelling a running job", () => {
     // The worker goes on.
     const cancelled = told(desk, "job.cancelled");
     const next = await desk.ours.add({ queue: "work", data: 2 });
-    await vi.waitFor(() => expect(worker.active).toBe(1));
+    await expect.poll(() => worker.active).toBe(1);
     await desk.ours.cancel(next, { running: true });
     await cancelled;
   });
@@ -452,7 +452,7 @@ describe("cancelling a running job", () => {
     });
     startWorker(desk, async () => "x".repeat(INLINE_BYTES));
     expect(await ended(desk, id)).toMatchObject({ state: "cancelled", result: null });
-    await vi.waitFor(async () => expect(await desk.files()).toEqual([]), 5000);
+    await expect.poll(() => desk.files()).toEqual([]);
   });
 
   test("leaves no file of a result that was being written when it was given up", async () => {
@@ -474,8 +474,8 @@ describe("cancelling a running job", () => {
     expect((await ended(desk, id)).state).toBe("cancelled");
     expect(await desk.files()).toHaveLength(1);
     gate.open();
-    await vi.waitFor(() => expect(discard).toHaveBeenCalledTimes(1), 5000);
-    await vi.waitFor(async () => expect(await desk.files()).toEqual([]), 5000);
+    await expect.poll(() => discard).toHaveBeenCalledTimes(1);
+    await expect.poll(() => desk.files()).toEqual([]);
   });
 
   test("stops many at once", async () => {

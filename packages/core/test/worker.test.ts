@@ -299,7 +299,7 @@ describe("slots", () => {
     await gate.reached(50);
     expect(claim).toHaveBeenCalledTimes(1);
     gate.open();
-    await vi.waitFor(async () => expect((await desk.ours.count()).completed).toBe(60), 5000);
+    await expect.poll(async () => (await desk.ours.count()).completed).toBe(60);
     // Ends that come together make room for a single one.
     expect(claim.mock.calls.length).toBeLessThan(5);
   });
@@ -697,7 +697,7 @@ describe("large payloads", () => {
       const job = await ended(desk, id);
       expect(job.state).toBe(how === "cancelled" ? "cancelled" : "failed");
       expect(job.result).toBeNull();
-      await vi.waitFor(async () => expect(await desk.files()).toEqual([]), 5000);
+      await expect.poll(() => desk.files()).toEqual([]);
     },
   );
 
@@ -712,9 +712,9 @@ describe("large payloads", () => {
     await gate.reached();
     await desk.ours.fail({ id, error: "ended by hand" });
     gate.open();
-    await vi.waitFor(() => expect(errors).toHaveLength(1), 5000);
+    await expect.poll(() => errors).toHaveLength(1);
     expect(errors[0]?.error).toMatchObject({ code: "STALE_LEASE" });
     expect(await desk.ours.get(id)).toMatchObject({ state: "failed", result: null });
-    await vi.waitFor(async () => expect(await desk.files()).toEqual([]), 5000);
+    await expect.poll(() => desk.files()).toEqual([]);
   });
 });

@@ -63,7 +63,7 @@ test("built: require is the class itself, import has it by its name, one error c
     JSON.parse((await run(process.execPath, [join(project, file), url])).stdout);
   expect(await outcome("try.cjs")).toEqual(["string", 1, true, "function"]);
   expect(await outcome("try.mjs")).toEqual(["healthy", true, true]);
-}, 60_000);
+});
 
 // Hundreds of megabytes of runtimes are fetched for it.
 const long = process.env["JOBYARD_LONG"] === "1";

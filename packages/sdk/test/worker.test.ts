@@ -61,7 +61,7 @@ describe.each(["http", "tcp"] as const)("a worker over %s", (over) => {
     });
     expect(await client.jobs.wait(job)).toMatchObject({ state: "completed", crashes: 0 });
     expect([runs, errors]).toEqual([1, []]);
-  }, 30_000);
+  });
 
   test("stops a job that is cancelled", async () => {
     const { client, work } = await setUp(over);
@@ -76,7 +76,7 @@ describe.each(["http", "tcp"] as const)("a worker over %s", (over) => {
     const cancelledAt = Date.now();
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
     expect(Date.now() - cancelledAt).toBeLessThan(5000);
-  }, 30_000);
+  });
 
   test("drains: what runs ends and is told, what waits stays", async () => {
     const { client, work, errors } = await setUp(over);

@@ -1,10 +1,7 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { emptyEngine, engines } from "../engines.ts";
 import { call, startApi } from "../running-process.ts";
 import { serve, temporaryFolder } from "../running-server.ts";
-
-// Each starts processes, which takes seconds where others are at work too.
-vi.setConfig({ testTimeout: 60_000 });
 
 const token = "of-the-operators-0123456789";
 const Authorization = `Bearer ${token}`;
@@ -35,7 +32,7 @@ describe.each(engines)("on the %s engine", (engine) => {
       expect(status).toBe(200);
       const ready = (): readonly string[] =>
         api.lines.filter((line) => line.includes("is ready on"));
-      await expect.poll(ready, { timeout: 30_000 }).toHaveLength(round + 1);
+      await expect.poll(ready).toHaveLength(round + 1);
       const told = JSON.parse(ready().at(-1) ?? "") as { pid: number; urls: readonly string[] };
       expect(pids.has(told.pid)).toBe(false);
       pids.add(told.pid);
@@ -53,7 +50,7 @@ test("a successor does not outlive its launcher", async () => {
   const api = await startApi({ DATA_DIR: await temporaryFolder() });
   await call(api.urls[0] ?? "", "POST", "/server/restart");
   const ready = (): readonly string[] => api.lines.filter((line) => line.includes("is ready on"));
-  await expect.poll(ready, { timeout: 30_000 }).toHaveLength(2);
+  await expect.poll(ready).toHaveLength(2);
   api.child.kill("SIGKILL");
   await api.line(/The launcher is gone: stopping/);
   // Its output is closed once it has ended.

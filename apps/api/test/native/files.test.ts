@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { defineHandler, jobTypes } from "@jobyard/core";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { exportData, exportResult, temporaryFolder } from "../running-server.ts";
 import { guarded, native, refusal } from "./client.ts";
 
@@ -100,11 +100,11 @@ test("a file that is too long, or cut off, leaves nothing", async () => {
   cut.on("error", () => undefined);
   cut.write(new Uint8Array(400));
   await once(cut, "socket");
-  await vi.waitFor(() => expect(cut.writableLength).toBe(0));
+  await expect.poll(() => cut.writableLength).toBe(0);
   cut.destroy();
-  await vi.waitFor(async () => {
-    expect((await data("GET", "/files")).items).toMatchObject([{ name: "right.bin" }]);
-  });
+  await expect
+    .poll(async () => (await data("GET", "/files")).items)
+    .toMatchObject([{ name: "right.bin" }]);
 });
 
 test("each tenant has its own", async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { engines } from "../engines.ts";
 import { native, refusal } from "./client.ts";
 
@@ -145,7 +145,7 @@ describe.each(engines)("payload search on %s", (engine) => {
     const one = await add({ queue: "wells", data: { wellId: "W = 7", depth: 12 } });
     const two = await add({ queue: "wells", data: { wellId: "12", depth: "12" } });
     // Jobs that were there before are taken in bit by bit.
-    await vi.waitFor(async () => expect(await find("data.wellId = W-0")).toEqual([old]), 10_000);
+    await expect.poll(() => find("data.wellId = W-0")).toEqual([old]);
     expect(await find("data.wellId = W = 7")).toEqual([one]);
     expect(await find("data.depth = 12")).toEqual([old, one]);
     expect(await find('data.depth = "12"')).toEqual([two]);

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { request } from "node:http";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { engines } from "../engines.ts";
 import { Begun } from "../running-server.ts";
 import { native, refusal } from "./client.ts";
@@ -153,15 +153,9 @@ describe.each(engines)("remote work on %s", (engine) => {
     const [response] = (await once(asks, "response")) as [AsyncIterable<Buffer>];
     for await (const _ of response) break;
     asks.destroy();
-    await vi.waitFor(
-      async () => {
-        expect((await data("GET", "/queues/heavy")).counts).toMatchObject({
-          waiting: 1000,
-          active: 0,
-        });
-      },
-      { timeout: 20_000, interval: 100 },
-    );
+    await expect
+      .poll(async () => (await data("GET", "/queues/heavy")).counts, { interval: 100 })
+      .toMatchObject({ waiting: 1000, active: 0 });
   });
 
   test("workers: heartbeats, the list, and the end", async () => {

@@ -137,7 +137,7 @@ test.runIf(process.platform === "linux")(
     response.pause();
     expect(await openExports()).toBe(1);
     asked.destroy();
-    await expect.poll(openExports, { timeout: 10_000 }).toBe(0);
+    await expect.poll(openExports).toBe(0);
   },
 );
 

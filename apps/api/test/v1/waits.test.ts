@@ -46,7 +46,7 @@ describe.each(engines)("on the %s engine", (engine) => {
         asked.end('{"timeout":120000}');
       });
     const answers = runs.map(({ id }) => wait(id));
-    await expect.poll(() => reads.mock.calls.length, { timeout: 30_000 }).toBe(WAITS);
+    await expect.poll(() => reads.mock.calls.length).toBe(WAITS);
     await Promise.all(reads.mock.results.map(({ value }) => value as Promise<unknown>));
     // One listener for all of them.
     expect(subscriptions.mock.calls.length).toBeLessThanOrEqual(1);
@@ -68,5 +68,5 @@ describe.each(engines)("on the %s engine", (engine) => {
     for (const text of await Promise.all(answers)) expect(text).toContain('"status":"completed"');
     expect(reads).toHaveBeenCalledTimes(WAITS);
     expect(subscriptions.mock.calls.length).toBeLessThanOrEqual(1);
-  }, 60_000);
+  });
 });

@@ -90,7 +90,7 @@ describe.each(engines)("on the %s engine", (engine) => {
     const every = { name: "each-second", cron: "* * * * * *", jobData: report };
     expect((await call("POST", "/schedules", every)).status).toBe(201);
     const jobs = async () => (await call("GET", "/queues/report-generation/jobs")).body.data.jobs;
-    await expect.poll(jobs, { timeout: 15_000 }).not.toHaveLength(0);
+    await expect.poll(jobs).not.toHaveLength(0);
     const [job] = (await jobs()).slice(-1);
     expect(job).toMatchObject({
       name: "each-second",

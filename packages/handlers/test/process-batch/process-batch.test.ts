@@ -505,7 +505,7 @@ describe("without a model", () => {
     expect(y1).toBeLessThan(60);
     expect(y2! - y1!).toBeLessThan(60);
     expect(first!.columns["invoice"]!["confidence"]).toBeGreaterThan(0.5);
-  }, 60_000);
+  });
 
   it("reads a table", async () => {
     await project({}, []);
@@ -515,7 +515,7 @@ describe("without a model", () => {
       { rowIndex: 0, columns: { name: { value: "Alpha" }, amount: { value: 12.5 } } },
       { rowIndex: 1, columns: { name: { value: "Bravo" }, amount: { value: 7 } } },
     ]);
-  }, 60_000);
+  });
 
   it("a damaged image fails at once, and the next one is read", async () => {
     await project({}, []);
@@ -526,7 +526,7 @@ describe("without a model", () => {
     await put("projects/p/batches/b/a.png", image);
     const { result } = await run(handlers);
     expect(result["rows"]).toMatchObject([{ columns: { amount: { value: 3 } } }]);
-  }, 60_000);
+  });
 
   it("finds rows in any words", () => {
     const word = fc.record({

@@ -95,6 +95,8 @@ export class Connection {
     let cause: unknown;
     const quiet = (error: unknown): void => void (cause = error);
     this.#redis.on("error", quiet);
+    // Any number of calls may wait for the connection.
+    this.#redis.setMaxListeners(0);
     try {
       await this.#redis.connect();
       await this.#refuseUnfit();
