@@ -1027,7 +1027,7 @@ export interface operations {
     listJobs: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
                 queue?: string[];
                 state?: ("waiting" | "delayed" | "blocked" | "active" | "completed" | "failed" | "cancelled")[];
@@ -1083,7 +1083,10 @@ export interface operations {
     };
     addJob: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: {
                 /** @description 1 to 255 visible ASCII characters. Within 24 h the call with the same key answers as the first one did, and adds nothing */
                 "Idempotency-Key"?: string;
@@ -1116,7 +1119,10 @@ export interface operations {
     };
     addJobs: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: {
                 /** @description 1 to 255 visible ASCII characters. Within 24 h the call with the same key answers as the first one did, and adds nothing */
                 "Idempotency-Key"?: string;
@@ -1150,7 +1156,7 @@ export interface operations {
     actOnJobs: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1177,7 +1183,7 @@ export interface operations {
     getJob: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
                 /** @description Default: both, data and result */
                 include?: ("data" | "result")[];
@@ -1211,7 +1217,7 @@ export interface operations {
     removeJob: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1243,7 +1249,7 @@ export interface operations {
     getJobData: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1269,7 +1275,7 @@ export interface operations {
     getJobResult: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1295,7 +1301,7 @@ export interface operations {
     getJobLogs: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
                 offset?: number;
                 limit?: number;
@@ -1329,7 +1335,7 @@ export interface operations {
     getJobAttempts: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1361,7 +1367,7 @@ export interface operations {
     getJobDependencies: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1393,7 +1399,7 @@ export interface operations {
     listJobFiles: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1425,7 +1431,7 @@ export interface operations {
     getJobFile: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1460,7 +1466,7 @@ export interface operations {
     waitForJob: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
                 /** @description Default: both, data and result */
                 include?: ("data" | "result")[];
@@ -1498,7 +1504,7 @@ export interface operations {
     cancelJob: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1534,7 +1540,7 @@ export interface operations {
     retryJob: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1566,7 +1572,7 @@ export interface operations {
     promoteJob: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1598,7 +1604,7 @@ export interface operations {
     requeueJob: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1633,7 +1639,10 @@ export interface operations {
     };
     pullJobs: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1663,7 +1672,10 @@ export interface operations {
     };
     ackJobs: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1693,7 +1705,10 @@ export interface operations {
     };
     failJobs: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1723,7 +1738,10 @@ export interface operations {
     };
     reportProgress: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1753,7 +1771,10 @@ export interface operations {
     };
     writeLogs: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1783,7 +1804,10 @@ export interface operations {
     };
     renewJobs: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1813,7 +1837,10 @@ export interface operations {
     };
     releaseJobs: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1844,7 +1871,7 @@ export interface operations {
     listWorkers: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1872,7 +1899,10 @@ export interface operations {
     };
     heartbeatWorker: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path: {
                 worker: string;
@@ -1904,7 +1934,10 @@ export interface operations {
     };
     forgetWorker: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path: {
                 worker: string;
@@ -1935,7 +1968,7 @@ export interface operations {
     listQueues: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1964,7 +1997,7 @@ export interface operations {
     getQueue: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -1995,7 +2028,7 @@ export interface operations {
     configureQueue: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2030,7 +2063,7 @@ export interface operations {
     pauseQueue: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2061,7 +2094,7 @@ export interface operations {
     resumeQueue: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2092,7 +2125,7 @@ export interface operations {
     setIncomingSecret: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2127,7 +2160,7 @@ export interface operations {
     drainQueue: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2156,7 +2189,7 @@ export interface operations {
     getStats: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
                 queue?: string[];
                 project?: string;
@@ -2194,7 +2227,7 @@ export interface operations {
     getMetrics: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
                 queue?: string[];
                 project?: string;
@@ -2234,7 +2267,7 @@ export interface operations {
     listErrors: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
                 queue?: string[];
                 /** @description When they failed; inclusive */
@@ -2269,7 +2302,7 @@ export interface operations {
     listSchedules: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2297,7 +2330,10 @@ export interface operations {
     };
     addSchedule: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2358,7 +2394,7 @@ export interface operations {
     getSchedule: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2389,7 +2425,7 @@ export interface operations {
     removeSchedule: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2422,7 +2458,7 @@ export interface operations {
     updateSchedule: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2457,7 +2493,7 @@ export interface operations {
     runSchedule: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2488,7 +2524,7 @@ export interface operations {
     listWebhooks: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2516,7 +2552,10 @@ export interface operations {
     };
     addWebhook: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2547,7 +2586,7 @@ export interface operations {
     getWebhook: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2578,7 +2617,7 @@ export interface operations {
     removeWebhook: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2611,7 +2650,7 @@ export interface operations {
     updateWebhook: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2646,7 +2685,7 @@ export interface operations {
     testWebhook: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2677,7 +2716,7 @@ export interface operations {
     listDeliveries: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
                 state?: "pending" | "delivered" | "failed";
                 limit?: number;
@@ -2712,7 +2751,7 @@ export interface operations {
     getDelivery: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2744,7 +2783,7 @@ export interface operations {
     replayDelivery: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
             };
             header?: never;
@@ -2776,6 +2815,8 @@ export interface operations {
     listFiles: {
         parameters: {
             query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
                 /** @description Default: the tenant's own */
                 folder?: string;
             };
@@ -2804,7 +2845,10 @@ export interface operations {
     };
     getFile: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path: {
                 /** @description Letters, digits and `/ _ . -`; slashes as they are or as `%2F` */
@@ -2836,7 +2880,10 @@ export interface operations {
     };
     putFile: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path: {
                 /** @description Letters, digits and `/ _ . -`; slashes as they are or as `%2F` */
@@ -2870,7 +2917,10 @@ export interface operations {
     };
     removeFile: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
+                tenant?: string;
+            };
             header?: never;
             path: {
                 /** @description Letters, digits and `/ _ . -`; slashes as they are or as `%2F` */
@@ -2981,7 +3031,7 @@ export interface operations {
     streamEvents: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
                 queue?: string;
                 type?: ("job.pushed" | "job.started" | "job.progress" | "job.completed" | "job.failed" | "job.stalled" | "job.cancelled" | "queue.paused" | "queue.resumed")[];
@@ -3012,7 +3062,7 @@ export interface operations {
     streamActivity: {
         parameters: {
             query?: {
-                /** @description For a token of all tenants (`*`): the one that is meant */
+                /** @description For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default` */
                 tenant?: string;
                 queue?: string;
                 everyMs?: number;

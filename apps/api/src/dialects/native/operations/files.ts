@@ -1,8 +1,9 @@
 import type { Operation } from "../../../operations.ts";
+import { tenantQuery } from "../schemas/basics.ts";
 import * as files from "../schemas/files.ts";
 import { BASE, bytes, define } from "./define.ts";
 
-const params = files.fileParams;
+const one = { params: files.fileParams, query: tenantQuery };
 
 /** The path of a file has slashes of its own. */
 function withSlashes(operation: Operation): Operation {
@@ -20,7 +21,7 @@ export const fileOperations = {
     define("read", "get /files/{path}", {
       id: "getFile",
       summary: "A file of the tenant",
-      params,
+      ...one,
       responses: { 200: bytes("The file"), 206: bytes("The range asked for") },
       refused: ["INVALID_JOB_DATA", "FILE_NOT_FOUND"],
     }),
@@ -30,7 +31,7 @@ export const fileOperations = {
       id: "putFile",
       summary: "Keep a file, in place of one that was there",
       description: "Readers see the old one or the new one, never a part.",
-      params,
+      ...one,
       content: { type: "application/octet-stream", description: "The file's bytes" },
       data: files.file,
       refused: ["INVALID_JOB_DATA"],
@@ -40,8 +41,8 @@ export const fileOperations = {
     define("operate", "delete /files/{path}", {
       id: "removeFile",
       summary: "Remove a file",
-      params,
-      data: params,
+      ...one,
+      data: files.fileParams,
       refused: ["INVALID_JOB_DATA", "FILE_NOT_FOUND"],
     }),
   ),

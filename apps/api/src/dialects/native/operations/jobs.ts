@@ -25,6 +25,7 @@ export const jobOperations = {
   addJob: define("operate", "post /jobs", {
     id: "addJob",
     summary: "Add a job",
+    query,
     headers,
     body: jobs.newJob,
     made: true,
@@ -36,6 +37,7 @@ export const jobOperations = {
     summary: "Add up to 1,000 jobs",
     description:
       "Each is taken or refused alone, unless `atomic` is true. Where the store cannot take them, the answer is 503 and `details.report` tells of each job what 200 would have told.",
+    query,
     headers,
     body: jobs.bulkBody,
     data: jobs.bulkOutcome,

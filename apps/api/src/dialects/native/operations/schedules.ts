@@ -15,6 +15,7 @@ export const scheduleOperations = {
   addSchedule: define("administer", "post /schedules", {
     id: "addSchedule",
     summary: "Add a job again and again",
+    query: tenantQuery,
     body: schedules.newSchedule,
     made: true,
     data: schedules.schedule,

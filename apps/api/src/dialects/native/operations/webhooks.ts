@@ -14,6 +14,7 @@ export const webhookOperations = {
   addWebhook: define("administer", "post /webhooks", {
     id: "addWebhook",
     summary: "Tell an address of events",
+    query: tenantQuery,
     body: webhooks.newWebhook,
     made: true,
     data: webhooks.webhook,

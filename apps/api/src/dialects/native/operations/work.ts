@@ -2,7 +2,9 @@ import { tenantQuery } from "../schemas/basics.ts";
 import * as work from "../schemas/work.ts";
 import { define } from "./define.ts";
 
-const runs = { data: work.runOutcomes };
+const query = tenantQuery;
+const runs = { query, data: work.runOutcomes };
+const one = { params: work.workerParams, query };
 
 export const workOperations = {
   pullJobs: define("operate", "post /work/pull", {
@@ -10,6 +12,7 @@ export const workOperations = {
     summary: "Take jobs to run",
     description:
       "Whoever takes a job renews its lease, by progress, `renew` or the heartbeats of the worker it names, and ends the run by `ack`, `fail` or `release`. A caller that is gone before the answer has taken nothing.",
+    query,
     body: work.pullBody,
     bodyOptional: true,
     data: work.claimedJobs,
@@ -54,13 +57,13 @@ export const workOperations = {
   listWorkers: define("read", "get /workers", {
     id: "listWorkers",
     summary: "The workers that were heard of in the last minute",
-    query: tenantQuery,
+    query,
     data: work.workers,
   }),
   heartbeatWorker: define("operate", "put /workers/{worker}", {
     id: "heartbeatWorker",
     summary: "Keep a worker in the list, and the leases of all its jobs",
-    params: work.workerParams,
+    ...one,
     body: work.heartbeatBody,
     bodyOptional: true,
     data: work.heartbeat,
@@ -68,7 +71,7 @@ export const workOperations = {
   forgetWorker: define("operate", "delete /workers/{worker}", {
     id: "forgetWorker",
     summary: "Take a worker that has stopped off the list",
-    params: work.workerParams,
+    ...one,
     data: work.workerParams,
   }),
 };

@@ -6,12 +6,12 @@ import type { Handle } from "../../../operations.ts";
 import { RequestError } from "../../../request-error.ts";
 import { fileView, iso } from "../mapping.ts";
 import type { fileOperations } from "../operations/files.ts";
-import { answer, queryOf } from "../requests.ts";
+import { answer, queryOf, scopeOf } from "../requests.ts";
 import { filesQuery } from "../schemas/files.ts";
 
 export function fileRoutes(deps: DialectDeps): Record<keyof typeof fileOperations, Handle> {
   const { queue, storage, config, ending } = deps;
-  const filesOf = (c: ApiContext): TenantFiles => storage.of(queue.of(c.get("caller").tenant).home);
+  const filesOf = (c: ApiContext): TenantFiles => storage.of(scopeOf(c, queue).home);
 
   return {
     listFiles: (c) =>

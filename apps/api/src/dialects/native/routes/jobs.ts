@@ -39,7 +39,6 @@ const both = ["data", "result"] as const;
 
 export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations, Handle> {
   const { config, queue, storage, ending } = deps;
-  const home = (c: ApiContext): TenantQueue => queue.of(c.get("caller").tenant);
 
   /** Does something to the job that the path names, and answers where it stands then. */
   const change = async (
@@ -68,14 +67,17 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
   return {
     async addJob(c) {
       const body = await readJson(c, MAX_ADD_BYTES, MAX_ADD_VALUES);
-      const id = await home(c).add(newJob(body), idempotencyKey(c));
+      const id = await scopeOf(c, queue).add(newJob(body), idempotencyKey(c));
       return answer(c, { id: String(id) }, 201);
     },
 
     async addJobs(c) {
       const body = await readJson(c, config.limits.maxBatchBytes, MAX_ADD_VALUES);
       const { jobs, atomic } = parseInput(schemas.bulkBody, body);
-      const outcomes = await home(c).addMany(jobs.map(newJob), { atomic, ...idempotencyKey(c) });
+      const outcomes = await scopeOf(c, queue).addMany(jobs.map(newJob), {
+        atomic,
+        ...idempotencyKey(c),
+      });
       const refused = outcomes.filter((outcome) => outcome instanceof QueueError).length;
       const report = {
         added: outcomes.length - refused,

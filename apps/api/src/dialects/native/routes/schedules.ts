@@ -34,7 +34,7 @@ export function scheduleRoutes(deps: DialectDeps): Record<keyof typeof scheduleO
     },
 
     async addSchedule(c) {
-      const jobs = queue.of(c.get("caller").tenant);
+      const jobs = scopeOf(c, queue);
       const { name, job, ...body } = await bodyOf(c, schemas.newSchedule, MAX_SCHEDULE_BYTES);
       const input = { ...defined(body), job: newJob(job), via: "native" };
       return answer(c, scheduleView(await jobs.putSchedule(name, input, "new")), 201);

@@ -31,7 +31,7 @@ export function webhookRoutes(deps: DialectDeps): Record<keyof typeof webhookOpe
 
     async addWebhook(c) {
       const { url, events, queue: only, secret, enabled } = await bodyOf(c, schemas.newWebhook);
-      const webhook = await queue.of(c.get("caller").tenant).putWebhook({
+      const webhook = await scopeOf(c, queue).putWebhook({
         url,
         events,
         queue: only ?? null,

@@ -1,4 +1,4 @@
-import { type JobState, parseJobId, QueueError } from "@jobyard/core";
+import { type JobState, parseJobId, QueueError, type TenantQueue } from "@jobyard/core";
 import type { ApiContext, DialectDeps } from "../../../dialect.ts";
 import type { Handle } from "../../../operations.ts";
 import { problemOf } from "../errors.ts";
@@ -13,21 +13,22 @@ interface Item {
 
 export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperations, Handle> {
   const { config, queue, ending } = deps;
-  const home = (c: ApiContext) => queue.of(c.get("caller").tenant);
 
   /** One outcome for each item; those that name no job never reach the queue. */
   const each = async <One extends Item>(
     c: ApiContext,
     items: readonly One[],
     act: (
+      jobs: TenantQueue,
       known: readonly (Omit<One, "id"> & { id: number })[],
     ) => Promise<readonly (JobState | null | true | QueueError)[]>,
   ): Promise<Response> => {
+    const jobs = scopeOf(c, queue);
     const known = items.flatMap((item) => {
       const id = parseJobId(item.id);
       return id === null ? [] : [{ ...item, id }];
     });
-    const outcomes = known.length === 0 ? [] : await act(known);
+    const outcomes = known.length === 0 ? [] : await act(jobs, known);
     if (known.length > 0) refuseIfAway(outcomes);
     let next = 0;
     return answer(c, {
@@ -44,7 +45,7 @@ export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperation
 
   return {
     async pullJobs(c) {
-      const jobs = home(c);
+      const jobs = scopeOf(c, queue);
       const { queues, limit, waitMs, worker } = await bodyOf(c, schemas.pullBody);
       const signal = AbortSignal.any([c.req.raw.signal, ending]);
       const claimed = await jobs.pull({
@@ -72,19 +73,25 @@ export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperation
 
     async ackJobs(c) {
       const { items } = await bodyOf(c, schemas.ackBody, config.limits.maxBatchBytes);
-      return each(c, items, async (acks) => {
-        const outcomes = await home(c).ack(acks);
+      return each(c, items, async (jobs, acks) => {
+        const outcomes = await jobs.ack(acks);
         return outcomes.map((outcome) => (outcome === true ? "completed" : outcome));
       });
     },
 
     async failJobs(c) {
       const { items } = await bodyOf(c, schemas.failBody, config.limits.maxBatchBytes);
-      return each(c, items, (fails) =>
+      return each(c, items, (jobs, fails) =>
         Promise.all(
           fails.map(({ id, lease, error, code, final }) =>
             outcomeOf(
-              home(c).fail({ id, lease, error, final, ...(code !== undefined && { code }) }),
+              jobs.fail({
+                id,
+                lease,
+                error,
+                final,
+                ...(code !== undefined && { code }),
+              }),
             ),
           ),
         ),
@@ -93,7 +100,7 @@ export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperation
 
     async reportProgress(c) {
       const { items } = await bodyOf(c, schemas.progressBody, config.limits.maxBatchBytes);
-      return each(c, items, (reports) =>
+      return each(c, items, (jobs, reports) =>
         Promise.all(
           reports.map(({ id, lease, progress, message, stats }) => {
             const end = stats?.estimatedEnd;
@@ -106,11 +113,7 @@ export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperation
                 stats: { ...stats, estimatedEnd: end == null ? null : epochOf(end) },
               }),
             };
-            return outcomeOf(
-              home(c)
-                .progress(report)
-                .then(() => true as const),
-            );
+            return outcomeOf(jobs.progress(report).then(() => true as const));
           }),
         ),
       );
@@ -118,14 +121,10 @@ export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperation
 
     async writeLogs(c) {
       const { items } = await bodyOf(c, schemas.logBody, config.limits.maxBatchBytes);
-      return each(c, items, (logs) =>
+      return each(c, items, (jobs, logs) =>
         Promise.all(
           logs.map(({ id, lease, lines }) =>
-            outcomeOf(
-              home(c)
-                .log(id, lines, lease)
-                .then(() => true as const),
-            ),
+            outcomeOf(jobs.log(id, lines, lease).then(() => true as const)),
           ),
         ),
       );
@@ -133,13 +132,13 @@ export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperation
 
     async renewJobs(c) {
       const { items } = await bodyOf(c, schemas.runsBody, config.limits.maxBatchBytes);
-      return each(c, items, (runs) => home(c).renew(runs));
+      return each(c, items, (jobs, runs) => jobs.renew(runs));
     },
 
     async releaseJobs(c) {
       const { items } = await bodyOf(c, schemas.runsBody, config.limits.maxBatchBytes);
-      return each(c, items, (runs) =>
-        Promise.all(runs.map(({ id, lease }) => outcomeOf(home(c).release(id, lease)))),
+      return each(c, items, (jobs, runs) =>
+        Promise.all(runs.map(({ id, lease }) => outcomeOf(jobs.release(id, lease)))),
       );
     },
 
@@ -150,12 +149,12 @@ export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperation
 
     async heartbeatWorker(c) {
       const { queues, concurrency } = await bodyOf(c, schemas.heartbeatBody);
-      await home(c).heartbeat({ id: workerIn(c), queues, concurrency });
+      await scopeOf(c, queue).heartbeat({ id: workerIn(c), queues, concurrency });
       return answer(c, { leaseMs: queue.leaseMs });
     },
 
     async forgetWorker(c) {
-      await home(c).forgetWorker(workerIn(c));
+      await scopeOf(c, queue).forgetWorker(workerIn(c));
       return answer(c, { worker: workerIn(c) });
     },
   };

@@ -43,13 +43,16 @@ export const flag = z
   .transform((word) => word === "true")
   .openapi({ type: "boolean" });
 
-/** Every operation but those that add takes it. */
+/** Every operation on what belongs to a tenant takes it. */
 export const tenantQuery = z.object({
   tenant: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,128}$/, "Must be 1 to 128 of A-Z a-z 0-9 _ -")
     .optional()
-    .openapi({ description: "For a token of all tenants (`*`): the one that is meant" }),
+    .openapi({
+      description:
+        "For a token of all tenants (`*`): the one that is meant. Without it, what is made is of `default`",
+    }),
 });
 
 export const errorCodes = [

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { count, moment } from "./basics.ts";
+import { count, moment, tenantQuery } from "./basics.ts";
 
 export const fileParams = z.object({
   path: z.string().openapi({
@@ -8,7 +8,7 @@ export const fileParams = z.object({
   }),
 });
 
-export const filesQuery = z.object({
+export const filesQuery = tenantQuery.extend({
   folder: z.string().max(1024).optional().openapi({ description: "Default: the tenant's own" }),
 });
 
