@@ -49,15 +49,43 @@ test("bulk adds lines, tells of each that is refused, and adds nothing twice", a
   const told = again.out
     .trim()
     .split("\n")
-    .map((line) => JSON.parse(line) as { id: string | null });
+    .map((line) => JSON.parse(line) as { line: number; error: object | null; repeated: boolean });
   expect(told).toHaveLength(29);
-  expect((await client.jobs.page({ queue: ["mass"], limit: 0 })).total).toBe(25);
+  for (const { line, error, repeated } of told) {
+    expect([line, repeated]).toEqual([line, error === null]);
+  }
+  // Mended, in other places, with other batches: only what is new is added.
+  lines[3] = '{"data":"sense"}';
+  lines[9] = '{"queue":"mass","data":"a name"}';
+  lines.splice(11, 2);
+  const mended = await jobs(["bulk", "-q", "mass"], { input: lines.toReversed().join("\r\n") });
+  expect(mended).toEqual({ code: 0, out: "2 jobs added, 25 added before\n", err: "" });
+  expect((await client.jobs.page({ queue: ["mass"], limit: 0 })).total).toBe(27);
   const file = join(await folder(), "jobs.ndjson");
+  // Two that are alike are two.
   await writeFile(file, '{"queue":"mass"}\n{"queue":"mass"}');
   expect((await jobs(["bulk", file])).out).toBe("2 jobs added\n");
   expect((await jobs(["bulk", file, "--key", "tuesday"])).out).toBe("2 jobs added\n");
-  expect((await client.jobs.page({ queue: ["mass"], limit: 0 })).total).toBe(29);
+  await writeFile(
+    file,
+    '{"queue":"mass"}\n{"queue":"mass","idempotencyKey":"k"}\n{"queue":"mass"}',
+  );
+  expect((await jobs(["bulk", file])).out).toBe("1 job added, 2 added before\n");
+  expect((await client.jobs.page({ queue: ["mass"], limit: 0 })).total).toBe(32);
   expect((await jobs(["bulk", "/nowhere.ndjson"])).code).toBe(2);
+});
+
+test("bulk asks anew for what was refused before", async () => {
+  const input = '{"uniqueKey":"seat 4","data":1}\n{"uniqueKey":"seat 4","data":2}\n{"data":3}';
+  const bulk = async () => (await jobs(["bulk", "-q", "seats"], { input })).out;
+  expect(await bulk()).toBe("2 jobs added, 1 line refused\n");
+  expect(await bulk()).toBe("0 jobs added, 2 added before, 1 line refused\n");
+  await client.jobs.removeAll({ queue: ["seats"] });
+  expect(await bulk()).toBe("1 job added, 2 added before\n");
+  expect(await bulk()).toBe("0 jobs added, 3 added before\n");
+  expect(await client.jobs.page({ queue: ["seats"], include: ["data"] })).toMatchObject({
+    items: [{ data: 2 }],
+  });
 });
 
 test("Ctrl-C in a bulk that waits for lines ends it and says how many were added", async () => {

@@ -150,6 +150,13 @@ export interface AddOptions {
   readonly idempotencyKey?: string;
 }
 
+/** What became of a job that has an idempotency key of its own. */
+export interface OnceOutcome {
+  readonly outcome: Outcome<number>;
+  /** Of an earlier call with the key; this one has added nothing. */
+  readonly repeated: boolean;
+}
+
 export interface PullParams {
   /** One or several; absent: every untyped queue. */
   readonly queue?: string | readonly string[];
@@ -365,6 +372,32 @@ export class TenantQueue {
 
   /** Up to 1,000 jobs, one outcome each, also where the store cannot take them: UNAVAILABLE. Atomic, it throws instead. */
   async addMany(jobs: readonly NewJob[], options: AddOptions): Promise<readonly Outcome<number>[]> {
+    return (await this.#addMany(jobs, options)).outcomes;
+  }
+
+  /** Up to 1,000 jobs, each as `add` takes it with a key of its own, whatever comes with it in the call. */
+  async addEachOnce(
+    jobs: readonly { readonly job: NewJob; readonly idempotencyKey: string }[],
+  ): Promise<readonly OnceOutcome[]> {
+    checkBatch(jobs, "jobs");
+    const each = jobs.map(async (entry, i): Promise<OnceOutcome> => {
+      const errors: FieldError[] = [];
+      const { job, idempotencyKey } = checkObject(entry, "job", errors) as Partial<typeof entry>;
+      try {
+        refuseIfAny(errors);
+        // None: refused as one that is empty.
+        const options = { atomic: false, idempotencyKey: idempotencyKey ?? "" };
+        const { outcomes, repeated } = await this.#addMany([job as NewJob], options);
+        const [outcome] = outcomes as [Outcome<number>];
+        return { outcome: outcome instanceof QueueError ? indexed(outcome, i) : outcome, repeated };
+      } catch (error) {
+        return { outcome: indexed(error, i), repeated: false };
+      }
+    });
+    return Promise.all(each);
+  }
+
+  async #addMany(jobs: readonly NewJob[], options: AddOptions): Promise<Added> {
     const errors: FieldError[] = [];
     const { atomic, idempotencyKey: key } = checkObject(options, "options", errors);
     checkBoolean(atomic, "atomic", errors);
@@ -374,7 +407,7 @@ export class TenantQueue {
       // Before anything is judged: what the first call was told holds, whatever comes with its key now.
       const call = { tenant: this.home, key: options.idempotencyKey };
       const earlier = await this.#adapter.recall(call);
-      if (earlier !== null) return repeatedOutcomes(earlier);
+      if (earlier !== null) return { outcomes: repeatedOutcomes(earlier), repeated: true };
     }
     checkBatch(jobs, "jobs");
     const needs = siblingsOf(jobs);
@@ -462,8 +495,9 @@ export class TenantQueue {
     specs: ReadonlyMap<number, JobSpec>,
     options: AddOptions,
     outcomes: (Outcome<number> | undefined)[],
-  ): Promise<readonly Outcome<number>[]> {
-    if (specs.size === 0) return outcomes as Outcome<number>[];
+  ): Promise<Added> {
+    const told = outcomes as Outcome<number>[];
+    if (specs.size === 0) return { outcomes: told, repeated: false };
     // Refused jobs leave gaps: the engine counts siblings without them.
     const places = new Map([...specs.keys()].map((i, place) => [i, place]));
     const whole = specs.size === outcomes.length;
@@ -485,7 +519,7 @@ export class TenantQueue {
         const answer = await this.#adapter.enqueueOnce({ jobs, atomic, ...call });
         if (answer.repeated) {
           await this.#withdraw(jobs);
-          return repeatedOutcomes(answer);
+          return { outcomes: repeatedOutcomes(answer), repeated: true };
         }
         if (answer.outcome instanceof QueueError) throw answer.outcome;
         added = answer.outcome;
@@ -493,7 +527,8 @@ export class TenantQueue {
     } catch (error) {
       if (!isUncertain(error)) await this.#withdraw(jobs);
       if (options.atomic || !isAway(error)) throw error;
-      return outcomes.map((outcome, i) => outcome ?? indexed(error, i));
+      const away = outcomes.map((outcome, i) => outcome ?? indexed(error, i));
+      return { outcomes: away, repeated: false };
     }
     const refused: JobSpec[] = [];
     for (const [i, spec] of specs) {
@@ -502,7 +537,7 @@ export class TenantQueue {
       if (outcome instanceof QueueError) refused.push(spec);
     }
     await this.#withdraw(refused);
-    return outcomes as Outcome<number>[];
+    return { outcomes: told, repeated: false };
   }
 
   /** Jobs that might have been added, but were not. */
@@ -1172,6 +1207,12 @@ function noteOf(outcomes: readonly (Outcome<number> | undefined)[]): string {
 }
 
 /** What the first call was told. */
+interface Added {
+  readonly outcomes: readonly Outcome<number>[];
+  /** As an earlier call with the same key was told. */
+  readonly repeated: boolean;
+}
+
 function repeatedOutcomes({ outcome, note }: Answer): readonly Outcome<number>[] {
   if (outcome instanceof QueueError) throw outcome;
   const outcomes = [...outcome];

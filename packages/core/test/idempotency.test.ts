@@ -103,6 +103,26 @@ describe("a call with an idempotency key", () => {
     },
   );
 
+  test("of each job's own adds each once, in whatever call and beside whatever it comes", async () => {
+    const once = (...keys: string[]) =>
+      desk.ours.addEachOnce(keys.map((idempotencyKey) => ({ job: job(), idempotencyKey })));
+    const first = await once("a", "b", "c", "b");
+    const [a, b] = first.map(({ outcome }) => outcome);
+    expect(first.map(({ repeated }) => repeated)).toEqual([false, false, false, true]);
+    expect(first[3]?.outcome).toBe(b);
+    const [anew, again, refused] = await once("d", "a", "no key");
+    expect(anew?.repeated).toBe(false);
+    expect(again).toEqual({ outcome: a, repeated: true });
+    expect(refused?.outcome).toMatchObject({ code: "VALIDATION", details: { index: 2 } });
+    expect(await desk.ours.count()).toMatchObject({ waiting: 4 });
+    const holder = { job: job({ uniqueKey: "k" }), idempotencyKey: "x" };
+    const [, duplicate] = await desk.ours.addEachOnce([holder, { ...holder, idempotencyKey: "y" }]);
+    expect(duplicate?.outcome).toMatchObject({ code: "DUPLICATE_JOB", details: { index: 1 } });
+    const [, told] = await desk.ours.addEachOnce([holder, { ...holder, idempotencyKey: "y" }]);
+    expect(told).toEqual({ ...duplicate, repeated: true });
+    expect(await desk.ours.count()).toMatchObject({ waiting: 5 });
+  });
+
   test("leaves no file behind when it comes again, also at the same time", async () => {
     const ids = await Promise.all(Array.from({ length: 4 }, () => desk.ours.add(large, key)));
     expect(new Set(ids).size).toBe(1);

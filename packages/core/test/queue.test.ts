@@ -516,6 +516,14 @@ const methods: Record<string, Args> = {
     fc.oneof(fc.array(newJob, { maxLength: 4 }), anything),
     partly({ atomic: fc.boolean(), idempotencyKey: fc.uuid() }),
   ],
+  addEachOnce: [
+    fc.oneof(
+      fc.array(fc.oneof(partly({ job: newJob, idempotencyKey: fc.uuid() }), anything), {
+        maxLength: 4,
+      }),
+      anything,
+    ),
+  ],
   pull: [
     partly({
       queue: fc.constant("none"),

@@ -119,6 +119,28 @@ describe.each(engines)("jobs on %s", (engine) => {
     expect(data.total).toBe(3);
   });
 
+  test("bulk: idempotency keys of the jobs' own", async () => {
+    const { call, data } = await native({ engine });
+    const keyed = (...keys: unknown[]) =>
+      keys.map((idempotencyKey) => ({ queue: "once", idempotencyKey }));
+    const first = await data("POST", "/jobs/bulk", { jobs: keyed("a", "b") });
+    expect(first).toMatchObject({ added: 2, outcomes: [{ repeated: false }, { repeated: false }] });
+    const jobs = keyed("a", "c", undefined, 7, "b");
+    const mended = await data("POST", "/jobs/bulk", JSON.stringify({ jobs }));
+    expect(mended).toMatchObject({ added: 3, refused: 2 });
+    expect(mended.outcomes).toEqual([
+      { ...first.outcomes[0], repeated: true },
+      { id: expect.any(String), error: null, repeated: false },
+      { id: null, error: expect.objectContaining({ code: "INVALID_JOB_DATA" }), repeated: false },
+      { id: null, error: expect.objectContaining({ code: "INVALID_JOB_DATA" }), repeated: false },
+      { ...first.outcomes[1], repeated: true },
+    ]);
+    expect((await data("GET", "/jobs?limit=0")).total).toBe(3);
+    expect(await call("POST", "/jobs/bulk", { jobs: keyed("d"), atomic: true })).toMatchObject(
+      refusal(400, "INVALID_JOB_DATA", { errors: [{ field: "atomic" }] }),
+    );
+  });
+
   test("pages hold still while jobs come in, in both directions", async () => {
     const { data, add } = await native({ engine });
     const jobs = Array.from({ length: 25 }, (_, n) => ({ queue: "pages", data: n }));

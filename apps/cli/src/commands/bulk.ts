@@ -17,16 +17,19 @@ interface Options {
   readonly batchSize: number;
 }
 
-interface Batch {
-  readonly lines: readonly number[];
-  readonly jobs: readonly object[];
-  readonly key: string;
+interface Entry {
+  readonly line: number;
+  readonly job: { readonly idempotencyKey?: unknown };
+  /** Made of the line; absent where the line has one of its own. */
+  readonly key?: string;
 }
 
-interface Outcome {
+type Answer = Schemas["BulkOutcome"]["outcomes"][number];
+
+interface Outcome extends Pick<Answer, "id" | "error"> {
   readonly line: number;
-  readonly id: string | null;
-  readonly error: Schemas["BulkOutcome"]["outcomes"][number]["error"];
+  /** It was told so before, and the job was not added again. */
+  readonly repeated: boolean;
 }
 
 /** Bytes of one call, unless a single job has more. */
@@ -41,7 +44,7 @@ const TOLD = 20;
 export function define(command: Command, cli: Cli): void {
   command
     .description(
-      'Add a job for each line of JSON: { "queue": …, "data": …, … } as `POST /jobs` takes it. The same file again adds nothing twice for 24 h',
+      'Add a job for each line of JSON: { "queue": …, "data": …, … } as `POST /jobs/bulk` takes it. For 24 h no line is added twice, whatever else is in the file',
     )
     .argument("[file]", "Default, and -: standard input", "-")
     .option("-q, --queue <name>", "For lines that name none")
@@ -62,12 +65,15 @@ async function bulk(cli: Cli, file: string, options: Options): Promise<void> {
   const progress = new Progress("Adding", out.json);
   let read = 0;
   let added = 0;
+  let known = 0;
   let refused = 0;
   let told = 0;
-  const tell = ({ line, id, error }: Outcome): void => {
-    if (error === null) added++;
-    else refused++;
-    if (out.json) out.item({ line, id, error }, () => "");
+  const tell = (outcome: Outcome): void => {
+    const { line, error, repeated } = outcome;
+    if (error !== null) refused++;
+    else if (repeated) known++;
+    else added++;
+    if (out.json) out.item(outcome, () => "");
     else if (error !== null && ++told <= TOLD) {
       progress.end();
       out.note(`line ${line}: ${error.message}`);
@@ -75,13 +81,20 @@ async function bulk(cli: Cli, file: string, options: Options): Promise<void> {
         out.note("Further lines that are refused are only counted; --json tells all");
     }
   };
-  const send = async ({ lines, jobs, key }: Batch): Promise<void> => {
-    const { outcomes } = await addAll(client, jobs, key);
-    outcomes.forEach(({ id, error }, i) => tell({ line: lines[i] as number, id, error }));
-    progress.at(size === undefined ? added + refused : read, size, `${added} added`);
+  const send = async (batch: readonly Entry[]): Promise<void> => {
+    const answers = await addAll(client, batch);
+    batch.forEach(({ line }, i) => {
+      const { id, error, repeated = false } = answers[i] as Answer;
+      tell({ line, id, error, repeated });
+    });
+    progress.at(size === undefined ? added + known + refused : read, size, `${added} added`);
   };
   const counted = (): string =>
-    `${plural(added, "job")} added${refused === 0 ? "" : `, ${plural(refused, "line")} refused`}`;
+    [
+      `${plural(added, "job")} added`,
+      ...(known === 0 ? [] : [`${known.toLocaleString("en")} added before`]),
+      ...(refused === 0 ? [] : [`${plural(refused, "line")} refused`]),
+    ].join(", ");
   // Those under way; the oldest is awaited before one more is sent.
   const calls: Promise<void>[] = [];
   let failure: Error | undefined;
@@ -105,56 +118,62 @@ async function bulk(cli: Cli, file: string, options: Options): Promise<void> {
   progress.end();
   const again = "Run it again to add the rest: nothing is added twice";
   if (failure !== undefined) {
-    const known = failureOf(failure);
-    if (known === null || known.exitCode === exitCodes.fault) throw failure;
-    const outcome = Object.entries(exitCodes).find(([, code]) => code === known.exitCode)?.[0];
-    const message = `${known.message}. ${counted()} before. ${again}`;
-    throw new CliError((outcome ?? "failed") as keyof typeof exitCodes, message, known.code);
+    const fault = failureOf(failure);
+    if (fault === null || fault.exitCode === exitCodes.fault) throw failure;
+    const outcome = Object.entries(exitCodes).find(([, code]) => code === fault.exitCode)?.[0];
+    const message = `${fault.message}. Until then: ${counted()}. ${again}`;
+    throw new CliError((outcome ?? "failed") as keyof typeof exitCodes, message, fault.code);
   }
   if (signal.aborted) throw new Interruption(`Interrupted; ${counted()}. ${again}`);
   if (!out.json) out.line(counted());
   if (refused > 0) {
-    const mend = "Mend and add them alone: in a file that has changed, lines are added again";
+    const mend = "Mend them and run it again: the others are not added twice";
     throw new CliError("failed", `${plural(refused, "line")} refused. ${mend}`);
   }
 }
 
-function addAll(client: Jobyard, jobs: readonly object[], idempotencyKey: string) {
-  return client.call(
-    "addJobs",
-    { body: { jobs: jobs as Schemas["NewJob"][], atomic: false } },
-    {
-      idempotencyKey,
-      timeoutMs: CALL_MS,
-    },
-  );
+/** Each once, however often it is sent. A refusal is remembered with its key, so that it is asked anew with the next one. */
+async function addAll(client: Jobyard, batch: readonly Entry[]): Promise<readonly Answer[]> {
+  const answers: Answer[] = [];
+  let asked = [...batch.keys()];
+  for (let time = 0; asked.length > 0; time++) {
+    const jobs = asked.map((i) => {
+      const { job, key } = batch[i] as Entry;
+      return key === undefined ? job : { ...job, idempotencyKey: `${key}-${time}` };
+    });
+    const body = { jobs: jobs as Schemas["NewJob"][], atomic: false };
+    const { outcomes } = await client.call("addJobs", { body }, { timeoutMs: CALL_MS });
+    asked.forEach((i, at) => (answers[i] = outcomes[at] as Answer));
+    asked = asked.filter((i) => {
+      const { error, repeated } = answers[i] as Answer;
+      return error !== null && repeated === true && batch[i]?.key !== undefined;
+    });
+  }
+  return answers;
 }
 
-/** The key of a batch is made of its place and its lines, so that it is the same one whenever they are read. */
 async function* batches(
   input: AsyncIterable<Buffer>,
-  { queue, key, batchSize }: Options,
+  { queue, key: salt, batchSize }: Options,
   onRead: (line: Line) => void,
   refuse: (outcome: Outcome) => void,
-): AsyncGenerator<Batch, void, undefined> {
-  let number = 0;
-  let lines: number[] = [];
-  let jobs: object[] = [];
-  let bytes = 0;
-  let hash = createHash("sha256");
-  const taken = (): Batch => {
-    const told = createHash("sha256").update(`${key}\n${queue ?? ""}\n${number++}\n`);
-    const batch = { lines, jobs, key: `bulk-${told.update(hash.digest()).digest("hex")}` };
-    lines = [];
-    jobs = [];
-    bytes = 0;
-    hash = createHash("sha256");
-    return batch;
+): AsyncGenerator<readonly Entry[], void, undefined> {
+  /** How often jobs that are alike have come, by the begin of their hashes. */
+  const times = new Map<number, number>();
+  const keyOf = (job: object): string => {
+    const text = `${salt}\n${JSON.stringify(job)}`;
+    const hash = createHash("sha256").update(text).digest();
+    const begin = hash.readUIntBE(0, 6);
+    const time = times.get(begin) ?? 0;
+    times.set(begin, time + 1);
+    return `bulk-${hash.toString("base64url")}-${time}`;
   };
   const decoder = new TextDecoder("utf-8", { fatal: true });
+  let batch: Entry[] = [];
+  let bytes = 0;
   for await (const line of linesOf(input)) {
     onRead(line);
-    let job: object | string;
+    let job: Entry["job"] | string;
     try {
       const text = decoder.decode(line.bytes);
       if (text.trim() === "") continue;
@@ -163,18 +182,21 @@ async function* batches(
       job = `not JSON: ${(error as Error).message.replaceAll(/\s+/g, " ")}`;
     }
     if (typeof job === "string") {
-      refuse({ line: line.number, id: null, error: { code: "INVALID_JOB_DATA", message: job } });
+      const error = { code: "INVALID_JOB_DATA", message: job } as const;
+      refuse({ line: line.number, id: null, error, repeated: false });
       continue;
     }
-    if (jobs.length === batchSize || (jobs.length > 0 && bytes + line.bytes.length > BATCH_BYTES)) {
-      yield taken();
+    const full = batch.length === batchSize || bytes + line.bytes.length > BATCH_BYTES;
+    if (full && batch.length > 0) {
+      yield batch;
+      batch = [];
+      bytes = 0;
     }
-    lines.push(line.number);
-    jobs.push(job);
+    const own = job.idempotencyKey !== undefined;
+    batch.push({ line: line.number, job, ...(!own && { key: keyOf(job) }) });
     bytes += line.bytes.length;
-    hash.update(line.bytes).update("\n");
   }
-  if (jobs.length > 0) yield taken();
+  if (batch.length > 0) yield batch;
 }
 
 /** What is wrong with it, as text. */

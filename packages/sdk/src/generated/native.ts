@@ -82,9 +82,14 @@ export interface components {
                 /** @description A whole number in decimal */
                 jobId?: string;
             } | null;
+            /** @description Of jobs with keys of their own: whether this is what an earlier call was told */
+            repeated?: boolean;
         };
         BulkJobs: {
-            jobs: components["schemas"]["NewJob"][];
+            jobs: (components["schemas"]["NewJob"] & {
+                /** @description All jobs of a call have one, or none. Within 24 h the job with the same key, in whatever call, is answered as the first one was, and is not added. In place of the call's own key; not with `atomic`, nor with siblings */
+                idempotencyKey?: string;
+            })[];
             /**
              * @description All of them or none
              * @default false

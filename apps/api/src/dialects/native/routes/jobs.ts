@@ -3,6 +3,7 @@ import {
   isFinished,
   type Job,
   jobTypes,
+  type Outcome,
   parseJobId,
   QueueError,
   type TenantQueue,
@@ -36,6 +37,38 @@ const MAX_ADD_VALUES = 1_000_000;
 /** Of those that wait for one job. */
 const MAX_DEPENDENTS = 100;
 const both = ["data", "result"] as const;
+
+/** Its own; core judges it. */
+function keyOf(job: unknown): unknown {
+  return typeof job === "object" && job !== null && "idempotencyKey" in job
+    ? job.idempotencyKey
+    : undefined;
+}
+
+function keysNotAtomic(): QueueError {
+  const message = "Must be false where jobs have idempotency keys of their own";
+  return new QueueError("VALIDATION", message, { errors: [{ field: "atomic", message }] });
+}
+
+/** What became of each job. @throws BulkRefusal where the store was away */
+function told(
+  c: ApiContext,
+  added: readonly { readonly outcome: Outcome<number>; readonly repeated?: boolean }[],
+): Response {
+  const outcomes = added.map(({ outcome }) => outcome);
+  const refused = outcomes.filter((outcome) => outcome instanceof QueueError).length;
+  const report = {
+    added: outcomes.length - refused,
+    refused,
+    outcomes: added.map(({ outcome, ...repeated }) =>
+      outcome instanceof QueueError
+        ? { id: null, error: problemOf(outcome), ...repeated }
+        : { id: String(outcome), error: null, ...repeated },
+    ),
+  };
+  refuseIfAway(outcomes, report);
+  return answer(c, report);
+}
 
 export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations, Handle> {
   const { config, queue, storage, ending } = deps;
@@ -74,22 +107,22 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
     async addJobs(c) {
       const body = await readJson(c, config.limits.maxBatchBytes, MAX_ADD_VALUES);
       const { jobs, atomic } = parseInput(schemas.bulkBody, body);
+      if (jobs.some((job) => keyOf(job) !== undefined)) {
+        if (atomic) throw keysNotAtomic();
+        const keyed = jobs.map((job) => ({
+          job: newJob(job),
+          idempotencyKey: keyOf(job) as string,
+        }));
+        return told(c, await scopeOf(c, queue).addEachOnce(keyed));
+      }
       const outcomes = await scopeOf(c, queue).addMany(jobs.map(newJob), {
         atomic,
         ...idempotencyKey(c),
       });
-      const refused = outcomes.filter((outcome) => outcome instanceof QueueError).length;
-      const report = {
-        added: outcomes.length - refused,
-        refused,
-        outcomes: outcomes.map((outcome) =>
-          outcome instanceof QueueError
-            ? { id: null, error: problemOf(outcome) }
-            : { id: String(outcome), error: null },
-        ),
-      };
-      refuseIfAway(outcomes, report);
-      return answer(c, report);
+      return told(
+        c,
+        outcomes.map((outcome) => ({ outcome })),
+      );
     },
 
     async listJobs(c) {

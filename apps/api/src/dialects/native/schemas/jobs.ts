@@ -86,13 +86,35 @@ export const bulkBody = z
       .array(json)
       .min(1)
       .max(MAX_BATCH)
-      .openapi({ items: { $ref: "#/components/schemas/NewJob" } }),
+      .openapi({
+        items: {
+          allOf: [
+            { $ref: "#/components/schemas/NewJob" },
+            {
+              type: "object",
+              properties: {
+                idempotencyKey: {
+                  type: "string",
+                  description:
+                    "All jobs of a call have one, or none. Within 24 h the job with the same key, in whatever call, is answered as the first one was, and is not added. In place of the call's own key; not with `atomic`, nor with siblings",
+                },
+              },
+            },
+          ],
+        },
+      }),
     atomic: z.boolean().default(false).openapi({ description: "All of them or none" }),
   })
   .openapi("BulkJobs");
 
 const addOutcome = z
-  .object({ id: jobId.nullable(), error: problem.nullable() })
+  .object({
+    id: jobId.nullable(),
+    error: problem.nullable(),
+    repeated: z.boolean().optional().openapi({
+      description: "Of jobs with keys of their own: whether this is what an earlier call was told",
+    }),
+  })
   .openapi("AddOutcome");
 
 export const bulkOutcome = z
