@@ -124,7 +124,7 @@ describe("Kubernetes", () => {
     const [{ literals }] = config.configMapGenerator as [{ literals: string[] }];
     const env = Object.fromEntries(literals.map((line) => line.split(/=(.*)/s).slice(0, 2)));
     for (const { name: variable, value = "" } of container.env) env[variable] = value;
-    const secrets = { JWT_SECRET: "x".repeat(32), API_TOKENS: "m", REDIS_URL: "redis://redis" };
+    const secrets = { JWT_SECRET: "x".repeat(32), METRICS_TOKEN: "m", REDIS_URL: "redis://redis" };
     const { worker } = parseConfig({ ...env, ...secrets, HOST: "0.0.0.0" });
     const preStopMs = container.lifecycle.preStop.sleep.seconds * 1000;
     expect(spec.terminationGracePeriodSeconds * 1000).toBeGreaterThanOrEqual(
@@ -162,7 +162,7 @@ describe("Kubernetes", () => {
       const [{ port, authorization }] = monitor.endpoints;
       expect(service.spec.ports.map((its: { name: string }) => its.name)).toContain(port);
       // The token that Prometheus shows is the one that is let in.
-      const tokens = env.find((its: { name: string }) => its.name === "API_TOKENS");
+      const tokens = env.find((its: { name: string }) => its.name === "METRICS_TOKEN");
       expect(authorization.credentials).toEqual(tokens.valueFrom.secretKeyRef);
     }
     expect(one("ScaledObject", "jobyard-worker").spec.scaleTargetRef.name).toBe("jobyard-worker");
@@ -196,7 +196,7 @@ describe("compose", () => {
   test("has no secret of its own, and does without none", () => {
     const { environment } = services.api;
     expect(environment.JWT_SECRET).toMatch(/^\$\{JWT_SECRET:\?[^}]+\}$/);
-    expect(environment.API_TOKENS).toMatch(/^\$\{METRICS_TOKEN:\?[^}]+\}/);
+    expect(environment.METRICS_TOKEN).toMatch(/^\$\{METRICS_TOKEN:\?[^}]+\}$/);
     expect(environment.REDIS_URL).toMatch(/^redis:\/\/:\$\{REDIS_PASSWORD:\?[^}]+\}@redis:6379$/);
     expect(services.redis.environment.REDIS_PASSWORD).toMatch(/^\$\{REDIS_PASSWORD:\?/);
     expect(text).not.toMatch(/(?:SECRET|TOKEN|PASSWORD)(?::?-)/);

@@ -76,7 +76,7 @@ test("rules, dashboard and scaling ask for nothing but what API and workers tell
   const env = {
     REDIS_URL,
     DATA_DIR: await temporaryFolder(),
-    API_TOKENS: token,
+    METRICS_TOKEN: token,
     JWT_SECRET: "x".repeat(32),
   };
   const api = await startApi({ ...env, INLINE_WORKER: "false" });

@@ -40,7 +40,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
       if (own.asksForToken === "always" && token === undefined) {
         throw tokenMissing(open ? ` (\`pnpm -s jobs token create\` prints one)` : "");
       }
-      return authenticate(token);
+      return authenticate(token, own.figures === c.req.path ? "figures" : undefined);
     };
     const admit = admissions.get(own);
     return admit === undefined ? identify() : admit(c, identify);

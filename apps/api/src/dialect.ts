@@ -59,6 +59,8 @@ export interface Dialect {
   readonly asksForToken: "always" | "unless open";
   /** Paths that take `?token=` as well. */
   readonly streams?: readonly string[];
+  /** The path of the figures for Prometheus, where METRICS_TOKEN is a token, too. */
+  readonly figures?: string;
   /** Who is let in, where more is asked than who calls. */
   readonly admission?: (deps: DialectDeps) => Admission;
   /** With full paths. Errors and unknown routes are answered by `refuse`. */

@@ -4,6 +4,7 @@ import type { Config } from "@jobyard/core";
 const secrets = new Set([
   "jwtSecret",
   "apiTokens",
+  "metricsToken",
   "pass",
   "secretAccessKey",
   "sessionToken",

@@ -17,6 +17,8 @@ interface WatchPortOptions {
  */
 export function watchPort(options: WatchPortOptions): RequestListener {
   const { auth, queue, metrics, stopping, log } = options;
+  const tokens =
+    auth.metricsToken === null ? auth.apiTokens : [...auth.apiTokens, auth.metricsToken];
 
   const health = async (response: ServerResponse): Promise<void> => {
     const { reachable, warnings } = await queue.health();
@@ -42,9 +44,9 @@ export function watchPort(options: WatchPortOptions): RequestListener {
       answer(response, 200, { ok: true, data: { status: "alive" } });
     } else if (path === "/health") {
       await health(response);
-    } else if (!auth.open && !isToken(headers.authorization, auth.apiTokens)) {
+    } else if (!auth.open && !isToken(headers.authorization, tokens)) {
       response.setHeader("WWW-Authenticate", "Bearer");
-      refuse(response, 401, "Metrics need one of API_TOKENS as a bearer token");
+      refuse(response, 401, "Metrics need METRICS_TOKEN or one of API_TOKENS as a bearer token");
     } else {
       response.setHeader("Content-Type", metrics.contentType);
       response.end(await metrics.metrics());

@@ -195,7 +195,7 @@ test("its port is for watching only, and metrics need a token where there are an
   const token = "s3cret-of-the-scraper";
   const env = { REDIS_URL, DATA_DIR: await temporaryFolder() };
   const [guarded, openOne] = await Promise.all([
-    startWorker({ ...env, API_TOKENS: `other,${token}` }),
+    startWorker({ ...env, API_TOKENS: "other,another", METRICS_TOKEN: token }),
     startWorker(env),
   ]);
   const status = async (path: string, init: RequestInit = {}) =>
@@ -206,6 +206,7 @@ test("its port is for watching only, and metrics need a token where there are an
   const bearer = (given: string) => ({ headers: { Authorization: `Bearer ${given}` } });
   expect(await status("/metrics", bearer(`${token}x`))).toBe(401);
   expect(await status("/metrics", bearer(token))).toBe(200);
+  expect(await status("/metrics", bearer("another"))).toBe(200);
   expect(await status("/metrics?x=1", { ...bearer(token), method: "HEAD" })).toBe(200);
   expect(await status("/health", { method: "POST" })).toBe(405);
   expect(await status("/api/v1/jobs", bearer(token))).toBe(404);

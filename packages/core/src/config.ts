@@ -25,6 +25,8 @@ export interface Config {
     readonly jwtSecret: string | null;
     readonly jwksUrl: string | null;
     readonly apiTokens: readonly string[];
+    /** Reads figures for Prometheus and nothing else; null: there is none. */
+    readonly metricsToken: string | null;
     /** null: not checked. */
     readonly jwtAudience: string | null;
     readonly jwtIssuer: string | null;
@@ -217,6 +219,10 @@ function setting<T>(expected: string, read: (text: string) => T | undefined) {
 
 const text = z.string();
 
+function tokenOf(given: string): string | undefined {
+  return /^[\x21-\x7e]+$/.test(given) ? given : undefined;
+}
+
 function wholeNumber(min: number, max: number) {
   return setting(`a whole number from ${min} to ${max}`, (digits) => within(digits, min, max));
 }
@@ -405,11 +411,10 @@ const variables = z.object({
   )
     .transform(eachOnce)
     .optional(),
-  API_TOKENS: list("comma-separated tokens, none of them empty or with white space", (token) =>
-    /^[\x21-\x7e]+$/.test(token) ? token : undefined,
-  )
+  API_TOKENS: list("comma-separated tokens, none of them empty or with white space", tokenOf)
     .transform(eachOnce)
     .default([]),
+  METRICS_TOKEN: setting("a token without white space", tokenOf).optional(),
   REDIS_URL: redisUrls.optional(),
   REDIS_REQUIRE_AOF: flag.default(false),
   DATA_DIR: path.default(".data"),
@@ -479,6 +484,7 @@ type Variable = keyof Variables;
 const secrets: ReadonlySet<string> = new Set<Variable>([
   "JWT_SECRET",
   "API_TOKENS",
+  "METRICS_TOKEN",
   "SMTP_PASS",
   "AWS_SECRET_ACCESS_KEY",
   "AWS_SESSION_TOKEN",
@@ -518,6 +524,13 @@ function contradictions(given: Partial<Record<Variable, string>>): ConfigProblem
       variable: "HOST",
       message:
         "must be a loopback name or address such as localhost as long as none of JWT_SECRET, JWKS_URL and API_TOKENS is set: without them anybody may call",
+    });
+  }
+  const tokens = given.API_TOKENS?.split(",").map((token) => token.trim()) ?? [];
+  if (given.METRICS_TOKEN !== undefined && tokens.includes(given.METRICS_TOKEN)) {
+    problems.push({
+      variable: "METRICS_TOKEN",
+      message: "must not be one of API_TOKENS: it is for who may read figures alone",
     });
   }
   const algorithms = given.JWT_ALGORITHMS?.split(",").map((name) => name.trim()) ?? [];
@@ -584,6 +597,7 @@ function arrange(set: Variables): Config {
       jwtSecret: set.JWT_SECRET ?? null,
       jwksUrl: set.JWKS_URL ?? null,
       apiTokens: set.API_TOKENS,
+      metricsToken: set.METRICS_TOKEN ?? null,
       jwtAudience: set.JWT_AUDIENCE ?? null,
       jwtIssuer: set.JWT_ISSUER ?? null,
       jwtAlgorithms: set.JWT_ALGORITHMS ?? null,

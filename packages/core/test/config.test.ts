@@ -32,6 +32,7 @@ describe("defaults", () => {
         jwtSecret: null,
         jwksUrl: null,
         apiTokens: [],
+        metricsToken: null,
         jwtAudience: null,
         jwtIssuer: null,
         jwtAlgorithms: null,
@@ -237,6 +238,14 @@ describe("who may call", () => {
     expect(parseConfig({ JWT_SECRET: "ü".repeat(16) }).auth.jwtSecret).toBe("ü".repeat(16));
     expect(problems({ API_TOKENS: "one,,two" })).toHaveProperty("API_TOKENS");
     expect(problems({ API_TOKENS: "one two" })).toHaveProperty("API_TOKENS");
+    expect(problems({ API_TOKENS: "one, two", METRICS_TOKEN: "two" })["METRICS_TOKEN"]).toMatch(
+      /must not be one of API_TOKENS/,
+    );
+    expect(problems({ METRICS_TOKEN: "one two" })).toHaveProperty("METRICS_TOKEN");
+    expect(parseConfig({ METRICS_TOKEN: "three" }).auth).toMatchObject({
+      open: true,
+      metricsToken: "three",
+    });
     expect(
       parseConfig({ JWT_SECRET: SECRET, JWT_ALGORITHMS: "HS256,HS512" }).auth.jwtAlgorithms,
     ).toEqual(["HS256", "HS512"]);
@@ -287,6 +296,7 @@ describe("errors", () => {
     const env = {
       JWT_SECRET: marker,
       API_TOKENS: `${marker},,`,
+      METRICS_TOKEN: `${marker} x`,
       REDIS_URL: `http://user:${marker}@host`,
       JWKS_URL: `ftp://user:${marker}@host`,
       WORKER_SERVICE_URL: `user:${marker}@host`,

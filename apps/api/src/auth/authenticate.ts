@@ -17,8 +17,14 @@ import {
 import { RequestError } from "../request-error.ts";
 import { type Caller, type Role, roles } from "./caller.ts";
 
-/** Says who calls, by the `Authorization` header. @throws RequestError UNAUTHENTICATED */
-export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
+/**
+ * Says who calls, by the `Authorization` header. METRICS_TOKEN is one only where figures are read.
+ * @throws RequestError UNAUTHENTICATED
+ */
+export type Authenticate = (
+  authorization: string | undefined,
+  wanted?: "figures",
+) => Promise<Caller>;
 
 const BEARER = /^Bearer +([^\s]+) *$/i;
 
@@ -27,7 +33,7 @@ export function authenticator(
   config: Config["auth"],
   developmentSecret: string | null,
 ): Authenticate {
-  const { apiTokens, jwksUrl, open } = config;
+  const { apiTokens, metricsToken, jwksUrl, open } = config;
   const secret = config.jwtSecret ?? developmentSecret;
   const secretKey = secret === null ? null : new TextEncoder().encode(secret);
   const keySet = jwksUrl === null ? null : createRemoteJWKSet(new URL(jwksUrl));
@@ -41,8 +47,9 @@ export function authenticator(
     ...(config.jwtIssuer === null ? {} : { issuer: config.jwtIssuer }),
   };
   const known = apiTokens.map(digest);
+  const scrapers = metricsToken === null ? [] : [digest(metricsToken)];
 
-  return async (authorization) => {
+  return async (authorization, wanted) => {
     if (authorization === undefined) {
       if (open) return { ...fullAccess, subject: null };
       throw tokenMissing();
@@ -54,6 +61,10 @@ export function authenticator(
     if (isAmong(known, token)) {
       const credential = digest(token).toString("base64url");
       return { ...fullAccess, subject: "api-token", credential };
+    }
+    if (wanted === "figures" && isAmong(scrapers, token)) {
+      const credential = digest(token).toString("base64url");
+      return { ...fullAccess, subject: "metrics-token", credential };
     }
     try {
       const { payload } = await jwtVerify(

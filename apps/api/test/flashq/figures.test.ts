@@ -132,4 +132,32 @@ describe.each(engines)("on the %s engine", (engine) => {
     expect(own).toContain("flashq_jobs_pushed_total 0\n");
     expect(own).not.toMatch(/jobyard_|nodejs_|process_/);
   });
+
+  test("METRICS_TOKEN reads figures for Prometheus and nothing else", async () => {
+    const env = { METRICS_TOKEN: "figures-alone", JWT_SECRET: "x".repeat(32) };
+    const { url } = await virtualApi(engine, env);
+    const ask = (path: string, method = "GET") =>
+      fetch(`${url}${path}`, { method, headers: { Authorization: "Bearer figures-alone" } });
+    const page = await ask("/metrics/prometheus");
+    expect(page.status).toBe(200);
+    expect(await page.text()).toContain("\njobyard_store_reachable 1\n");
+    expect((await ask("/metrics/prometheus", "HEAD")).status).toBe(200);
+    const refused = ["/metrics", "/stats", "/queues", "/events", "/openapi.json", "/settings"];
+    refused.push(
+      "/api/native/whoami",
+      "/api/native/jobs",
+      "/api/v1/jobs",
+      "/api/jobs/health/queue",
+    );
+    refused.push("/metrics/prometheus/", "/metrics/history");
+    for (const path of refused) {
+      expect([path, (await ask(path)).status]).toEqual([path, 401]);
+    }
+    for (const path of ["/metrics/prometheus", "/push", "/api/native/jobs"]) {
+      expect([path, (await ask(path, "POST")).status]).toEqual([
+        path,
+        expect.toBeOneOf([401, 405]),
+      ]);
+    }
+  });
 });

@@ -12,6 +12,7 @@ const secretFields = [
   "password",
   "jwtSecret",
   "apiTokens",
+  "metricsToken",
 ];
 
 /** JSON lines on standard output; readable ones where that is a terminal. */

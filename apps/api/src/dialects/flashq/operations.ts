@@ -594,6 +594,7 @@ export const operations = {
     path: "/metrics/prometheus",
     operationId: "getPrometheusMetrics",
     summary: "The figures for Prometheus",
+    description: "METRICS_TOKEN is a token here, and nowhere else",
     responses: {
       200: {
         description: "Prometheus' text format",
