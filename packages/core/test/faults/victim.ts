@@ -120,11 +120,16 @@ async function runPulled(): Promise<void> {
     jobs.map(({ id }) => id),
   );
   const acknowledged = jobs.filter(() => finishing || upTo(9) > 0);
-  const ids = acknowledged.map(({ id }) => id);
   if (!finishing) await sleep(upTo(8));
-  if (ids.length === 0) return;
-  await ours.ack(acknowledged.map(({ id, lease }) => ({ id, lease, result: { by: name } })));
-  say("completed", ids);
+  if (acknowledged.length === 0) return;
+  const acks = acknowledged.map(({ id, lease }) => ({ id, lease, result: { by: name } }));
+  const outcomes = await ours.ack(acks);
+  // On a machine that stood still, a lease may have ended meanwhile.
+  const ended = acks.filter((_, i) => outcomes[i] === true);
+  say(
+    "completed",
+    ended.map(({ id }) => id),
+  );
 }
 
 const type = defineJobType({
