@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { onTestFinished } from "vitest";
+import { childEnv } from "../../../scripts/child-env.ts";
 import { startRedis, type TestRedis } from "../../../packages/core/test/redis.ts";
 import type { Body } from "./running-server.ts";
 
@@ -28,7 +29,7 @@ export function run(file: string, env: Record<string, string>, args: readonly st
     process.execPath,
     ["--conditions=@jobyard/source", join(root, file), ...args],
     {
-      env: { PATH: process.env["PATH"] ?? "", TMPDIR: env["TMPDIR"] ?? "/tmp", ...env },
+      env: { ...childEnv, TMPDIR: env["TMPDIR"] ?? "/tmp", ...env },
       stdio: "pipe",
     },
   );

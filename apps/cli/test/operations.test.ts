@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { Jobyard } from "@jobyard/sdk";
 import { expect, onTestFinished, test } from "vitest";
+import { childEnv } from "../../../scripts/child-env.ts";
 import { serve, start } from "./running-cli.ts";
 
 const server = await serve();
@@ -353,7 +354,7 @@ test.for(["\u0003", "\u0004"])("%j at a question ends it, and nothing is done", 
   const node = `"${process.execPath}" --conditions=@jobyard/source`;
   const command = `${node} apps/cli/src/main.ts queues drain ${queue}`;
   const child = execFile("script", ["-qec", command, "/dev/null"], {
-    env: { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent", JOBS_URL: server.url },
+    env: { ...childEnv, HOME: "/nonexistent", JOBS_URL: server.url },
   });
   onTestFinished(() => void child.kill("SIGKILL"));
   const closed = once(child, "close");
@@ -375,7 +376,7 @@ test("on a terminal there are a header, colours and a width", async () => {
     (
       await promisify(execFile)("script", ["-qec", `stty cols 60; ${command}`, "/dev/null"], {
         env: {
-          PATH: process.env["PATH"] ?? "",
+          ...childEnv,
           HOME: "/nonexistent",
           TERM: "xterm",
           JOBS_URL: server.url,

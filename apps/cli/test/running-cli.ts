@@ -7,6 +7,7 @@ import { text } from "node:stream/consumers";
 import { parseConfig } from "@jobyard/core";
 import { createLogger } from "@jobyard/core/process";
 import { afterAll, onTestFinished } from "vitest";
+import { childEnv } from "../../../scripts/child-env.ts";
 import { startServer } from "../../api/src/server.ts";
 
 export const main = join(import.meta.dirname, "../src/main.ts");
@@ -32,7 +33,7 @@ export interface Where {
 /** The `jobs` program from source, as a process of its own that is gone after the test. */
 export function start(args: readonly string[], { env = {}, input, cwd }: Where = {}): Started {
   const child = spawn(process.execPath, ["--conditions=@jobyard/source", main, ...args], {
-    env: { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent", ...env },
+    env: { ...childEnv, HOME: "/nonexistent", ...env },
     stdio: "pipe",
     ...(cwd !== undefined && { cwd }),
   });

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, onTestFinished, vi } from "vitest";
+import { childEnv } from "../../../scripts/child-env.ts";
 import { BullmqAdapter } from "../src/adapters/bullmq/index.ts";
 import { QueueError } from "../src/errors.ts";
 import type { ClaimedJob, Job } from "../src/job.ts";
@@ -89,7 +90,7 @@ export async function startWorker(
     [url, prefix, String(slots), String(leaseMs)],
     {
       execArgv: ["--conditions=@jobyard/source"],
-      env: { PATH: process.env["PATH"] ?? "", ...env },
+      env: { ...childEnv, ...env },
     },
   );
   onTestFinished(() => void child.kill("SIGKILL"));

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { childEnv } from "../../../scripts/child-env.ts";
 import { parseConfig } from "../src/config.ts";
 import type { JobEvent } from "../src/events.ts";
 import type { Job } from "../src/job.ts";
@@ -27,7 +28,7 @@ let ours: TenantQueue;
 async function startPeer(): Promise<Peer> {
   const child = fork(new URL("queue-process.ts", import.meta.url), [redis.url, folder], {
     execArgv: ["--conditions=@jobyard/source"],
-    env: { PATH: process.env["PATH"] ?? "" },
+    env: childEnv,
   });
   const heard: JobEvent[] = [];
   child.on("message", ({ events = [] }: { events?: JobEvent[] }) => heard.push(...events));

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { jobTypeOf } from "@jobyard/core";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { projectSchema } from "../../../../packages/handlers/src/process-batch/project.ts";
 import { ensureSystemTools } from "../../../../scripts/system-tools.ts";
@@ -19,8 +19,6 @@ import { assertRuns } from "./session.ts";
 
 const pages = await documentation();
 ensureSystemTools("curl", "nc", "python3");
-const compileCache = await mkdtemp(join(tmpdir(), "jobyard-docs-cache-"));
-afterAll(() => rm(compileCache, { recursive: true, force: true }));
 
 describe.concurrent("pages", () => {
   const run = pages.filter((page) => segmentsOf(page).length > 0);
@@ -29,7 +27,7 @@ describe.concurrent("pages", () => {
     "%s does what it says",
     { timeout: 180_000 },
     async (_, page) => {
-      await assertRuns(page, compileCache);
+      await assertRuns(page);
     },
   );
 });

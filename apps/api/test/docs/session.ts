@@ -7,13 +7,14 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
 import { startRedis } from "../../../../packages/core/test/redis.ts";
+import { childEnv } from "../../../../scripts/child-env.ts";
 import { type Page, root } from "./blocks.ts";
 import { programOf, type Segment, segmentsOf, showsRightly } from "./segments.ts";
 
 /** A page that takes longer hangs. */
 const LONGEST_MS = 150_000;
 /** For what runs in the background to print what the page shows. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 30_000;
 /** As `over` in the prelude has it. */
 const OVER_FD = 9;
 /** Below those that systems give to whoever asks for any port; no two pages and hardly two processes have the same. */
@@ -27,10 +28,9 @@ interface Ports {
 
 /**
  * Runs a page from its beginning to its end in a folder that looks like a clone, against servers of its own.
- * @param compileCache - folder for what Node compiles, which is the same on every page
  * @throws Error telling the line that failed and what it printed
  */
-export async function assertRuns(page: Page, compileCache: string): Promise<void> {
+export async function assertRuns(page: Page): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "jobyard-docs-"));
   const segmentsFolder = join(folder, ".segments");
   const ports = await freePorts("3001", "6790", "6789", "6791", "3002", "6379", "8080");
@@ -64,13 +64,13 @@ export async function assertRuns(page: Page, compileCache: string): Promise<void
       return (await Promise.all(shown)).every(Boolean);
     };
     const env = {
-      PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}`,
+      ...childEnv,
+      PATH: `${dirname(process.execPath)}${delimiter}${childEnv.PATH}`,
       HOME: folder,
       TMPDIR: tmpdir(),
       LANG: "C.UTF-8",
       SEGMENTS: segmentsFolder,
       REDIS_PORT: String(ports["6379"]),
-      NODE_COMPILE_CACHE: compileCache,
       PYTHONDONTWRITEBYTECODE: "1",
       PYTHONPATH: join(root, "packages/sdk-python/src"),
       JOBS_URL: `http://localhost:${ports["3001"]}`,
