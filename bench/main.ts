@@ -9,11 +9,13 @@
  *   pnpm bench --streams [--rounds 5]
  *   pnpm bench --wire [--rounds 5]
  *   pnpm bench --moves
+ *   pnpm bench --lists [--engine embedded|distributed] [--only part-of-a-query]
  *
  * `--slow-sync`: each sync of the embedded engine takes so many ms longer, as on a slow disk. `--http`: instead of the
  * engines, the service over HTTP, which otherwise comes after them. `--handlers`: the job types that work on files and
  * texts. `--streams`: what readers of events cost. `--wire`: TCP and gRPC against calls in process, BullMQ, beanstalkd and
- * bare gRPC. `--moves`: a million jobs from the embedded engine to Redis and back.
+ * bare gRPC. `--moves`: a million jobs from the embedded engine to Redis and back. `--lists`: lists and searches of a
+ * million jobs over HTTP.
  */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -23,6 +25,7 @@ import { parseArgs } from "node:util";
 import { ensureSystemTools } from "../scripts/system-tools.ts";
 import { benchHandlers } from "./handlers.ts";
 import { benchHttp } from "./http.ts";
+import { benchLists } from "./lists.ts";
 import { type Figures, median } from "./measure.ts";
 import { benchMoves } from "./moves.ts";
 import { freePort, run, startRedis } from "./processes.ts";
@@ -43,9 +46,11 @@ const { values } = parseArgs({
     streams: { type: "boolean", default: false },
     wire: { type: "boolean", default: false },
     moves: { type: "boolean", default: false },
+    lists: { type: "boolean", default: false },
   },
 });
 if (values.handlers) process.exit((await benchHandlers(values)) ? 0 : 1);
+if (values.lists) process.exit((await benchLists(values.engine, values.only)) ? 0 : 1);
 if (values.moves) process.exit((await benchMoves()) ? 0 : 1);
 const rounds = Number(values.rounds);
 if (values.wire) process.exit((await benchWire(rounds)) ? 0 : 1);
@@ -242,3 +247,4 @@ for (const { what, measured, wanted, met } of rows) {
   console.log(`${met ? "ok  " : "MISS"} ${what.padEnd(width)}  ${measured.padEnd(20)}  ${wanted}`);
 }
 if (measured("embedded") && values.only === "") await benchHttp(rounds);
+if (values.only === "") await benchLists(values.engine, "");
