@@ -3,6 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { containsText, errorGroupOf } from "../../error-groups.ts";
 import { QueueError } from "../../errors.ts";
 import type { JobFailure } from "../../job.ts";
+import { addTo, type Bits, encodeBits, noBits } from "../../job-facts.ts";
 import type { Filled, MoveMark } from "../../store-at-rest.ts";
 
 const migrations = new URL("./migrations/", import.meta.url);
@@ -79,13 +80,21 @@ export function isServed(error: unknown): boolean {
   return error instanceof QueueError && resultCode(error.cause) === SQLITE_BUSY;
 }
 
-/** What statements ask of a JobFailure as JSON. */
+/** What statements ask of a JobFailure as JSON, and sets of ids as `encodeBits` has them. */
 function defineFunctions(db: DatabaseSync): void {
   const messageOf = (error: unknown): string => (JSON.parse(String(error)) as JobFailure).message;
   const pure = { deterministic: true };
   db.function("error_group", pure, (error) =>
     error === null ? errorGroupOf("") : errorGroupOf(messageOf(error)),
   );
+  db.aggregate("id_set", {
+    start: noBits,
+    step: (bits: Bits, place) => {
+      addTo(bits, Number(place));
+      return bits;
+    },
+    result: (bits: Bits) => encodeBits(bits),
+  });
   db.function("error_has", pure, (error, text) =>
     error !== null && containsText(messageOf(error), String(text)) ? 1 : 0,
   );

@@ -56,7 +56,7 @@ import { Committer, type Transaction } from "./committer.ts";
 import { keptMark, openDatabase, storeError } from "./database.ts";
 import { Failures } from "./failures.ts";
 import { type Lane, settingsOf } from "./lanes.ts";
-import { type Asked, keysTell, levelAlone, Listing } from "./listing.ts";
+import { type Asked, levelAlone, Listing } from "./listing.ts";
 import { isBuilt } from "./payload-indexes.ts";
 import { Records } from "./records.ts";
 import { Store } from "./store.ts";
@@ -81,6 +81,8 @@ interface Open {
   readonly db: DatabaseSync;
   readonly store: Store;
   readonly listing: Listing;
+  /** Until then nothing can be looked for. */
+  factsBuilt: Promise<void>;
   readonly failures: Failures;
   readonly records: Records;
   readonly committer: Committer;
@@ -133,7 +135,8 @@ export class SqliteAdapter implements QueueAdapter {
         db,
         store,
         committer,
-        listing: new Listing(db),
+        listing: new Listing(db, store.facts, store.labels),
+        factsBuilt: Promise.resolve(),
         failures: new Failures(db),
         records: new Records(db, this.#clock),
       };
@@ -147,6 +150,10 @@ export class SqliteAdapter implements QueueAdapter {
         }
         store.load(tx);
       });
+      const { facts } = store;
+      this.#state.factsBuilt = this.#search((_, pause) => facts.build(pause));
+      // Told to those who search.
+      this.#state.factsBuilt.catch(() => undefined);
       await this.upkeep();
     } catch (error) {
       this.#state?.store.agenda.stop();
@@ -384,7 +391,8 @@ export class SqliteAdapter implements QueueAdapter {
 
   list(params: { filter: JobFilter; page: Page }): Promise<JobList<JobOutline>> {
     const { filter, page } = params;
-    return this.#search(async ({ store, listing }, pause) => {
+    return this.#search(async ({ store, listing, factsBuilt }, pause) => {
+      await factsBuilt;
       const asked = this.#asked(filter);
       const level = levelAlone(filter);
       const [present] =
@@ -399,7 +407,10 @@ export class SqliteAdapter implements QueueAdapter {
   }
 
   count(filter: JobFilter): Promise<StateCounts> {
-    return this.#search(({ listing }, pause) => listing.count(this.#asked(filter), pause));
+    return this.#search(async ({ listing, factsBuilt }, pause) => {
+      await factsBuilt;
+      return listing.count(this.#asked(filter), pause);
+    });
   }
 
   errorGroups(params: ErrorGroupsParams): Promise<readonly ErrorGroup[]> {
@@ -698,17 +709,13 @@ export class SqliteAdapter implements QueueAdapter {
   ): Promise<T> {
     const next = (ids: readonly number[]): number | null =>
       ids.length < page.limit ? null : (ids.at(-1) ?? null);
-    const ids = keysTell(this.#asked(filter), page)
-      ? undefined
-      : await this.#search(({ listing }, pause) => listing.ids(this.#asked(filter), page, pause));
-    return this.#write((tx, state) => {
-      const asked = this.#asked(filter);
-      if (ids !== undefined) {
-        return apply(tx, state, state.listing.matching(asked, ids), next(ids));
-      }
-      const direct = state.listing.directIds(asked, page);
-      return apply(tx, state, direct, next(direct));
+    const ids = await this.#search(async ({ listing, factsBuilt }, pause) => {
+      await factsBuilt;
+      return listing.ids(this.#asked(filter), page, pause);
     });
+    return this.#write((tx, state) =>
+      apply(tx, state, state.listing.matching(this.#asked(filter), ids), next(ids)),
+    );
   }
 
   #asked(filter: JobFilter): Asked {

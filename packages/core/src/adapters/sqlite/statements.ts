@@ -167,8 +167,6 @@ export function prepareStatements(db: DatabaseSync) {
     hasDependents: one("SELECT 1 FROM dependency WHERE parent = ? LIMIT 1"),
     undone: one("SELECT 1 FROM dependency WHERE child = ? AND done = 0 LIMIT 1"),
     deleteDependencies: one("DELETE FROM dependency WHERE child = ?"),
-    insertLabel: one("INSERT OR IGNORE INTO label VALUES (?, ?, ?, ?)"),
-    deleteLabel: one("DELETE FROM label WHERE tenant = ? AND kind = ? AND value = ? AND id = ?"),
     insertFailure: one("INSERT INTO failure VALUES (?, ?, error_group(?), ?)"),
     deleteFailure: one("DELETE FROM failure WHERE id = ?"),
     lastRun: one("SELECT max(n) n FROM run WHERE job = ?"),

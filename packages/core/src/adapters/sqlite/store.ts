@@ -52,6 +52,8 @@ import {
   startsLeft,
 } from "./lanes.ts";
 import { Outbox } from "./outbox.ts";
+import { JobFacts } from "./job-facts.ts";
+import { LabelSets } from "./label-sets.ts";
 import { PayloadIndexes } from "./payload-indexes.ts";
 import { popped } from "./ready-order.ts";
 import { Rollups } from "./rollups.ts";
@@ -113,6 +115,8 @@ export class Store {
   readonly rollups: Rollups;
   readonly agenda: Agenda;
   readonly indexes: PayloadIndexes;
+  readonly facts: JobFacts;
+  readonly labels: LabelSets;
   readonly answers: Answers;
   readonly outbox: Outbox;
   readonly #db: DatabaseSync;
@@ -148,6 +152,8 @@ export class Store {
     this.rollups = new Rollups(db);
     this.agenda = new Agenda(clock, onDue);
     this.indexes = new PayloadIndexes(db);
+    this.facts = new JobFacts(db);
+    this.labels = new LabelSets(db);
     this.#deadlines = new Deadlines(this.agenda);
     this.answers = new Answers(db, this.agenda);
     this.#insertJob = new BulkInsert(db, "job", [
@@ -226,6 +232,7 @@ export class Store {
       >;
       for (const [id, phase, priority, ord, runAt, expireAt] of rows) {
         counts[stateOf(phase)]++;
+        this.facts.load(id, lane.no, stateOf(phase), priority);
         if (phase === Phase.ready) {
           if (ord === null || ord === id) lane.ready.push(priority, id, id);
           else back.push({ priority, ord, id });
@@ -287,12 +294,14 @@ export class Store {
     }
     for (const no of this.#endedClaims) this.#sql.deleteClaim.run(no);
     this.rollups.write(tx.now);
+    this.labels.write();
     this.outbox.write(tx);
     tx.onCommit(() => this.events.settle());
   }
 
   commit(): void {
     this.#db.exec("COMMIT");
+    this.facts.commit();
     this.#forget();
   }
 
@@ -302,6 +311,8 @@ export class Store {
     this.#cachedBytes = 0;
     for (const restore of this.#touched.values()) restore();
     const lanes = [...this.#touched.keys()];
+    this.facts.rollback();
+    this.labels.discard();
     this.rollups.discard();
     this.events.discard();
     this.outbox.discard();
@@ -584,12 +595,14 @@ export class Store {
       this.#dependOn(tx, parent, id, done);
     }
     for (const [kind, value] of labels(options)) {
-      this.#sql.insertLabel.run(lane.tenant, kind, value, id);
+      this.labels.add(lane.tenant, kind, value, id);
     }
     this.#keepFile(row.data);
     this.indexes.add(lane, id, row.data, "data");
     this.#touch(lane);
     lane.counts[stateOf(row.phase)]++;
+    this.facts.set(id, lane.no, stateOf(row.phase), row.priority);
+    this.facts.created(id, row.createdAt);
     this.rollups.add(lane, row.priority, options.project, "added");
     this.events.add("job.pushed", lane, id, tx.now);
     if (row.expireAt !== null) this.agenda.add(row.expireAt, Due.expiry, id);
@@ -1125,6 +1138,7 @@ export class Store {
       id,
     );
     lane.counts[stateOf(phase)]++;
+    this.facts.set(id, lane.no, stateOf(phase), row.priority);
     if (phase === Phase.ready) lane.ready.push(row.priority, row.ord, id);
     if (phase === Phase.delayed) this.agenda.add(row.runAt, Due.job, id);
     this.#refresh(lane, tx.now);
@@ -1162,6 +1176,7 @@ export class Store {
       this.#uncache(id);
       this.#touch(lane);
       lane.counts[stateOf(finished.phase)]++;
+      this.facts.set(id, lane.no, stateOf(finished.phase), row.priority);
       this.#logFinished(lane, finished.phase, id);
       const ids = byLane.get(lane);
       if (ids === undefined) byLane.set(lane, [id]);
@@ -1388,6 +1403,7 @@ export class Store {
     this.#insertOpen.run([lane.no, id, phase, row.priority, row.ord, tx.now, null]);
     this.#sql.overOpen.run(row.over, lane.no, id);
     lane.counts[stateOf(phase)]++;
+    this.facts.set(id, lane.no, stateOf(phase), row.priority);
     if (phase === Phase.ready) lane.ready.push(row.priority, row.ord, id);
     this.events.add("job.pushed", lane, id, tx.now);
     this.#refresh(lane, tx.now);
@@ -1433,10 +1449,11 @@ export class Store {
     const files = payloadFiles(data, finished?.result ?? null);
     for (const { file } of files) this.#sql.deleteFile.run(file);
     this.#sql.deleteJob.run(id);
+    this.facts.remove(id);
     this.#sql.deleteLogs.run(id);
     this.#sql.deleteRuns.run(id);
     for (const [kind, value] of labels(options)) {
-      this.#sql.deleteLabel.run(lane.tenant, kind, value, id);
+      this.labels.remove(lane.tenant, kind, value, id);
     }
     this.rollups.add(lane, priority, options.project, "removed");
     return { tenant: lane.tenant, queue: lane.queue, id, files };

@@ -12,6 +12,7 @@ import type {
 } from "../../store-at-rest.ts";
 import type { ScheduleRecord, WebhookRecord } from "../../queue-adapter.ts";
 import { BulkInsert } from "./bulk-statement.ts";
+import { LabelSets } from "./label-sets.ts";
 import { rollupColumns } from "./reading.ts";
 import {
   encodeOptions,
@@ -33,6 +34,7 @@ const TYPED_QUEUES = "";
 export class Writer {
   readonly #db: DatabaseSync;
   readonly #sql: Statements;
+  readonly #labels: LabelSets;
   readonly #lanes = new Map<string, number>();
   readonly #jobs: BulkInsert;
   readonly #open: BulkInsert;
@@ -42,6 +44,7 @@ export class Writer {
   constructor(db: DatabaseSync) {
     this.#db = db;
     this.#sql = prepareStatements(db);
+    this.#labels = new LabelSets(db);
     this.#jobs = new BulkInsert(db, "job", [
       "id",
       "lane",
@@ -206,8 +209,7 @@ export class Writer {
           this.#sql.insertDependency.run(parent, id, done ? 1 : 0);
         }
       }
-      for (const [kind, value] of labels(options))
-        this.#sql.insertLabel.run(tenant, kind, value, id);
+      for (const [kind, value] of labels(options)) this.#labels.add(tenant, kind, value, id);
       for (const payload of [job.data, job.result]) {
         if (payload === null || typeof payload === "string") continue;
         for (const { file } of payloadFiles(encodePayload(payload))) this.#sql.insertFile.run(file);
@@ -218,6 +220,7 @@ export class Writer {
         this.#sql.insertRun.run(id, number, startedAt, endedAt, outcome, worker, why, nextAt);
       }
     }
+    this.#labels.write();
     this.#jobs.run(jobs);
     this.#open.run(open);
     this.#finished.run(finished);

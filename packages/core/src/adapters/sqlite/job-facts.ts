@@ -1,0 +1,145 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { JobState } from "../../job.ts";
+import { BUCKET, bucketOf, factIn, factOf, type Facts } from "../../job-facts.ts";
+import { type FinishedPhase, stateOf } from "./rows.ts";
+
+/** Rows read in one step. */
+const STEP = 2000;
+
+interface Bucket {
+  readonly facts: Facts;
+  /** Jobs that are there. */
+  live: number;
+  /** Creation times of its jobs, epoch ms, those that are gone included. */
+  oldest: number;
+  newest: number;
+}
+
+/**
+ * Facts of all jobs, in memory. An active job's are those of a waiting one. What the last process left is read bit by bit
+ * by `build`.
+ */
+export class JobFacts {
+  readonly #buckets = new Map<number, Bucket>();
+  /** Of the current transaction: ids, and what was known of them before. */
+  #changed: number[] = [];
+  #before: number[] = [];
+  #sorted: number[] | undefined;
+  readonly #jobs: StatementSync;
+  readonly #finished: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    const arrays = (sql: string): StatementSync => {
+      const statement = db.prepare(sql);
+      statement.setReturnArrays(true);
+      return statement;
+    };
+    this.#jobs = arrays(
+      `SELECT id, lane, priority, created_at FROM job WHERE id > ? ORDER BY id LIMIT ${STEP}`,
+    );
+    this.#finished = arrays(
+      `SELECT lane, phase, id FROM finished_job WHERE (lane, phase, id) > (?, ?, ?)
+       ORDER BY lane, phase, id LIMIT ${STEP}`,
+    );
+  }
+
+  /** Numbers of the buckets in which there are jobs, in order. */
+  buckets(): readonly number[] {
+    return (this.#sorted ??= [...this.#buckets.keys()].sort((a, b) => a - b));
+  }
+
+  bucket(no: number): Bucket | undefined {
+    return this.#buckets.get(no);
+  }
+
+  set(id: number, lane: number, state: JobState, priority: number): void {
+    this.#write(id, factOf(lane, state, priority));
+  }
+
+  /** Of an open job that the last process left. */
+  load(id: number, lane: number, state: JobState, priority: number): void {
+    this.#put(id, factOf(lane, state, priority));
+  }
+
+  /** Of a job that is new. */
+  created(id: number, at: number): void {
+    const bucket = this.#bucketAt(id);
+    if (at < bucket.oldest) bucket.oldest = at;
+    if (at > bucket.newest) bucket.newest = at;
+  }
+
+  remove(id: number): void {
+    this.#write(id, 0);
+  }
+
+  commit(): void {
+    for (const id of this.#changed) {
+      const no = bucketOf(id);
+      if (this.#buckets.get(no)?.live !== 0) continue;
+      this.#buckets.delete(no);
+      this.#sorted = undefined;
+    }
+    this.#changed = [];
+    this.#before = [];
+  }
+
+  rollback(): void {
+    const { length } = this.#changed;
+    for (let i = length - 1; i >= 0; i--) {
+      this.#put(this.#changed[i] as number, this.#before[i] as number);
+    }
+    this.commit();
+  }
+
+  /** What `load` was not told of, while the store serves. */
+  async build(pause: () => Promise<void>): Promise<void> {
+    for (let after = 0, read = STEP; read === STEP;) {
+      const rows = this.#jobs.all(after) as unknown as [number, number, number, number][];
+      for (const [id, lane, priority, at] of rows) {
+        this.created(id, at);
+        // What is open is known.
+        if (this.#factOf(id) === 0) this.#put(id, factOf(lane, "completed", priority));
+      }
+      read = rows.length;
+      after = rows.at(-1)?.[0] ?? after;
+      await pause();
+    }
+    let last: readonly [number, number, number] = [0, 0, 0];
+    for (let read = STEP; read === STEP;) {
+      const rows = this.#finished.all(...last) as unknown as [number, FinishedPhase, number][];
+      for (const [, phase, id] of rows) this.#put(id, factIn(this.#factOf(id), stateOf(phase)));
+      read = rows.length;
+      last = rows.at(-1) ?? last;
+      await pause();
+    }
+  }
+
+  #factOf(id: number): number {
+    return this.#buckets.get(bucketOf(id))?.facts[id % BUCKET] ?? 0;
+  }
+
+  #write(id: number, fact: number): void {
+    this.#changed.push(id);
+    this.#before.push(this.#factOf(id));
+    this.#put(id, fact);
+  }
+
+  #put(id: number, fact: number): void {
+    const bucket = this.#bucketAt(id);
+    const place = id % BUCKET;
+    const before = bucket.facts[place] ?? 0;
+    bucket.facts[place] = fact;
+    bucket.live += (fact === 0 ? 0 : 1) - (before === 0 ? 0 : 1);
+  }
+
+  #bucketAt(id: number): Bucket {
+    const no = bucketOf(id);
+    let bucket = this.#buckets.get(no);
+    if (bucket === undefined) {
+      bucket = { facts: new Uint32Array(BUCKET), live: 0, oldest: Infinity, newest: -Infinity };
+      this.#buckets.set(no, bucket);
+      this.#sorted = undefined;
+    }
+    return bucket;
+  }
+}
