@@ -10,7 +10,7 @@ export const BUCKET = 1024;
 /** Of one bucket's ids: a bit each. */
 const WORDS = BUCKET / 32;
 /** Lane numbers are smaller. */
-export const MAX_LANES = 2 ** 24;
+const MAX_LANES = 2 ** 24;
 /** Priorities that lie as far from 0, or farther, are not told apart. */
 const FARTHEST = 15;
 
@@ -25,7 +25,7 @@ export const noBits = (): Bits => new Uint32Array(WORDS);
 const stateCodes = new Map(jobStates.map((state, i) => [state, i + 1]));
 
 /** The highest byte: the priority's number times 8, and the state's. */
-export function factByte(state: JobState, priority: number): number {
+function factByte(state: JobState, priority: number): number {
   const near = Math.max(-FARTHEST, Math.min(FARTHEST, priority));
   return (near + FARTHEST) * 8 + (stateCodes.get(state) ?? 0);
 }
@@ -40,8 +40,7 @@ export function factIn(fact: number, state: JobState): number {
   return ((byte & ~7) | (stateCodes.get(state) ?? 0)) * MAX_LANES + (fact % MAX_LANES);
 }
 
-export const stateOfFact = (fact: number): JobState | undefined =>
-  jobStates[((fact >>> 24) & 7) - 1];
+const stateOfFact = (fact: number): JobState | undefined => jobStates[((fact >>> 24) & 7) - 1];
 
 export const laneOfFact = (fact: number): number => fact & 0xff_ffff;
 
@@ -174,7 +173,7 @@ export class Found {
   }
 }
 
-export function noCounts(): Record<JobState, number> {
+function noCounts(): Record<JobState, number> {
   return { waiting: 0, delayed: 0, blocked: 0, active: 0, completed: 0, failed: 0, cancelled: 0 };
 }
 
