@@ -12,9 +12,10 @@ import { dialects } from "./dialects/index.ts";
 import { flashq } from "./dialects/flashq/routes.ts";
 import type { Handle, Route } from "./operations.ts";
 import { documentRoutes } from "./openapi/routes.ts";
+import { RecentFigures } from "./recent-figures.ts";
 import { RequestError } from "./request-error.ts";
 
-export interface AppOptions extends DialectDeps {
+export interface AppOptions extends Omit<DialectDeps, "recent"> {
   readonly authenticate: Authenticate;
   /** Aborted when the server begins to go down. */
   readonly stopping: AbortSignal;
@@ -23,11 +24,12 @@ export interface AppOptions extends DialectDeps {
 /** Everything that HTTP answers, whatever the dialect. */
 export function createApp(options: AppOptions): Hono<ApiEnv> {
   const { config, queue, authenticate, nodeId, log, stopping } = options;
+  const deps = { ...options, recent: new RecentFigures(queue, options.ending) };
   const { open } = config.auth;
   const app = new Hono<ApiEnv>();
   const admissions = new Map<Dialect, Admission>();
   for (const dialect of dialects) {
-    const admission = dialect.admission?.(options);
+    const admission = dialect.admission?.(deps);
     if (admission !== undefined) admissions.set(dialect, admission);
   }
 
@@ -88,7 +90,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
       is_leader: queue.isLeader,
       cluster_enabled: !one,
       postgres_connected: reachable,
-      warnings,
+      warnings: warnings.map(({ message }) => message),
     };
     return c.json({ ok: true, data }, status === "healthy" ? 200 : 503);
   };
@@ -106,7 +108,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
   for (const route of consoleRoutes(log)) add(flashq, route, "open");
   for (const route of documentRoutes(dialects)) add(flashq, route);
   for (const dialect of dialects) {
-    for (const route of dialect.routes(options)) add(dialect, route);
+    for (const route of dialect.routes(deps)) add(dialect, route);
   }
 
   const paths = new TrieRouter<readonly string[]>();

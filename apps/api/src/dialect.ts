@@ -4,6 +4,7 @@ import type { Storage } from "@jobyard/handlers";
 import type { Context } from "hono";
 import type { Caller } from "./auth/caller.ts";
 import type { Operation, Route } from "./operations.ts";
+import type { RecentFigures } from "./recent-figures.ts";
 import type { EventHub } from "./transports/event-hub.ts";
 import type { Logger, Metrics, ProcessControl } from "@jobyard/core/process";
 import type { RequestError } from "./request-error.ts";
@@ -30,6 +31,7 @@ export interface DialectDeps {
   readonly config: Config;
   readonly queue: JobQueue;
   readonly events: EventHub;
+  readonly recent: RecentFigures;
   /** Tenants' files and the files that jobs made. */
   readonly storage: Storage;
   readonly log: Logger;

@@ -28,6 +28,18 @@ const LATE_MS = 60_000;
 const GROWTH = 1.5;
 const COMPARED_MINUTES = 10;
 
+export function warningText(
+  { code, parameters }: Schemas["Health"]["warnings"][number],
+  t: Translate,
+): string {
+  switch (code) {
+    case "NO_APPEND_ONLY_FILE":
+      return t("noAppendOnlyFile");
+    case "MAY_EVICT":
+      return t("mayEvict", { policy: parameters["policy"] ?? "" });
+  }
+}
+
 /** The worst first. */
 export function needsAttention(
   { now, figures, workers, schedules, health }: Situation,
@@ -80,7 +92,7 @@ export function needsAttention(
     add(`late ${tenant}`, true, name, text, "/schedules");
   }
   for (const warning of health?.warnings ?? []) {
-    add(warning, false, t("engine"), warning, "/workers");
+    add(warning.code, false, t("engine"), warningText(warning, t), "/workers");
   }
   return found.toSorted((a, b) => Number(b.bad) - Number(a.bad));
 }

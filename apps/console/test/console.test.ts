@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { engines } from "../../api/test/engines.ts";
+import { startRedis } from "../../../packages/core/test/redis.ts";
 import { Viewer } from "./browser.ts";
 import { heartbeat, seed, type Seeded } from "./seed.ts";
 import { type Client, startYard, tokenOf, type Yard } from "./yard.ts";
@@ -459,6 +460,20 @@ test("an open server is looked at without a token", async () => {
   expect(viewer.problems).toEqual([]);
   await viewer.close();
   await yard.stop();
+});
+
+test("what is at risk is told in the viewer's language", async () => {
+  const redis = await startRedis("--appendonly", "no", "--maxmemory-policy", "allkeys-lru");
+  const yard = await startYard("embedded", { REDIS_URL: redis.url });
+  const viewer = await Viewer.of(yard, { token: null, language: "es-ES" });
+  const page = await viewer.open("/");
+  const attention = page.locator(".attention");
+  await attention.getByText("maxmemory-policy es allkeys-lru").waitFor();
+  await attention.getByText("no guarda un archivo de solo adición").waitFor();
+  expect(viewer.problems).toEqual([]);
+  await viewer.close();
+  await yard.stop();
+  await redis.stop();
 });
 
 test("its files: small, kept for ever under names of their own, and no other script can run", async () => {

@@ -23,7 +23,12 @@ export function watchPort(options: WatchPortOptions): RequestListener {
   const health = async (response: ServerResponse): Promise<void> => {
     const { reachable, warnings } = await queue.health();
     const status = stopping.aborted ? "stopping" : reachable ? "healthy" : "unhealthy";
-    const data = { status, node_id: processId, is_leader: queue.isLeader, warnings };
+    const data = {
+      status,
+      node_id: processId,
+      is_leader: queue.isLeader,
+      warnings: warnings.map(({ message }) => message),
+    };
     answer(response, status === "healthy" ? 200 : 503, { ok: true, data });
   };
 

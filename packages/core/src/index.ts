@@ -70,6 +70,8 @@ export {
   type StateCounts,
   type StatsParams,
   type StatsRow,
+  type StoreWarning,
+  storeWarnings,
   type TenantScope,
   type WebhookHealth,
   type WebhookRecord,

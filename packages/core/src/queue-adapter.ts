@@ -375,14 +375,25 @@ export interface StopRequest {
   readonly reason: "cancelled" | "lost";
 }
 
+export const storeWarnings = ["NO_APPEND_ONLY_FILE", "MAY_EVICT"] as const;
+
+/** What puts jobs at risk as the store is set up. */
+export interface StoreWarning {
+  readonly code: (typeof storeWarnings)[number];
+  /** For people, with the mend. */
+  readonly message: string;
+  /** What the message names: `MAY_EVICT` the `policy`. */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
 export interface EngineHealth {
   readonly reachable: boolean;
   /** Of one trip to the store, ms. */
   readonly latencyMs: number;
   /** Whether what it accepted outlives a kill of the store; false as well while that cannot be asked. */
   readonly durable: boolean;
-  /** What is at risk with the store as it is set up; empty when all is well. */
-  readonly warnings: readonly string[];
+  /** Empty when all is well. */
+  readonly warnings: readonly StoreWarning[];
 }
 
 export interface PruneParams {

@@ -1,5 +1,7 @@
-import { describe, expect, test } from "vitest";
+import type { Schemas } from "@jobyard/sdk";
+import { describe, expect, test, vi } from "vitest";
 import { engines } from "../engines.ts";
+import { virtualApi } from "../virtual-api.ts";
 import { native, refusal } from "./client.ts";
 
 describe.each(engines)("queues and figures on %s", (engine) => {
@@ -85,6 +87,66 @@ describe.each(engines)("queues and figures on %s", (engine) => {
       refusal(400, "INVALID_JOB_DATA", { errors: [{ field: "from" }] }),
     );
     expect(await data("GET", "/metrics?to=2001-01-01T00:00:00Z")).toMatchObject({ series: [{}] });
+  });
+});
+
+describe.each(engines)("the last five minutes on %s", (engine) => {
+  test("come in steps of 5 s, each sampled once for all who look", async () => {
+    const { queue, advance, call } = await virtualApi(engine);
+    const jobs = queue.of("default");
+    const path = "/api/native/metrics?interval=5s";
+    const fine = async (): Promise<Schemas["Metrics"]> => (await call("GET", path)).body.data;
+    const sum = (points: Schemas["Metrics"]["series"][number]["points"], tally: "added"): number =>
+      points.reduce((total, point) => total + point[tally], 0);
+    await advance(60_000);
+    await jobs.addMany(
+      Array.from({ length: 7 }, () => ({ queue: "loom", data: 1 })),
+      { atomic: true },
+    );
+    await advance(90_000);
+    const before = await fine();
+    expect(before.series).toHaveLength(1);
+    const [{ points }] = before.series as [Schemas["Metrics"]["series"][number]];
+    expect(points).toHaveLength(60);
+    const starts = points.map(({ at }) => Date.parse(at));
+    expect(new Set(starts.slice(1).map((at, n) => at - (starts[n] ?? 0)))).toEqual(new Set([5000]));
+    expect(Date.parse(before.to) - Date.parse(before.from)).toBe(300_000);
+    // In whole jobs, none of them lost.
+    expect(sum(points, "added")).toBe(7);
+    expect(points.map(({ backlog }) => backlog)).toEqual(
+      points.map(({ backlog }) => backlog).toSorted((a, b) => a - b),
+    );
+    expect([points[0]?.backlog, points.at(-1)?.backlog]).toEqual([0, 7]);
+
+    const [run, other] = await jobs.pull({ queue: "loom", limit: 2 });
+    await advance(40);
+    await jobs.ack([{ id: run!.id, lease: run!.lease }]);
+    const asked = vi.spyOn(queue.adapter, "stats");
+    const looking = Promise.all(Array.from({ length: 20 }, fine));
+    await advance(5000);
+    await looking;
+    await expect
+      .poll(async () => (await fine()).series[0]?.points.at(-1))
+      .toMatchObject({ completed: 1, added: 0, backlog: 6, durationAvgMs: 40, successRate: 100 });
+    expect(asked).toHaveBeenCalledTimes(1);
+    await jobs.fail({ id: other!.id, lease: other!.lease, error: "snapped", final: true });
+    await advance(5000);
+    await expect
+      .poll(async () => (await fine()).series[0]?.points.slice(-2))
+      .toMatchObject([
+        { completed: 1, failed: 0 },
+        { completed: 0, failed: 1, backlog: 5, durationAvgMs: null },
+      ]);
+    const lately = await call("GET", `${path}&lastMs=20000`);
+    expect(lately.body.data.series[0].points.length).toBeOneOf([3, 4]);
+    for (const narrower of [
+      "queue=loom",
+      "project=p",
+      "perQueue=true",
+      "to=2030-01-01T00:00:00Z",
+    ]) {
+      expect((await call("GET", `${path}&${narrower}`)).status).toBe(400);
+    }
   });
 });
 

@@ -127,7 +127,9 @@ async function* examine(cli: Cli): AsyncGenerator<Check, void, undefined> {
           : "Look at the server's log, and its DATA_DIR";
       yield { check: "store", state: "fault", told: "cannot be reached", mend };
     } else yield { check: "store", state: "ok", told: `${engine}, ${span(latencyMs)} away` };
-    for (const told of warnings) yield { check: "store", state: "warning", told };
+    for (const { message } of warnings) {
+      yield { check: "store", state: "warning", told: message };
+    }
     const queues = await client.queues.list();
     const workers = await client.workers();
     const heard = new Set(workers.flatMap(({ queues }) => queues));

@@ -17,7 +17,9 @@ export function define(command: Command, cli: Cli): void {
         node,
         "serving since": startedAt,
       });
-      for (const warning of warnings) out.line(`${out.style("yellow", "at risk")}  ${warning}`);
+      for (const { message } of warnings) {
+        out.line(`${out.style("yellow", "at risk")}  ${message}`);
+      }
     });
     if (status !== "healthy") {
       throw new CliError("unreachable", "The server is up, but its store cannot be reached");

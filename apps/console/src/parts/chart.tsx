@@ -18,8 +18,15 @@ interface ChartProps {
   readonly format: (value: number) => string;
 }
 
-const HEIGHT = 150;
+const HEIGHT = 170;
 const DAY_S = 86_400;
+
+/** While nobody points at a moment, the legend says how it is now. */
+function tellLast(plot: uPlot): void {
+  if (plot.cursor.idx == null && plot.data[0].length > 0) {
+    plot.setLegend({ idx: plot.data[0].length - 1 });
+  }
+}
 
 export function Chart({ title, times, series, format }: ChartProps) {
   const { formats, t } = usePreferences();
@@ -47,6 +54,7 @@ export function Chart({ title, times, series, format }: ChartProps) {
         height: HEIGHT,
         cursor: { y: false, points: { show: false } },
         legend: { live: true },
+        hooks: { setCursor: [tellLast] },
         series: [
           { label: t("time"), value: (_, at) => (at == null ? "–" : formats.moment(at * 1000)) },
           ...series.map(({ label, colour }) => ({
@@ -68,6 +76,7 @@ export function Chart({ title, times, series, format }: ChartProps) {
         axes: [
           {
             ...axis,
+            size: 28,
             space: 70,
             values: (_, ticks) => {
               const days = (ticks.at(-1) ?? 0) - (ticks[0] ?? 0) > 2 * DAY_S;
@@ -76,7 +85,7 @@ export function Chart({ title, times, series, format }: ChartProps) {
           },
           {
             ...axis,
-            size: 58,
+            size: 52,
             space: 34,
             values: (_, ticks) => ticks.map((value) => write.current(value)),
           },
@@ -99,10 +108,10 @@ export function Chart({ title, times, series, format }: ChartProps) {
   }, [shape, dark, formats]);
 
   useEffect(() => {
-    chart.current?.setData([
-      times as number[],
-      ...series.map(({ values }) => values as (number | null)[]),
-    ]);
+    const made = chart.current;
+    if (made === null) return;
+    made.setData([times as number[], ...series.map(({ values }) => values as (number | null)[])]);
+    tellLast(made);
   });
 
   const last = series

@@ -15,7 +15,7 @@ import { backlogOf, type QueueFigures, useQueueFigures } from "../queue-figures.
 const MINUTE_MS = 60_000;
 
 const periods = {
-  period5m: { lastMs: 5 * MINUTE_MS, interval: "minute", everyMs: 2000 },
+  period5m: { lastMs: 5 * MINUTE_MS, interval: "5s", everyMs: 5000 },
   period1h: { lastMs: 60 * MINUTE_MS, interval: "minute", everyMs: 5000 },
   period24h: { lastMs: 24 * 60 * MINUTE_MS, interval: "hour", everyMs: 30_000 },
   period7d: { lastMs: 7 * 24 * 60 * MINUTE_MS, interval: "hour", everyMs: 60_000 },
@@ -99,17 +99,15 @@ function Figures() {
   const stats = useReading(
     ["stats", period],
     (client, signal) => client.stats({ lastMs }, { signal }),
-    { everyMs: Math.min(everyMs, 5000), keep: true },
+    { everyMs: period === "period5m" ? 2000 : 5000, alsoIdleMs: 30_000, keep: true },
   );
   const metrics = useReading(
     ["metrics", period],
     (client, signal) => client.metrics({ interval, lastMs }, { signal }),
-    { everyMs, keep: true },
+    // Time goes on where nothing happens, too.
+    { everyMs, alsoIdleMs: everyMs * 3, keep: true },
   );
-  const lines = useMemo(
-    () => linesOf(metrics.data, interval === "minute" ? 1 : 60),
-    [metrics.data, interval],
-  );
+  const lines = useMemo(() => linesOf(metrics.data), [metrics.data]);
   return (
     <section>
       <div class="choice" role="group" aria-label={t("period")}>
@@ -155,12 +153,19 @@ function Figures() {
   );
 }
 
-function linesOf(metrics: Schemas["Metrics"] | undefined, minutes: number) {
+function linesOf(metrics: Schemas["Metrics"] | undefined) {
   const points = metrics?.series[0]?.points ?? [];
+  const starts = points.map(({ at }) => Date.parse(at));
+  const minutes = starts.map((at, n) => {
+    const end = starts[n + 1] ?? Date.parse(metrics?.to ?? "");
+    // The last one may be still running, by a clock that need not be this one.
+    const elapsed = n < starts.length - 1 ? end - at : Math.min(end, Date.now()) - at;
+    return Math.max(elapsed, (end - at) / 6) / MINUTE_MS;
+  });
   return {
-    times: points.map(({ at }) => new Date(at).getTime() / 1000),
-    completed: points.map(({ completed }) => completed / minutes),
-    failed: points.map(({ failed }) => failed / minutes),
+    times: starts.map((at) => at / 1000),
+    completed: points.map(({ completed }, n) => completed / (minutes[n] ?? 1)),
+    failed: points.map(({ failed }, n) => failed / (minutes[n] ?? 1)),
     backlog: points.map(({ backlog }) => backlog),
     wait: points.map(({ waitAvgMs }) => waitAvgMs),
     duration: points.map(({ durationAvgMs }) => durationAvgMs),

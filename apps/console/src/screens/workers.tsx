@@ -1,5 +1,6 @@
 import type { Schemas } from "@jobyard/sdk";
 import { useMemo } from "preact/hooks";
+import { warningText } from "../attention.ts";
 import { Ago } from "../parts/ago.tsx";
 import { type Column, DataTable } from "../parts/data-table.tsx";
 import { Loaded } from "../parts/loaded.tsx";
@@ -185,8 +186,8 @@ function Store() {
               <dd>{formats.ago(startedAt)}</dd>
             </dl>
             {warnings.map((warning) => (
-              <p key={warning} class="status warn">
-                {warning}
+              <p key={warning.code} class="status warn">
+                {warningText(warning, t)}
               </p>
             ))}
           </>

@@ -49,7 +49,7 @@ export async function openQueue(config: Config, options: EngineOptions): Promise
     if (engine.redisRequireAof && engine.redisUrl !== null && !durable) {
       throw new ConfigError([{ variable: "REDIS_REQUIRE_AOF", message: NO_AOF }]);
     }
-    for (const warning of warnings) onWarning(warning);
+    for (const { message } of warnings) onWarning(message);
     await queue.open();
     return queue;
   } catch (error) {

@@ -94,6 +94,7 @@ export interface components {
             failed: number;
             /** @description Jobs completed a second */
             throughput: number;
+            /** @description Average run of those completed */
             latency_ms: number;
         };
         Settings: {

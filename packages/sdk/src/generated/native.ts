@@ -651,7 +651,7 @@ export interface components {
         };
         Metrics: {
             /** @enum {string} */
-            interval: "minute" | "hour";
+            interval: "5s" | "minute" | "hour";
             /** Format: date-time */
             from: string;
             /** Format: date-time */
@@ -659,7 +659,7 @@ export interface components {
             series: {
                 /** @description null: all that were asked for */
                 queue: string | null;
-                /** @description One for each interval, the last one still running */
+                /** @description One for each interval; that of a minute or an hour may be still running */
                 points: {
                     /**
                      * Format: date-time
@@ -947,7 +947,15 @@ export interface components {
             /** @description Of one trip to the store */
             latencyMs: number;
             /** @description What is at risk as it is set up */
-            warnings: string[];
+            warnings: {
+                /** @enum {string} */
+                code: "NO_APPEND_ONLY_FILE" | "MAY_EVICT";
+                message: string;
+                /** @description What the message names, for who says it in other words */
+                parameters: {
+                    [key: string]: string;
+                };
+            }[];
             node: string;
             /** Format: date-time */
             startedAt: string;
@@ -2236,7 +2244,8 @@ export interface operations {
                 tenant?: string;
                 queue?: string[];
                 project?: string;
-                interval?: "minute" | "hour";
+                /** @description `5s`: all queues of the last five minutes, sampled from the first such question on until nobody has asked for ten minutes; what was before is spread evenly over its minutes. Shortest and longest runs are not known there */
+                interval?: "5s" | "minute" | "hour";
                 /** @description Default: 60 intervals ago. Minutes are kept for 25 h, hours for 31 d */
                 from?: string;
                 /** @description Exclusive; default: now */

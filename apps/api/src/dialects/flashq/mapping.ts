@@ -15,6 +15,7 @@ import {
   type WebhookRecord,
   type WorkerRecord,
 } from "@jobyard/core";
+import type { RecentSpan } from "../../recent-figures.ts";
 import type { FlashqState, JobInput } from "./schemas.ts";
 
 /** A job with what it carries as JSON text. */
@@ -259,6 +260,20 @@ export function workerView(worker: WorkerRecord): WorkerView {
     concurrency,
     last_heartbeat: lastHeartbeat,
     jobs_processed: jobsProcessed,
+  };
+}
+
+/** Of the history: its time is the end of a span, what was counted is of the span alone. */
+export function historyPoint({ start, end, figures, active, queued }: RecentSpan) {
+  const { completed, failed, durationAvg } = figures;
+  return {
+    timestamp: end,
+    queued,
+    processing: active,
+    completed,
+    failed,
+    throughput: rounded((completed / Math.max(1, end - start)) * 1000, 2),
+    latency_ms: rounded(durationAvg ?? 0, 2),
   };
 }
 

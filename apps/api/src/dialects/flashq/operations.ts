@@ -130,7 +130,7 @@ const historyPoint = z
     completed: z.number().min(0),
     failed: z.number().min(0),
     throughput: z.number().min(0).openapi({ description: "Jobs completed a second" }),
-    latency_ms: z.number().min(0),
+    latency_ms: z.number().min(0).openapi({ description: "Average run of those completed" }),
   })
   .openapi("HistoryPoint");
 

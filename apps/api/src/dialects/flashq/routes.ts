@@ -18,11 +18,11 @@ import {
   aroundData,
   failureOf,
   flashqState,
+  historyPoint,
   jobText,
   type LoadedJob,
   wholePercent,
 } from "./mapping.ts";
-import { MetricsHistory } from "./metrics-history.ts";
 import { dlqQuery, listQuery, operations, pullQuery } from "./operations.ts";
 import { prometheusPage } from "./prometheus.ts";
 
@@ -47,8 +47,7 @@ const MAX_SMALL_BODY_BYTES = 100_000;
 const MAX_VALUES = 50_000;
 
 function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> {
-  const { config, queue, events, ending } = deps;
-  const history = new MetricsHistory(queue, ending);
+  const { config, queue, events, recent, ending } = deps;
   const sessionOf = (c: ApiContext): Session => ({ queue, caller: c.get("caller") });
 
   /** A command of which the path names the object, and which takes no body. */
@@ -180,7 +179,8 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
     stats: onPath(commands.stats, JSON.stringify),
     metrics: onPath(commands.metrics, JSON.stringify),
     async metricsHistory(c) {
-      return answer(c, JSON.stringify(await history.of(c.get("caller").tenant)));
+      const spans = await recent.of(c.get("caller").tenant);
+      return answer(c, JSON.stringify(spans.map(historyPoint)));
     },
     async prometheus(c) {
       const session = sessionOf(c);

@@ -1,7 +1,8 @@
 import type { StatsRow } from "@jobyard/core";
+import { RECENT_SPAN_MS, type RecentSpan } from "../../recent-figures.ts";
 import { iso } from "./mapping.ts";
 
-export const intervalMs = { minute: 60_000, hour: 3_600_000 } as const;
+export const intervalMs = { "5s": RECENT_SPAN_MS, minute: 60_000, hour: 3_600_000 } as const;
 
 /** In one answer. */
 export const MAX_POINTS = 20_000;
@@ -63,6 +64,16 @@ export function dense(from: {
     if (row !== undefined) backlog -= growth(row);
   }
   return points.reverse();
+}
+
+/** Where nobody looked, as many are taken to run as do now. */
+export function fine(spans: readonly RecentSpan[]) {
+  const activeNow = spans.at(-1)?.active ?? 0;
+  return spans.map(({ start, figures, active, queued }) => ({
+    at: iso(start),
+    ...figuresOf(figures),
+    backlog: queued + (active ?? activeNow),
+  }));
 }
 
 function growth({ added, completed, failed, cancelled }: StatsRow): number {

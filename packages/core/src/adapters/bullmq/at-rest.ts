@@ -251,7 +251,7 @@ export class BullmqAtRest implements StoreAtRest {
     // Without an append-only file there is nothing to sync, and Redis says so; the warnings do as well.
     await connection.everywhere("WAITAOF", "1", "0", SYNC_MS).catch(() => undefined);
     const infos = await connection.everywhere("INFO");
-    return [...new Set(infos.map(String).flatMap(warningsOf))];
+    return warningsOf(infos.map(String)).map(({ message }) => message);
   }
 }
 

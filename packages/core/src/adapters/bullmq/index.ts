@@ -281,8 +281,8 @@ export class BullmqAdapter implements QueueAdapter {
       const answers = await this.#open.connection.everywhere("INFO");
       const latencyMs = performance.now() - began;
       const infos = answers.map(String);
-      const warnings = [...new Set(infos.flatMap(warningsOf))];
-      return { reachable: true, latencyMs, durable: infos.every(keepsAof), warnings };
+      const durable = infos.every(keepsAof);
+      return { reachable: true, latencyMs, durable, warnings: warningsOf(infos) };
     } catch {
       const latencyMs = performance.now() - began;
       return { reachable: false, latencyMs, durable: false, warnings: [] };

@@ -165,7 +165,7 @@ export class Rollups {
     const values: SQLInputValue[] = [];
     if (params.from !== undefined) {
       // An hour or total that begins earlier cannot be split.
-      where.push("r.span <> 'total' AND r.at >= ?");
+      where.push("r.span IN ('minute', 'hour') AND r.at >= ?");
       values.push(params.from - (params.from % MINUTE_MS));
     }
     if (params.to !== undefined) {

@@ -65,7 +65,7 @@ export const queueOperations = {
   }),
   getMetrics: define("read", "get /metrics", {
     id: "getMetrics",
-    summary: "What happened, minute by minute or hour by hour",
+    summary: "What happened, by 5 seconds, minutes or hours",
     query: queues.metricsQuery,
     data: queues.metrics,
   }),

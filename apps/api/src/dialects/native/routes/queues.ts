@@ -7,9 +7,10 @@ import {
   type StateCounts,
   type TenantQueue,
 } from "@jobyard/core";
+import type { z } from "zod";
 import type { ApiContext, DialectDeps } from "../../../dialect.ts";
 import { type Handle, parseInput } from "../../../operations.ts";
-import { dense, figuresOf, intervalMs, MAX_POINTS } from "../figures.ts";
+import { dense, figuresOf, fine, intervalMs, MAX_POINTS } from "../figures.ts";
 import { defined, epochOf, errorGroupView, iso, queueView } from "../mapping.ts";
 import type { queueOperations } from "../operations/queues.ts";
 import { applyToMany } from "../progress-lines.ts";
@@ -17,7 +18,7 @@ import { answer, bodyOf, queryOf, scopeOf } from "../requests.ts";
 import * as schemas from "../schemas/queues.ts";
 
 export function queueRoutes(deps: DialectDeps): Record<keyof typeof queueOperations, Handle> {
-  const { queue, ending } = deps;
+  const { queue, recent, ending } = deps;
 
   const configure = async (c: ApiContext, settings: Partial<QueueSettings>): Promise<Response> => {
     const jobs = scopeOf(c, queue);
@@ -100,6 +101,14 @@ export function queueRoutes(deps: DialectDeps): Record<keyof typeof queueOperati
       const jobs = scopeOf(c, queue, query);
       const step = intervalMs[interval];
       const now = queue.clock.now();
+      if (interval === "5s") {
+        refuseNarrower(query);
+        const since = startOf(query, now) ?? 0;
+        const spans = (await recent.of(jobs.tenant)).filter(({ start }) => start >= since);
+        const [first, last] = [spans[0]?.start ?? now, spans.at(-1)?.end ?? now];
+        const series = [{ queue: null, points: fine(spans) }];
+        return answer(c, { interval, from: iso(first), to: iso(last), series });
+      }
       const end = query.to === undefined ? now : Math.min(now, epochOf(query.to));
       const last = Math.ceil(end / step) * step;
       const from = startOf(query, now) ?? last - 60 * step;
@@ -164,6 +173,15 @@ function startOf(
 
 async function namesOf(jobs: TenantQueue): Promise<readonly string[]> {
   return [...new Set((await jobs.queues()).map(({ queue }) => queue))];
+}
+
+/** @throws QueueError VALIDATION */
+function refuseNarrower(query: z.output<typeof schemas.metricsQuery>): void {
+  const narrower = ["queue", "project", "perQueue", "to"] as const;
+  const field = narrower.find((name) => query[name] !== undefined);
+  if (field === undefined) return;
+  const message = "5s is of all queues together and ends now: ask for minutes";
+  throw new QueueError("VALIDATION", `${field}: ${message}`, { errors: [{ field, message }] });
 }
 
 function refuseTooMany(series: number, points: number): void {

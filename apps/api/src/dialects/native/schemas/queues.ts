@@ -112,7 +112,10 @@ export const stats = z
 export const metricsQuery = tenantQuery.extend({
   queue: queueFilter,
   project: label.optional(),
-  interval: z.enum(["minute", "hour"]).default("minute"),
+  interval: z.enum(["5s", "minute", "hour"]).default("minute").openapi({
+    description:
+      "`5s`: all queues of the last five minutes, sampled from the first such question on until nobody has asked for ten minutes; what was before is spread evenly over its minutes. Shortest and longest runs are not known there",
+  }),
   ...period,
   from: moment.optional().openapi({
     description: "Default: 60 intervals ago. Minutes are kept for 25 h, hours for 31 d",
@@ -122,7 +125,7 @@ export const metricsQuery = tenantQuery.extend({
 
 export const metrics = z
   .object({
-    interval: z.enum(["minute", "hour"]),
+    interval: z.enum(["5s", "minute", "hour"]),
     from: moment,
     to: moment,
     series: z.array(
@@ -139,7 +142,9 @@ export const metrics = z
               }),
             }),
           )
-          .openapi({ description: "One for each interval, the last one still running" }),
+          .openapi({
+            description: "One for each interval; that of a minute or an hour may be still running",
+          }),
       }),
     ),
   })

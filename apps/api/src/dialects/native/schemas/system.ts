@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { eventTypes } from "@jobyard/core";
+import { eventTypes, storeWarnings } from "@jobyard/core";
 import { accessRoles, roles } from "../../../auth/caller.ts";
 import { queryIntegerOr } from "../../../operations.ts";
 import { count, jobId, json, milliseconds, moment, name, tenantQuery } from "./basics.ts";
@@ -30,7 +30,17 @@ export const health = z
     engine: z.enum(["sqlite", "bullmq"]),
     reachable: z.boolean(),
     latencyMs: milliseconds.openapi({ description: "Of one trip to the store" }),
-    warnings: z.array(z.string()).openapi({ description: "What is at risk as it is set up" }),
+    warnings: z
+      .array(
+        z.object({
+          code: z.enum(storeWarnings),
+          message: z.string(),
+          parameters: z
+            .record(z.string(), z.string())
+            .openapi({ description: "What the message names, for who says it in other words" }),
+        }),
+      )
+      .openapi({ description: "What is at risk as it is set up" }),
     node: z.string(),
     startedAt: moment,
   })
