@@ -2,28 +2,70 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Jobyard } from "@jobyard/sdk";
 import type { CDPSession, Page } from "playwright-core";
-import { expect, test } from "vitest";
-import { startApi } from "../../api/test/running-process.ts";
+import { describe, expect, test } from "vitest";
+import { engines, type EngineName } from "../../api/test/engines.ts";
+import { startApi, testRedis } from "../../api/test/running-process.ts";
 import { temporaryFolder } from "../../api/test/running-server.ts";
 import { Viewer } from "./browser.ts";
-import { type Client, startYard } from "./yard.ts";
+import type { Client } from "./yard.ts";
 
-/** What the page does while a lot happens. With `JOBYARD_LONG=1` ten minutes, and a million jobs. */
+/** What the page does while a lot happens. With `JOBYARD_LONG=1` ten minutes and a million jobs, and figures are printed. */
 
 const long = process.env["JOBYARD_LONG"] === "1";
 const SECONDS = long ? 600 : 8;
 const EVENTS_A_SECOND = 5000;
 /** Added, started and completed. */
 const EVENTS_A_JOB = 3;
+/** Of what was to happen, at least so much has to: a busy machine does not come along. */
+const LEAST_EVENTS = long ? 0.95 : 0.4;
 const MAX_TASK_MS = 100;
+const MAX_GROWTH_BYTES = 3_000_000;
 const BATCH = 500;
 const JOBS = long ? 1_000_000 : 20_000;
 /** The suite runs on a busy machine: what is promised is held in the long form. */
 const MAX_PAGE_MS = long ? 300 : 3000;
 /** Of one processor. */
 const MAX_COST = long ? 0.01 : 0.05;
-const COST_SECONDS = long ? 60 : 4;
+const COST_SECONDS = long ? 30 : 3;
 const MAX_USABLE_MS = long ? 1000 : 5000;
+/** Looked at in turn, the last for the rest of the time. */
+const SCREENS = ["/queues", "/jobs?queue=flood", "/failures", "/workers", "/"];
+const LOOK_MS = long ? 5000 : 500;
+const STILL_MS = long ? 35_000 : 4000;
+
+interface Server {
+  readonly url: string;
+  readonly client: Client;
+  /** That it has used of processors, Redis included, s. */
+  used(): Promise<number>;
+}
+
+/** A process of its own, gone after the test; open, with nothing in it. */
+async function serve(engine: EngineName): Promise<Server> {
+  const redis = engine === "redis" ? await testRedis() : undefined;
+  const { child, urls } = await startApi({
+    DATA_DIR: await temporaryFolder(),
+    ...(redis !== undefined && { REDIS_URL: redis.url }),
+  });
+  const url = urls[0] as string;
+  return {
+    url,
+    client: new Jobyard<object>({ baseURL: url }),
+    async used() {
+      const fields = (await readFile(`/proc/${child.pid}/stat`, "utf8")).split(") ")[1]?.split(" ");
+      // In hundredths: in the process itself, and in the system for it.
+      const own = (Number(fields?.[11]) + Number(fields?.[12])) / 100;
+      const text = String((await redis?.command("INFO", "cpu")) ?? "");
+      const kept = [...text.matchAll(/^used_cpu_(?:user|sys):([\d.]+)/gm)];
+      return kept.reduce((sum, [, seconds]) => sum + Number(seconds), own);
+    },
+  };
+}
+
+const tell = (figure: string): void => {
+  // oxlint-disable-next-line no-console -- what the long form is run for
+  if (long) console.log(figure);
+};
 
 /** Runs jobs at a steady rate until it is stopped; answers how many events that made. */
 async function work(client: Client, signal: AbortSignal): Promise<number> {
@@ -77,7 +119,8 @@ function longestTask(trace: readonly TraceEvent[]): {
   return { ms: Math.max(0, ...tasks.map(({ tdur = 0 }) => tdur / 1000)), tasks: tasks.length };
 }
 
-async function traced(page: Page, during: () => Promise<void>): Promise<readonly TraceEvent[]> {
+/** Its own thread's tasks while something is done, by the processor's time. */
+async function traced(page: Page, during: () => Promise<void>) {
   const browser = page.context().browser();
   if (browser === null) throw new Error("The page has no browser");
   await browser.startTracing(page, {
@@ -92,124 +135,166 @@ async function traced(page: Page, during: () => Promise<void>): Promise<readonly
   const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as {
     readonly traceEvents: readonly TraceEvent[];
   };
-  return traceEvents;
+  return longestTask(traceEvents);
 }
 
-test(
-  `${SECONDS} s at ${EVENTS_A_SECOND} events a second: short tasks, flat memory, few questions`,
-  async () => {
-    const yard = await startYard("embedded");
-    const client = await yard.client();
-    const viewer = await Viewer.of(yard);
-    const { page } = viewer;
-    let questions = 0;
-    page.on("request", () => questions++);
-    const stopped = new AbortController();
-    const working = work(client, stopped.signal);
-    await viewer.open("/");
-    await page.getByText("flood").first().waitFor();
-    // Until what is kept is full: an hour's points, the queries of a screen.
-    await sleep(2000);
-    const cdp = await page.context().newCDPSession(page);
-    const before = await heapBytes(cdp);
-    questions = 0;
-    const began = performance.now();
-    const trace = await traced(page, () => sleep(Math.min(SECONDS, 30) * 1000));
-    if (SECONDS > 30) await sleep((SECONDS - 30) * 1000);
-    const seconds = (performance.now() - began) / 1000;
-    stopped.abort();
-    const events = await working;
-    const longest = longestTask(trace);
-    expect(longest.tasks).toBeGreaterThan(50);
-    expect(longest.ms).toBeLessThan(MAX_TASK_MS);
-    expect((await heapBytes(cdp)) - before).toBeLessThan(3_000_000);
-    // Each costs the server about a millisecond.
-    expect(questions / seconds).toBeLessThan(3);
-    // Otherwise it was not what it says.
-    expect(events).toBeGreaterThan(EVENTS_A_SECOND * SECONDS * 0.5);
-    await page.getByText("Live").waitFor();
-    expect(viewer.problems).toEqual([]);
-    await viewer.close();
-    await yard.stop();
-  },
-  (SECONDS + 60) * 1000,
-);
+/** Has the page note its tasks of 50 ms and more, by the clock: what else runs beside it counts, too. */
+const NOTE_LONG_TASKS = `
+  globalThis.longTasks = [];
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) longTasks.push(Math.round(duration));
+  }).observe({ type: "longtask", buffered: true });
+`;
 
-test(`a tenant with ${JOBS} jobs is paged and filtered at once`, async () => {
-  const yard = await startYard("embedded");
-  const client = await yard.client();
-  for (let n = 0; n < JOBS / 1000; n++) {
-    const jobs = Array.from({ length: 1000 }, (_, m) => ({ opts: { tags: [`t${m % 100}`] } }));
-    await client.jobs.addMany(n % 2 === 0 ? "left" : "right", jobs);
-  }
-  const viewer = await Viewer.of(yard);
-  const page = await viewer.open("/jobs");
-  const told = page.locator(".pager [role=status]");
-  const of = (count: number): string => new Intl.NumberFormat("en").format(count);
-  await told.getByText(`1–50 of ${of(JOBS)}`).waitFor({ timeout: 30_000 });
-  /** From the key to the answer on the screen. */
-  const timed = async (act: () => Promise<unknown>, text: string): Promise<void> => {
-    const began = performance.now();
-    await act();
-    await told.getByText(text).waitFor();
-    expect(performance.now() - began, text).toBeLessThan(MAX_PAGE_MS);
-  };
-  const older = page.getByRole("button", { name: "Older" });
-  for (const from of [51, 101, 151]) {
-    await timed(() => older.click(), `${from}–${from + 49} of ${of(JOBS)}`);
-  }
-  await timed(() => page.getByLabel("Queue").selectOption("left"), `1–50 of ${of(JOBS / 2)}`);
-  await page.getByLabel("Search by").selectOption("tag");
-  await page.getByRole("searchbox").fill("t7");
-  await timed(() => page.keyboard.press("Enter"), `1–50 of ${of(JOBS / 200)}`);
-  await viewer.close();
-  await yard.stop();
+describe.each(engines)("on %s", (engine) => {
+  test(
+    `${SECONDS} s at ${EVENTS_A_SECOND} events a second: short tasks, flat memory, few questions`,
+    async () => {
+      const { url, client, used } = await serve(engine);
+      const viewer = await Viewer.of({ url }, { token: null });
+      const { page } = viewer;
+      let questions = 0;
+      page.on("request", () => questions++);
+      const stopped = new AbortController();
+      const began = performance.now();
+      const working = work(client, stopped.signal);
+      await viewer.open("/");
+      await page.getByText("flood").first().waitFor();
+      // What only beginnings cost is not meant.
+      const tour = async (): Promise<void> => {
+        for (const path of SCREENS) {
+          await viewer.follow(path);
+          await sleep(LOOK_MS);
+        }
+      };
+      await tour();
+      const cdp = await page.context().newCDPSession(page);
+      const before = await heapBytes(cdp);
+      await page.evaluate(NOTE_LONG_TASKS);
+      const heaps: number[] = [];
+      let [asked, stillMs] = [0, 0];
+      const round = async (): Promise<void> => {
+        await tour();
+        const askedBefore = questions;
+        await sleep(STILL_MS);
+        asked += questions - askedBefore;
+        stillMs += STILL_MS;
+        heaps.push((await heapBytes(cdp)) - before);
+      };
+      const beganLooking = performance.now();
+      const seconds = (): number => (performance.now() - beganLooking) / 1000;
+      const first = await traced(page, round);
+      while (seconds() < SECONDS - 60) await round();
+      const last = long ? await traced(page, round) : first;
+      const looked = seconds();
+      stopped.abort();
+      const events = await working;
+      const rate = events / ((performance.now() - began) / 1000);
+      const noted = await page.evaluate<number[]>("longTasks");
+      const grown = heaps.map((bytes) => (bytes / 1e6).toFixed(2)).join(" ");
+      tell(
+        `${engine}, ${looked.toFixed(0)} s at ${rate.toFixed(0)} events/s: longest task ${first.ms.toFixed(0)} and ` +
+          `${last.ms.toFixed(0)} ms of the processor, by the clock those over 50 ms: [${noted.join(" ")}], ` +
+          `heap grown by ${grown} MB, ${((asked / stillMs) * 1000).toFixed(2)} questions/s, server used ${(await used()).toFixed(0)} s`,
+      );
+      expect(Math.min(first.tasks, last.tasks)).toBeGreaterThan(50);
+      expect(Math.max(first.ms, last.ms)).toBeLessThan(MAX_TASK_MS);
+      if (long) expect(Math.max(0, ...noted)).toBeLessThan(MAX_TASK_MS);
+      expect(heaps.at(-1)).toBeLessThan(MAX_GROWTH_BYTES);
+      // Each costs the server about a millisecond.
+      expect((asked / stillMs) * 1000).toBeLessThan(3);
+      // Otherwise it was not what it says.
+      expect(rate).toBeGreaterThan(EVENTS_A_SECOND * LEAST_EVENTS);
+      await page.getByText("Live").waitFor();
+      expect(viewer.problems).toEqual([]);
+      await viewer.close();
+    },
+    (SECONDS + 120) * 1000,
+  );
+
+  test(`a tenant with ${JOBS} jobs is paged and filtered at once`, async () => {
+    const { url, client } = await serve(engine);
+    for (let n = 0; n < JOBS / 1000; n++) {
+      const jobs = Array.from({ length: 1000 }, (_, m) => ({
+        opts: { tags: [`t${m % 100}`], delayMs: m < 900 ? 0 : 3_600_000 },
+      }));
+      await client.jobs.addMany(n % 2 === 0 ? "left" : "right", jobs);
+    }
+    const viewer = await Viewer.of({ url }, { token: null });
+    const page = await viewer.open("/jobs");
+    const told = page.locator(".pager [role=status]");
+    const of = (count: number): string => new Intl.NumberFormat("en").format(count);
+    await told.getByText(`1–50 of ${of(JOBS)}`).waitFor({ timeout: 30_000 });
+    const took: string[] = [];
+    let slowest = 0;
+    /** From the key to the answer on the screen. */
+    const timed = async (
+      what: string,
+      act: () => Promise<unknown>,
+      from: number,
+      all: number,
+    ): Promise<void> => {
+      const began = performance.now();
+      await act();
+      await told.getByText(`${from}–${from + 49} of ${of(all)}`).waitFor();
+      const ms = performance.now() - began;
+      took.push(`${what} ${ms.toFixed(0)}`);
+      slowest = Math.max(slowest, ms);
+    };
+    const older = page.getByRole("button", { name: "Older" });
+    for (const from of [51, 101, 151]) await timed("page", () => older.click(), from, JOBS);
+    const queue = page.getByLabel("Queue");
+    const waiting = page.getByRole("button", { name: "waiting" });
+    await timed("queue", () => queue.selectOption("left"), 1, JOBS / 2);
+    await timed("queue, state", () => waiting.click(), 1, (JOBS / 2) * 0.9);
+    await timed("queue", () => waiting.click(), 1, JOBS / 2);
+    await page.getByLabel("Search by").selectOption("tag");
+    await page.getByRole("searchbox").fill("t7");
+    await timed("queue, tag", () => page.keyboard.press("Enter"), 1, JOBS / 200);
+    await timed("tag", () => queue.selectOption(""), 1, JOBS / 100);
+    await timed("tag, state", () => waiting.click(), 1, (JOBS / 100) * 0.9);
+    tell(`${engine}, ${of(JOBS)} jobs, ms from key to screen: ${took.join(", ")}`);
+    expect(slowest, took.join(", ")).toBeLessThan(MAX_PAGE_MS);
+    await viewer.close();
+  });
+
+  test("an open console costs the server next to nothing", async () => {
+    const { url, client, used } = await serve(engine);
+    /** Of one processor, while a few jobs come and go. */
+    const load = async (): Promise<number> => {
+      const before = await used();
+      for (let n = 0; n < COST_SECONDS * 2; n++) {
+        await Promise.all([client.jobs.add("few", {}), sleep(500)]);
+      }
+      return ((await used()) - before) / COST_SECONDS;
+    };
+    const viewer = await Viewer.of({ url }, { token: null });
+    // What only beginnings cost is not meant.
+    await viewer.open("/");
+    await viewer.page.getByText("Live").waitFor();
+    await load();
+    const opened = await load();
+    await viewer.close();
+    await sleep(1000);
+    const closed = await load();
+    tell(`${engine}, of a processor: ${opened.toFixed(4)} with an open console, ${closed} without`);
+    expect(opened - closed).toBeLessThan(MAX_COST);
+  }, 240_000);
 });
 
 test("it can be used soon after it is opened", async () => {
-  const yard = await startYard("embedded");
-  const viewer = await Viewer.of(yard);
+  const { url } = await serve("embedded");
+  const viewer = await Viewer.of({ url }, { token: null });
   // The first time it may have to be built.
   await viewer.open("/");
   await viewer.page.getByText("Live").waitFor();
-  const other = await Viewer.of(yard);
+  const other = await Viewer.of({ url }, { token: null });
   const page = await other.open("/");
   await page.locator(".tiles").waitFor();
-  const [mark] = await page.evaluate<number[]>(
+  const [mark = Infinity] = await page.evaluate<number[]>(
     `performance.getEntriesByName("usable").map(({ startTime }) => startTime)`,
   );
+  tell(`usable after ${mark.toFixed(0)} ms`);
   expect(mark).toBeLessThan(MAX_USABLE_MS);
   await Promise.all([viewer.close(), other.close()]);
-  await yard.stop();
 });
-
-/** Of a process, s. */
-async function processorTime(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.split(" ") ?? [];
-  // In hundredths: in the process itself, and in the system for it.
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
-test("an open console costs the server next to nothing", async () => {
-  const { child, urls } = await startApi({ DATA_DIR: await temporaryFolder() });
-  const url = urls[0] as string;
-  const client = new Jobyard<object>({ baseURL: url });
-  /** Of one processor, while a few jobs come and go. */
-  const load = async (): Promise<number> => {
-    const before = await processorTime(child.pid as number);
-    for (let n = 0; n < COST_SECONDS * 2; n++) {
-      await Promise.all([client.jobs.add("few", {}), sleep(500)]);
-    }
-    return ((await processorTime(child.pid as number)) - before) / COST_SECONDS;
-  };
-  const viewer = await Viewer.of({ url }, { token: null });
-  // What only beginnings cost is not meant.
-  await viewer.open("/");
-  await viewer.page.getByText("Live").waitFor();
-  await load();
-  const opened = await load();
-  await viewer.close();
-  await sleep(1000);
-  const closed = await load();
-  expect(opened - closed).toBeLessThan(MAX_COST);
-}, 240_000);

@@ -1,6 +1,6 @@
-import type { Schemas } from "@jobyard/sdk";
 import { describe, expect, test, vi } from "vitest";
 import { engines } from "../engines.ts";
+import type { fine } from "../../src/dialects/native/figures.ts";
 import { virtualApi } from "../virtual-api.ts";
 import { native, refusal } from "./client.ts";
 
@@ -95,24 +95,28 @@ describe.each(engines)("the last five minutes on %s", (engine) => {
     const { queue, advance, call } = await virtualApi(engine);
     const jobs = queue.of("default");
     const path = "/api/native/metrics?interval=5s";
-    const fine = async (): Promise<Schemas["Metrics"]> => (await call("GET", path)).body.data;
-    const sum = (points: Schemas["Metrics"]["series"][number]["points"], tally: "added"): number =>
-      points.reduce((total, point) => total + point[tally], 0);
+    const look = async (): Promise<{
+      readonly from: string;
+      readonly to: string;
+      readonly points: ReturnType<typeof fine>;
+    }> => {
+      const { from, to, series } = (await call("GET", path)).body.data;
+      expect(series).toHaveLength(1);
+      return { from, to, points: series[0].points };
+    };
     await advance(60_000);
     await jobs.addMany(
       Array.from({ length: 7 }, () => ({ queue: "loom", data: 1 })),
       { atomic: true },
     );
     await advance(90_000);
-    const before = await fine();
-    expect(before.series).toHaveLength(1);
-    const [{ points }] = before.series as [Schemas["Metrics"]["series"][number]];
+    const { from, to, points } = await look();
     expect(points).toHaveLength(60);
     const starts = points.map(({ at }) => Date.parse(at));
     expect(new Set(starts.slice(1).map((at, n) => at - (starts[n] ?? 0)))).toEqual(new Set([5000]));
-    expect(Date.parse(before.to) - Date.parse(before.from)).toBe(300_000);
+    expect(Date.parse(to) - Date.parse(from)).toBe(300_000);
     // In whole jobs, none of them lost.
-    expect(sum(points, "added")).toBe(7);
+    expect(points.reduce((sum, { added }) => sum + added, 0)).toBe(7);
     expect(points.map(({ backlog }) => backlog)).toEqual(
       points.map(({ backlog }) => backlog).toSorted((a, b) => a - b),
     );
@@ -122,17 +126,17 @@ describe.each(engines)("the last five minutes on %s", (engine) => {
     await advance(40);
     await jobs.ack([{ id: run!.id, lease: run!.lease }]);
     const asked = vi.spyOn(queue.adapter, "stats");
-    const looking = Promise.all(Array.from({ length: 20 }, fine));
+    const looking = Promise.all(Array.from({ length: 20 }, look));
     await advance(5000);
     await looking;
     await expect
-      .poll(async () => (await fine()).series[0]?.points.at(-1))
+      .poll(async () => (await look()).points.at(-1))
       .toMatchObject({ completed: 1, added: 0, backlog: 6, durationAvgMs: 40, successRate: 100 });
     expect(asked).toHaveBeenCalledTimes(1);
     await jobs.fail({ id: other!.id, lease: other!.lease, error: "snapped", final: true });
     await advance(5000);
     await expect
-      .poll(async () => (await fine()).series[0]?.points.slice(-2))
+      .poll(async () => (await look()).points.slice(-2))
       .toMatchObject([
         { completed: 1, failed: 0 },
         { completed: 0, failed: 1, backlog: 5, durationAvgMs: null },
