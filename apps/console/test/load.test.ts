@@ -12,7 +12,7 @@ import type { Client } from "./yard.ts";
 /** What the page does while a lot happens. With `JOBYARD_LONG=1` ten minutes and a million jobs, and figures are printed. */
 
 const long = process.env["JOBYARD_LONG"] === "1";
-const SECONDS = long ? 600 : 8;
+const SECONDS = long ? 600 : 6;
 const EVENTS_A_SECOND = 5000;
 /** Added, started and completed. */
 const EVENTS_A_JOB = 3;
@@ -26,7 +26,7 @@ const JOBS = long ? 1_000_000 : 20_000;
 const MAX_PAGE_MS = long ? 300 : 3000;
 /** Of one processor. */
 const MAX_COST = long ? 0.01 : 0.05;
-const COST_SECONDS = long ? 30 : 3;
+const COST_SECONDS = long ? 30 : 2;
 const MAX_USABLE_MS = long ? 1000 : 5000;
 /** Looked at in turn, the last for the rest of the time. */
 const SCREENS = ["/queues", "/jobs?queue=flood", "/failures", "/workers", "/"];
