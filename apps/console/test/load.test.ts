@@ -55,8 +55,8 @@ async function serve(engine: EngineName): Promise<Server> {
       const fields = (await readFile(`/proc/${child.pid}/stat`, "utf8")).split(") ")[1]?.split(" ");
       // In hundredths: in the process itself, and in the system for it.
       const own = (Number(fields?.[11]) + Number(fields?.[12])) / 100;
-      const text = String((await redis?.command("INFO", "cpu")) ?? "");
-      const kept = [...text.matchAll(/^used_cpu_(?:user|sys):([\d.]+)/gm)];
+      const text = (await redis?.command("INFO", "cpu")) as string | undefined;
+      const kept = [...(text ?? "").matchAll(/^used_cpu_(?:user|sys):([\d.]+)/gm)];
       return kept.reduce((sum, [, seconds]) => sum + Number(seconds), own);
     },
   };
