@@ -13,7 +13,7 @@ export interface RecentSpan {
   readonly queued: number;
 }
 
-export const RECENT_SPANS = 60;
+const RECENT_SPANS = 60;
 export const RECENT_SPAN_MS = 5000;
 const MINUTE_MS = 60_000;
 /** Nobody's figures are sampled for longer than this after they were asked for. */
