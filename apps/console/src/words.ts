@@ -283,6 +283,10 @@ const words = {
   signed: ["signed", "firmado"],
   notSigned: ["not signed", "sin firma"],
   failingSince: ["Every attempt has failed since {when}", "Todos los intentos fallan desde {when}"],
+  eventsDropped: [
+    "Events it was not told of, since too many deliveries waited: {n}",
+    "Eventos que no se le comunicaron, por haber demasiadas entregas en espera: {n}",
+  ],
   events: ["Events", "Eventos"],
   event: ["Event", "Evento"],
   secret: ["Secret that signs deliveries", "Secreto que firma las entregas"],

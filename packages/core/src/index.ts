@@ -53,6 +53,7 @@ export * from "./priority.ts";
 export {
   ALL_TENANTS,
   goodHealth,
+  goodVerdict,
   isHeard,
   type JobSpec,
   type LogLine,
@@ -73,7 +74,7 @@ export {
   type StoreWarning,
   storeWarnings,
   type TenantScope,
-  type WebhookHealth,
+  type WebhookVerdict,
   type WebhookRecord,
   type WorkerRecord,
 } from "./queue-adapter.ts";

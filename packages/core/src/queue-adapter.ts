@@ -307,7 +307,7 @@ export type WebhookInput = Omit<WebhookRecord, "id" | "createdAt" | "health"> & 
 };
 
 /** What its deliveries have shown. */
-export interface WebhookHealth {
+export interface WebhookVerdict {
   /** Since when every attempt has failed, epoch ms; null: the last one has not. */
   readonly failingSince: number | null;
   /** Deliveries given up since one succeeded. */
@@ -316,7 +316,37 @@ export interface WebhookHealth {
   readonly disabled: string | null;
 }
 
-export const goodHealth: WebhookHealth = { failingSince: null, givenUp: 0, disabled: null };
+export interface WebhookHealth extends WebhookVerdict {
+  /** Events that it was not told of, since too many of its deliveries waited. */
+  readonly dropped: number;
+}
+
+export const goodVerdict: WebhookVerdict = { failingSince: null, givenUp: 0, disabled: null };
+export const goodHealth: WebhookHealth = { ...goodVerdict, dropped: 0 };
+
+export function isWell(health: WebhookHealth): boolean {
+  return (
+    health.failingSince === null &&
+    health.givenUp === 0 &&
+    health.disabled === null &&
+    health.dropped === 0
+  );
+}
+
+/** Events of all tenants that wait for an API process; what happens beyond that no webhook is told. */
+export const OUTBOX_LIMIT = 1_000_000;
+
+export interface OutboxFigures {
+  readonly waiting: number;
+  /** Since the store was made. */
+  readonly dropped: number;
+}
+
+export interface WebhookNote {
+  readonly id: number;
+  readonly verdict?: WebhookVerdict;
+  readonly dropped?: number;
+}
 
 /** Whether events are to be told to it. */
 export function isHeard({ enabled, health }: WebhookRecord): boolean {
@@ -585,8 +615,8 @@ export interface QueueAdapter {
   /** By id. */
   listWebhooks(params: { readonly tenant: TenantScope }): Promise<readonly WebhookRecord[]>;
   deleteWebhook(params: { readonly tenant: TenantScope; readonly id: number }): Promise<boolean>;
-  /** Nothing where the webhook is gone. */
-  noteWebhook(params: { readonly id: number; readonly health: WebhookHealth }): Promise<void>;
+  /** `verdict`: in place of the one before; `dropped`: so many events more. Nothing where the webhook is gone. */
+  noteWebhook(params: WebhookNote): Promise<void>;
 
   // Outbox
   /**
@@ -604,8 +634,7 @@ export interface QueueAdapter {
     readonly last: string;
     readonly jobs: readonly JobSpec[];
   }): Promise<boolean>;
-  /** How many events wait to be taken, of all tenants. */
-  outboxSize(): Promise<number>;
+  outbox(): Promise<OutboxFigures>;
   /** Told when there may be something to take; returns how to stop listening. */
   onOutbox(listener: () => void): () => void;
 

@@ -41,7 +41,8 @@ export async function fill(adapter: QueueAdapter, clock: VirtualClock): Promise<
   });
   await adapter.noteWebhook({
     id: off.id,
-    health: { failingSince: clock.now(), givenUp: 3, disabled: "gone" },
+    verdict: { failingSince: clock.now(), givenUp: 3, disabled: "gone" },
+    dropped: 41,
   });
   await adapter.configureQueue({
     tenant: "default",

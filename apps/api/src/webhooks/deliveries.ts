@@ -10,6 +10,7 @@ import {
   type Payload,
   QueueError,
   type WebhookRecord,
+  type WebhookVerdict,
 } from "@jobyard/core";
 import { z } from "zod";
 import { bodyText, TEST_EVENT } from "./bodies.ts";
@@ -25,6 +26,9 @@ const QUEUE = "~webhooks";
 const AT_ONCE = 4;
 const AT_ONCE_FAILING = 1;
 const TIMEOUT_MS = 30_000;
+
+/** Deliveries of one webhook that wait; what happens beyond that it is not told. */
+export const MAX_WAITING = 10_000;
 
 export interface Retry {
   readonly attempts: number;
@@ -120,11 +124,19 @@ export async function deliverySpec(
 /** To be called before a webhook's first delivery, and when it begins or ends to fail. */
 export async function limitDeliveries(
   queue: JobQueue,
-  { id, health }: Pick<WebhookRecord, "id" | "health">,
+  id: number,
+  { failingSince }: WebhookVerdict,
 ): Promise<void> {
-  const concurrency = health.failingSince === null ? AT_ONCE : AT_ONCE_FAILING;
+  const concurrency = failingSince === null ? AT_ONCE : AT_ONCE_FAILING;
   const settings = { concurrency };
   await queue.adapter.configureQueue({ tenant: tenantOf(id), queue: QUEUE, typed: true, settings });
+}
+
+/** Deliveries that have not ended. */
+export async function waitingDeliveries(queue: JobQueue, webhook: number): Promise<number> {
+  const tenant = tenantOf(webhook);
+  const [lane] = await queue.adapter.listQueues({ tenant, queues: [QUEUE] });
+  return statesOf.pending.reduce((sum, state) => sum + (lane?.counts[state] ?? 0), 0);
 }
 
 /** The newest first; `after`: those older than that one. */
@@ -187,7 +199,7 @@ async function addDelivery(
   if (!isHeard(webhook)) {
     throw new QueueError("INVALID_STATE", `Webhook ${webhook.id} is disabled: enable it first`);
   }
-  await limitDeliveries(queue, webhook);
+  await limitDeliveries(queue, webhook.id, webhook.health);
   const spec = await deliverySpec(queue, data, RETRY);
   const [id] = await queue.adapter.enqueue({ jobs: [spec], atomic: true });
   return findDelivery(queue, webhook.id, id as number);

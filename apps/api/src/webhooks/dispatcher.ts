@@ -6,7 +6,8 @@ import {
   type WebhookRecord,
 } from "@jobyard/core";
 import { asksFor, bodyText } from "./bodies.ts";
-import { deliverySpec, limitDeliveries, type Retry } from "./deliveries.ts";
+import type { Logger } from "@jobyard/core/process";
+import { deliverySpec, limitDeliveries, type Retry, waitingDeliveries } from "./deliveries.ts";
 
 const TAKEN = 500;
 /** Their jobs are in memory together, with data and results. */
@@ -18,13 +19,26 @@ const AGAIN_MS = 1000;
 interface DispatcherOptions {
   readonly queue: JobQueue;
   readonly retry: Retry;
+  /** Deliveries of one webhook that may wait. */
+  readonly maxWaiting: number;
+  readonly log: Logger;
   readonly onError: (error: unknown, doing: string) => void;
+}
+
+/** An event, and the webhooks that ask for it. */
+interface Taken {
+  readonly event: JobEvent;
+  readonly told: WebhookRecord[];
+  /** Too many of their deliveries wait. */
+  readonly dropped: WebhookRecord[];
 }
 
 /** Makes deliveries of the events in the outbox. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #limited = new Set<number>();
+  /** Webhooks that are told less than happens, as the log says. */
+  readonly #full = new Set<number>();
   #news = false;
   #running: Promise<void> | undefined;
   #stopped = false;
@@ -75,40 +89,77 @@ export class Dispatcher {
     if (events.length === 0) return false;
     // Read after the events: whoever asked for one of them is there, unless it is gone.
     const webhooks = await adapter.listWebhooks({ tenant: ALL_TENANTS });
-    for (let at = 0; at < events.length; at += READ_AT_ONCE) {
+    const taken = await this.#shareOut(events, webhooks);
+    for (let at = 0; at < taken.length; at += READ_AT_ONCE) {
       if (this.#stopped) return false;
-      if (!(await this.#dispatch(events.slice(at, at + READ_AT_ONCE), webhooks))) return false;
+      if (!(await this.#dispatch(taken.slice(at, at + READ_AT_ONCE)))) return false;
     }
     return true;
   }
 
-  async #dispatch(
+  async #shareOut(
     events: readonly JobEvent[],
     webhooks: readonly WebhookRecord[],
-  ): Promise<boolean> {
-    const { queue, retry } = this.#options;
-    const wanted = events.map((event) => webhooks.filter((webhook) => asksFor(webhook, event)));
-    const ids = events.flatMap(({ jobId }, i) =>
-      jobId === null || wanted[i]?.length === 0 ? [] : [jobId],
+  ): Promise<readonly Taken[]> {
+    const asking = events.map((event) => webhooks.filter((webhook) => asksFor(webhook, event)));
+    const room = new Map(
+      await Promise.all(
+        [...new Set(asking.flat())].map(async ({ id }) => [id, await this.#room(id)] as const),
+      ),
     );
-    const found = await queue.adapter.get({ tenant: ALL_TENANTS, ids });
+    return events.map((event, i) => {
+      const taken: Taken = { event, told: [], dropped: [] };
+      for (const webhook of asking[i] ?? []) {
+        const left = room.get(webhook.id) ?? 0;
+        room.set(webhook.id, left - 1);
+        (left > 0 ? taken.told : taken.dropped).push(webhook);
+      }
+      return taken;
+    });
+  }
+
+  /** How many deliveries more the webhook may have. */
+  async #room(webhook: number): Promise<number> {
+    const { queue, maxWaiting, log } = this.#options;
+    const room = maxWaiting - (await waitingDeliveries(queue, webhook));
+    if (room > 0) this.#full.delete(webhook);
+    else if (!this.#full.has(webhook)) {
+      this.#full.add(webhook);
+      log.warn(
+        { webhook, maxWaiting },
+        "Too many deliveries of a webhook wait: it is not told of events",
+      );
+    }
+    return room;
+  }
+
+  async #dispatch(taken: readonly Taken[]): Promise<boolean> {
+    const { queue, retry } = this.#options;
+    const ids = taken.flatMap(({ event: { jobId }, told }) =>
+      jobId === null || told.length === 0 ? [] : [jobId],
+    );
+    const found = ids.length === 0 ? [] : await queue.adapter.get({ tenant: ALL_TENANTS, ids });
     const jobs = new Map(found.flatMap((job) => (job === null ? [] : [[job.id, job]])));
     let first: string | undefined;
     let specs: JobSpec[] = [];
+    let dropped = new Map<number, number>();
     let bytes = 0;
     const settle = async (last: string): Promise<boolean> => {
       const settled = await queue.adapter.settleOutbox({ first: first ?? last, last, jobs: specs });
       if (!settled) for (const { data } of specs) await queue.payloads.discard(data);
+      else
+        for (const [id, count] of dropped) await queue.adapter.noteWebhook({ id, dropped: count });
       first = undefined;
       specs = [];
+      dropped = new Map();
       bytes = 0;
       return settled;
     };
-    for (const [i, event] of events.entries()) {
+    for (const [i, { event, ...webhooks }] of taken.entries()) {
       const { cursor, jobId, type } = event;
       first ??= cursor;
       const job = jobId === null ? null : (jobs.get(jobId) ?? null);
-      for (const webhook of wanted[i] ?? []) {
+      for (const webhook of webhooks.told) {
         await this.#limit(webhook);
         const body = bodyText(webhook.shape, event, job);
         bytes += body.length;
@@ -116,7 +167,8 @@ export class Dispatcher {
           await deliverySpec(queue, { webhook: webhook.id, event: type, jobId, body }, retry),
         );
       }
-      const over = i === events.length - 1 || bytes > MAX_STEP_BYTES;
+      for (const { id } of webhooks.dropped) dropped.set(id, (dropped.get(id) ?? 0) + 1);
+      const over = i === taken.length - 1 || bytes > MAX_STEP_BYTES;
       if (over && !(await settle(cursor))) return false;
     }
     return true;
@@ -124,7 +176,7 @@ export class Dispatcher {
 
   async #limit(webhook: WebhookRecord): Promise<void> {
     if (this.#limited.has(webhook.id)) return;
-    await limitDeliveries(this.#options.queue, webhook);
+    await limitDeliveries(this.#options.queue, webhook.id, webhook.health);
     this.#limited.add(webhook.id);
   }
 }

@@ -2,12 +2,12 @@ import { createHmac } from "node:crypto";
 import {
   ALL_TENANTS,
   defineHandler,
-  goodHealth,
+  goodVerdict,
   type Handler,
   HandlerError,
   isHeard,
   type JobQueue,
-  type WebhookHealth,
+  type WebhookVerdict,
   type WebhookRecord,
 } from "@jobyard/core";
 import type { Logger } from "@jobyard/core/process";
@@ -143,7 +143,7 @@ export class Sender {
 
   async #succeeded({ id, tenant, health }: WebhookRecord): Promise<void> {
     if (health.failingSince === null && health.givenUp === 0) return;
-    await this.#judge(tenant, id, () => goodHealth);
+    await this.#judge(tenant, id, () => goodVerdict);
   }
 
   /** `last`: the delivery is given up. */
@@ -168,7 +168,7 @@ export class Sender {
   #judge(
     tenant: string,
     id: number,
-    verdict: (known: WebhookHealth) => WebhookHealth,
+    judge: (known: WebhookVerdict) => WebhookVerdict,
   ): Promise<void> {
     const { queue, log } = this.#options;
     this.#judging = this.#judging
@@ -176,11 +176,11 @@ export class Sender {
         const webhooks = await queue.adapter.listWebhooks({ tenant });
         const known = webhooks.find((webhook) => webhook.id === id);
         if (known === undefined || !isHeard(known)) return;
-        const health = verdict(known.health);
-        await queue.adapter.noteWebhook({ id, health });
-        await limitDeliveries(queue, { id, health });
+        const verdict = judge(known.health);
+        await queue.adapter.noteWebhook({ id, verdict });
+        await limitDeliveries(queue, id, verdict);
         this.#known = undefined;
-        const reason = health.disabled;
+        const reason = verdict.disabled;
         if (reason !== null) log.warn({ webhook: id, tenant, reason }, "A webhook was disabled");
       })
       .catch((error: unknown) => log.error({ err: error }, "Could not note a webhook's failures"));

@@ -1,7 +1,7 @@
 import { type JobQueue, processId, Worker } from "@jobyard/core";
 import type { Logger } from "@jobyard/core/process";
 import type { PublicHttp } from "@jobyard/handlers";
-import { RETRY, type Retry } from "./deliveries.ts";
+import { MAX_WAITING, RETRY, type Retry } from "./deliveries.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Sender } from "./sender.ts";
 
@@ -15,6 +15,8 @@ export interface WebhooksOptions {
   readonly log: Logger;
   /** Default: over a day. */
   readonly retry?: Retry;
+  /** Deliveries of one webhook; default: 10,000. */
+  readonly maxWaiting?: number;
 }
 
 /** Tells webhooks of events: from the outbox to deliveries, and these to their receivers. */
@@ -23,12 +25,12 @@ export class Webhooks {
   readonly #dispatcher: Dispatcher;
   readonly #worker: Worker;
 
-  constructor({ queue, http, log, retry = RETRY }: WebhooksOptions) {
+  constructor({ queue, http, log, retry = RETRY, maxWaiting = MAX_WAITING }: WebhooksOptions) {
     const onError = (error: unknown, doing: string): void => {
       log.error({ err: error }, `Could not ${doing}`);
     };
     this.#http = http;
-    this.#dispatcher = new Dispatcher({ queue, retry, onError });
+    this.#dispatcher = new Dispatcher({ queue, retry, maxWaiting, log, onError });
     const { handler } = new Sender({ queue, http, retry, log });
     this.#worker = new Worker({
       queue,

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { WebhookRecord } from "@jobyard/core";
+import { goodHealth, type WebhookRecord } from "@jobyard/core";
 import { createLogger } from "@jobyard/core/process";
 import { PublicHttp } from "@jobyard/handlers";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
@@ -14,7 +14,11 @@ const HOUR = 3600 * SECOND;
 const DAY = 24 * HOUR;
 
 /** Deliveries of one webhook, by a clock that the test moves. */
-async function start(engine: (typeof engines)[number], respond: Respond, retry?: Retry) {
+async function start(
+  engine: (typeof engines)[number],
+  respond: Respond,
+  options: { readonly retry?: Retry; readonly maxWaiting?: number } = {},
+) {
   const receiver = await Receiver.start(respond);
   const api = await virtualApi(engine);
   const { queue } = api;
@@ -24,7 +28,7 @@ async function start(engine: (typeof engines)[number], respond: Respond, retry?:
     queue,
     http,
     log: createLogger("silent", false),
-    ...(retry === undefined ? {} : { retry }),
+    ...options,
   });
   webhooks.start();
   onTestFinished(() => webhooks.stop(0));
@@ -96,7 +100,7 @@ describe.each(engines)("by a virtual clock, %s", (engine) => {
     const { queue, receiver, event, webhook, deliveries, advance, now } = await start(
       engine,
       fail,
-      retry,
+      { retry },
     );
     const first = now();
     await event();
@@ -122,8 +126,47 @@ describe.each(engines)("by a virtual clock, %s", (engine) => {
     // Nothing is told to it any more.
     const count = (await deliveries()).length;
     await queue.of("default").add({ queue: "q", data: 1 });
-    await expect.poll(() => queue.adapter.outboxSize()).toBe(0);
+    await expect.poll(() => queue.adapter.outbox()).toEqual({ waiting: 0, dropped: 0 });
     expect(await deliveries()).toHaveLength(count);
+  });
+
+  test("so many deliveries wait and no more: later events are counted, and told again once there is room", async () => {
+    const { queue, call, url, receiver, webhook, deliveries, advance } = await start(engine, fail, {
+      maxWaiting: 5,
+    });
+    const push = async (count: number): Promise<void> => {
+      const jobs = queue.of("default");
+      await jobs.addMany(
+        Array.from({ length: count }, (_, n) => ({ queue: "q", data: n })),
+        { atomic: true },
+      );
+      await expect.poll(() => queue.adapter.outbox()).toEqual({ waiting: 0, dropped: 0 });
+    };
+    const pending = async (): Promise<number> =>
+      (await deliveries()).filter(({ state }) => state === "pending").length;
+    await push(3);
+    expect([await pending(), (await webhook()).health.dropped]).toEqual([3, 0]);
+    await push(240);
+    await push(7);
+    await expect.poll(webhook).toMatchObject({ enabled: true, health: { dropped: 245 } });
+    expect(await deliveries()).toHaveLength(5);
+    const shown = await call("GET", `/api/native/webhooks/${(await webhook()).id}`);
+    expect(shown.body.data).toMatchObject({ enabled: true, dropped: 245 });
+    const page = await (await fetch(`${url}/metrics/prometheus`)).text();
+    expect(page).toMatch(/^jobyard_webhook_dropped_events 245$/m);
+    // The first five are told, and what happens now.
+    receiver.respond((_, response) => response.end());
+    await expect
+      .poll(async () => {
+        await advance(10 * SECOND);
+        return pending();
+      })
+      .toBe(0);
+    await push(1);
+    await expect
+      .poll(async () => (await deliveries()).map(({ state }) => state))
+      .toEqual(Array.from({ length: 6 }, () => "delivered"));
+    expect((await webhook()).health).toEqual({ ...goodHealth, dropped: 245 });
   });
 
   test("a receiver has 10 s to answer", async () => {

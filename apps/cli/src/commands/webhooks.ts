@@ -197,7 +197,7 @@ function stateOf({ enabled, disabledReason, failingSince }: Webhook): string {
 }
 
 function showWebhook(out: Output, webhook: Webhook): void {
-  const { id, url, events, queue, signed, givenUp, createdAt } = webhook;
+  const { id, url, events, queue, signed, givenUp, dropped, createdAt } = webhook;
   out.fields({
     webhook: id,
     url,
@@ -206,6 +206,7 @@ function showWebhook(out: Output, webhook: Webhook): void {
     signed: signed ? "yes" : "no",
     state: stateOf(webhook),
     "given up": givenUp === 0 ? null : `${givenUp} in a row`,
+    "not told": dropped === 0 ? null : `${dropped} events: too many deliveries waited`,
     made: createdAt,
   });
 }

@@ -76,7 +76,7 @@ function WebhookCard({ webhook, onEdit }: WebhookCardProps) {
   const { say } = useNotices();
   const refresh = useRefresh();
   const { id, tenant, url, events, queue, enabled, signed } = webhook;
-  const { disabledReason, failingSince } = webhook;
+  const { disabledReason, failingSince, dropped } = webhook;
   const client = clientOf(tenant);
   return (
     <li class="card">
@@ -133,6 +133,7 @@ function WebhookCard({ webhook, onEdit }: WebhookCardProps) {
       {failingSince !== null && (
         <p class="bad">{t("failingSince", { when: formats.ago(failingSince) })}</p>
       )}
+      {dropped > 0 && <p class="bad">{t("eventsDropped", { n: formats.number(dropped) })}</p>}
     </li>
   );
 }

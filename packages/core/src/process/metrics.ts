@@ -45,6 +45,11 @@ export function createMetrics(queue: JobQueue, worker: Worker | undefined): Metr
     help: "Events in the store that wait for an API process to make webhook deliveries of them",
     registers,
   });
+  const dropped = new Gauge({
+    name: "jobyard_webhook_dropped_events",
+    help: "Events that webhooks were not told of, since too many deliveries or events waited",
+    registers,
+  });
   const leader = new Gauge({
     name: "jobyard_leader",
     help: "Whether this process does the store's upkeep: 1 or 0",
@@ -67,13 +72,18 @@ export function createMetrics(queue: JobQueue, worker: Worker | undefined): Metr
     contentType: registry.contentType,
     async metrics() {
       // Of a store that cannot be reached, what was true before is not told again.
-      const [lanes, waiting] = await Promise.all([
+      const [lanes, events, webhooks] = await Promise.all([
         queue.adapter.listQueues({ tenant: ALL_TENANTS, queues }).catch(() => undefined),
-        queue.adapter.outboxSize().catch(() => undefined),
+        queue.adapter.outbox().catch(() => undefined),
+        queue.adapter.listWebhooks({ tenant: ALL_TENANTS }).catch(() => undefined),
       ]);
       for (const metric of [jobs, runs, active]) metric.reset();
-      if (waiting === undefined) outbox.remove();
-      else outbox.set(waiting);
+      outbox.remove();
+      dropped.remove();
+      if (events !== undefined && webhooks !== undefined) {
+        outbox.set(events.waiting);
+        dropped.set(webhooks.reduce((sum, { health }) => sum + health.dropped, events.dropped));
+      }
       reachable.set(lanes === undefined ? 0 : 1);
       leader.set(queue.isLeader ? 1 : 0);
       if (lanes !== undefined) {

@@ -836,6 +836,8 @@ export interface components {
             failingSince: string | null;
             /** @description Deliveries in a row that were given up */
             givenUp: number;
+            /** @description Events that it was not told of, since too many of its deliveries waited */
+            dropped: number;
             /** Format: date-time */
             createdAt: string;
         };

@@ -126,6 +126,7 @@ const webhook = {
   disabledReason: null,
   failingSince: null,
   givenUp: 0,
+  dropped: 0,
   createdAt: at,
 };
 const delivery = {

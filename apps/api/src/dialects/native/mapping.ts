@@ -233,6 +233,7 @@ export function webhookView(webhook: WebhookRecord) {
     disabledReason: health.disabled,
     failingSince: isoOrNull(health.failingSince),
     givenUp: health.givenUp,
+    dropped: health.dropped,
     createdAt: iso(createdAt),
   };
 }

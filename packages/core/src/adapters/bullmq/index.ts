@@ -33,6 +33,7 @@ import {
   type NodeRecord,
   type Outcome,
   type Page,
+  type OutboxFigures,
   type PruneParams,
   type QueueAdapter,
   type QueueInfo,
@@ -47,8 +48,8 @@ import {
   type StatsRow,
   type StopRequest,
   type TenantScope,
-  type WebhookHealth,
   type WebhookInput,
+  type WebhookNote,
   type WebhookRecord,
   type WorkerRecord,
 } from "../../queue-adapter.ts";
@@ -844,8 +845,8 @@ export class BullmqAdapter implements QueueAdapter {
     return this.#open.records.deleteWebhook(params.tenant, params.id);
   }
 
-  async noteWebhook({ id, health }: { id: number; health: WebhookHealth }): Promise<void> {
-    await this.#open.records.noteWebhook(id, health);
+  async noteWebhook(note: WebhookNote): Promise<void> {
+    await this.#open.records.noteWebhook(note);
   }
 
   async takeOutbox({ limit }: { limit: number }): Promise<readonly JobEvent[]> {
@@ -861,8 +862,8 @@ export class BullmqAdapter implements QueueAdapter {
     return (await this.#enqueue(jobs, false, ["outbox", first, last], noKey)) !== "missed";
   }
 
-  async outboxSize(): Promise<number> {
-    return this.#open.outbox.size();
+  async outbox(): Promise<OutboxFigures> {
+    return this.#open.outbox.figures();
   }
 
   onOutbox(listener: () => void): () => void {

@@ -1,4 +1,5 @@
 import type { JobEvent } from "../../events.ts";
+import type { OutboxFigures } from "../../queue-adapter.ts";
 import type { Connection } from "./connection.ts";
 import { eventOf } from "./event-reader.ts";
 
@@ -41,8 +42,12 @@ export class Outbox {
       .filter((event) => event !== undefined);
   }
 
-  async size(): Promise<number> {
-    return Number(await this.#connection.command("XLEN", "outbox"));
+  async figures(): Promise<OutboxFigures> {
+    const [waiting, dropped] = await Promise.all([
+      this.#connection.command("XLEN", "outbox"),
+      this.#connection.command("GET", "outboxDropped"),
+    ]);
+    return { waiting: Number(waiting), dropped: Number(dropped ?? 0) };
   }
 
   #tellIn(ms: number): void {

@@ -2,12 +2,14 @@ import { QueueError } from "../../errors.ts";
 import {
   ALL_TENANTS,
   goodHealth,
+  goodVerdict,
   type NodeRecord,
   type Schedule,
   type ScheduleRecord,
   type TenantScope,
   type WebhookHealth,
   type WebhookInput,
+  type WebhookNote,
   type WebhookRecord,
   type WorkerRecord,
 } from "../../queue-adapter.ts";
@@ -74,7 +76,11 @@ export class Records {
           ...(JSON.parse(json) as StoredWebhook),
           id: Number(id),
           createdAt: Number(made),
-          health: note === undefined ? goodHealth : (JSON.parse(note) as WebhookHealth),
+          // Those noted by an older version lack what was added since.
+          health: {
+            ...goodHealth,
+            ...(note === undefined ? {} : (JSON.parse(note) as Partial<WebhookHealth>)),
+          },
         };
       })
       .filter((webhook) => tenant === ALL_TENANTS || webhook.tenant === tenant)
@@ -100,8 +106,9 @@ export class Records {
     return Number(await this.#connection.script("delete-webhook", tenant, id)) > 0;
   }
 
-  async noteWebhook(id: number, health: WebhookHealth): Promise<void> {
-    await this.#connection.script("note-webhook", id, JSON.stringify(health));
+  async noteWebhook({ id, verdict, dropped = 0 }: WebhookNote): Promise<void> {
+    const judged = verdict === undefined ? "" : JSON.stringify(verdict);
+    await this.#connection.script("note-webhook", id, judged, dropped, JSON.stringify(goodVerdict));
   }
 
   async incomingSecret(tenant: string, queue: string): Promise<string | null> {

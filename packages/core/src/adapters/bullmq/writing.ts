@@ -1,4 +1,9 @@
-import { ANSWERS_KEPT_MS, type ScheduleRecord, type WebhookRecord } from "../../queue-adapter.ts";
+import {
+  ANSWERS_KEPT_MS,
+  isWell,
+  type ScheduleRecord,
+  type WebhookRecord,
+} from "../../queue-adapter.ts";
 import type {
   StoreBatch,
   StoredAnswer,
@@ -107,10 +112,14 @@ function schedules({ version, lastRun, ...stored }: ScheduleRecord): Args {
 }
 
 function webhooks({ id, createdAt, health, ...stored }: WebhookRecord): Args {
-  const { failingSince, givenUp, disabled } = health;
-  const well = failingSince === null && givenUp === 0 && disabled === null;
   const { tenant } = stored;
-  return [id, tenant, createdAt, JSON.stringify(stored), well ? "" : JSON.stringify(health)];
+  return [
+    id,
+    tenant,
+    createdAt,
+    JSON.stringify(stored),
+    isWell(health) ? "" : JSON.stringify(health),
+  ];
 }
 
 function secrets({ tenant, queue, secret }: StoredSecret): Args {

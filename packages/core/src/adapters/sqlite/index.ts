@@ -23,6 +23,7 @@ import {
   type NodeRecord,
   type Outcome,
   type Page,
+  type OutboxFigures,
   type PruneParams,
   type QueueAdapter,
   type QueueInfo,
@@ -37,8 +38,8 @@ import {
   type StatsRow,
   type StopRequest,
   type TenantScope,
-  type WebhookHealth,
   type WebhookInput,
+  type WebhookNote,
   type WebhookRecord,
   type WorkerRecord,
 } from "../../queue-adapter.ts";
@@ -543,11 +544,12 @@ export class SqliteAdapter implements QueueAdapter {
     });
   }
 
-  noteWebhook({ id, health }: { id: number; health: WebhookHealth }): Promise<void> {
+  noteWebhook(note: WebhookNote): Promise<void> {
     return this.#write((tx, { store, records }) => {
-      const owner = records.tenantOfWebhook(id);
+      const owner = records.tenantOfWebhook(note.id);
       if (owner === undefined) return;
-      records.noteWebhook(id, health);
+      records.noteWebhook(note);
+      if (note.verdict === undefined) return;
       store.ask(tx, owner, records.webhooks(owner));
     });
   }
@@ -569,8 +571,8 @@ export class SqliteAdapter implements QueueAdapter {
     });
   }
 
-  outboxSize(): Promise<number> {
-    return this.#read(({ store }) => store.outbox.size());
+  outbox(): Promise<OutboxFigures> {
+    return this.#read(({ store }) => store.outbox.figures());
   }
 
   onOutbox(listener: () => void): () => void {

@@ -1,6 +1,11 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type EventType, eventTypes, type JobEvent } from "../../events.ts";
-import { isHeard, type WebhookRecord } from "../../queue-adapter.ts";
+import {
+  isHeard,
+  OUTBOX_LIMIT,
+  type OutboxFigures,
+  type WebhookRecord,
+} from "../../queue-adapter.ts";
 import type { Transaction } from "./committer.ts";
 
 type Posted = Omit<JobEvent, "cursor">;
@@ -27,8 +32,15 @@ export class Outbox {
       insert: db.prepare("INSERT INTO outbox (event) VALUES (?)"),
       oldest: db.prepare("SELECT no, event FROM outbox ORDER BY no LIMIT ?"),
       forget: db.prepare("DELETE FROM outbox WHERE no <= ?"),
-      // Forgotten from the oldest on, they are numbered without gaps.
-      size: db.prepare("SELECT coalesce(max(no) - min(no) + 1, 0) AS size FROM outbox"),
+      // Forgotten from the oldest on, they are numbered without gaps. Each look-up on its own, or all rows are read.
+      size: db.prepare(
+        "SELECT coalesce((SELECT max(no) FROM outbox) - (SELECT min(no) FROM outbox) + 1, 0) AS size",
+      ),
+      drop: db.prepare(
+        `INSERT INTO meta VALUES ('outbox_dropped', ?)
+         ON CONFLICT (key) DO UPDATE SET value = value + excluded.value`,
+      ),
+      dropped: db.prepare("SELECT value FROM meta WHERE key = 'outbox_dropped'"),
     };
   }
 
@@ -56,7 +68,9 @@ export class Outbox {
 
   write(tx: Transaction): void {
     if (this.#posted.length === 0) return;
-    for (const event of this.#posted) this.#sql.insert.run(JSON.stringify(event));
+    const kept = this.#posted.slice(0, Math.max(0, OUTBOX_LIMIT - this.#size()));
+    for (const event of kept) this.#sql.insert.run(JSON.stringify(event));
+    if (kept.length < this.#posted.length) this.#sql.drop.run(this.#posted.length - kept.length);
     this.#posted = [];
     tx.onCommit(() => this.tell());
   }
@@ -75,7 +89,12 @@ export class Outbox {
     });
   }
 
-  size(): number {
+  figures(): OutboxFigures {
+    const dropped = Number(this.#sql.dropped.get()?.["value"] ?? 0);
+    return { waiting: this.#size(), dropped };
+  }
+
+  #size(): number {
     return Number(this.#sql.size.get()?.["size"]);
   }
 

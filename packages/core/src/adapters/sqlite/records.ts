@@ -10,6 +10,7 @@ import {
   type ScheduleRecord,
   type TenantScope,
   type WebhookHealth,
+  type WebhookNote,
   type WebhookInput,
   type WebhookRecord,
   type WorkerRecord,
@@ -45,6 +46,7 @@ export class Records {
       insertWebhook: db.prepare("INSERT INTO webhook (tenant, record) VALUES (?, ?)"),
       updateWebhook: db.prepare("UPDATE webhook SET record = ?, health = NULL WHERE id = ?"),
       tenantOfWebhook: db.prepare("SELECT tenant FROM webhook WHERE id = ?"),
+      healthOfWebhook: db.prepare("SELECT health FROM webhook WHERE id = ?"),
       noteWebhook: db.prepare("UPDATE webhook SET health = ? WHERE id = ?"),
       incoming: db.prepare("SELECT secret FROM incoming_secret WHERE tenant = ? AND queue = ?"),
       putIncoming: db.prepare(
@@ -110,7 +112,7 @@ export class Records {
     return this.#sql.webhooks.all(tenant).map((row) => ({
       ...webhookOf(row["record"]),
       id: Number(row["id"]),
-      health: row["health"] === null ? goodHealth : healthOf(row["health"]),
+      health: healthOf(row["health"]),
     }));
   }
 
@@ -137,7 +139,9 @@ export class Records {
     return this.#sql.tenantOfWebhook.get(id)?.["tenant"] as string | undefined;
   }
 
-  noteWebhook(id: number, health: WebhookHealth): void {
+  noteWebhook({ id, verdict, dropped = 0 }: WebhookNote): void {
+    const known = healthOf(this.#sql.healthOfWebhook.get(id)?.["health"] ?? null);
+    const health = { ...known, ...verdict, dropped: known.dropped + dropped };
     this.#sql.noteWebhook.run(JSON.stringify(health), id);
   }
 
@@ -193,6 +197,8 @@ function webhookOf(record: unknown): StoredWebhook {
   return JSON.parse(String(record)) as StoredWebhook;
 }
 
+/** Those noted by an older version lack what was added since. */
 function healthOf(health: unknown): WebhookHealth {
-  return JSON.parse(String(health)) as WebhookHealth;
+  if (health === null) return goodHealth;
+  return { ...goodHealth, ...(JSON.parse(String(health)) as Partial<WebhookHealth>) };
 }

@@ -10,7 +10,7 @@ import type {
   StoredRollup,
   StoredSecret,
 } from "../../store-at-rest.ts";
-import type { ScheduleRecord, WebhookRecord } from "../../queue-adapter.ts";
+import { isWell, type ScheduleRecord, type WebhookRecord } from "../../queue-adapter.ts";
 import { BulkInsert } from "./bulk-statement.ts";
 import { LabelSets } from "./label-sets.ts";
 import { rollupColumns } from "./reading.ts";
@@ -280,14 +280,12 @@ export class Writer {
   }
 
   #webhook({ id, health, ...record }: WebhookRecord): void {
-    const { failingSince, givenUp, disabled } = health;
-    const well = failingSince === null && givenUp === 0 && disabled === null;
     this.#run(
       "INSERT OR REPLACE INTO webhook (id, tenant, record, health) VALUES (?, ?, ?, ?)",
       id,
       record.tenant,
       JSON.stringify(record),
-      well ? null : JSON.stringify(health),
+      isWell(health) ? null : JSON.stringify(health),
     );
   }
 

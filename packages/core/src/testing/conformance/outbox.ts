@@ -90,13 +90,13 @@ export function describeOutbox(factory: EngineFactory): void {
       const { id } = await d.adapter.putWebhook(hook);
       const other = await d.adapter.putWebhook({ ...hook, queue: "mail" });
       const bad = { failingSince: 0, givenUp: 20, disabled: "It fails" };
-      await d.adapter.noteWebhook({ id, health: bad });
+      await d.adapter.noteWebhook({ id, verdict: bad });
       await runOne(d);
       const mail = await runOne(d, { queue: "mail" });
       expect(await taken(d)).toEqual([["job.completed", mail]]);
-      await d.adapter.noteWebhook({ id: other.id, health: bad });
+      await d.adapter.noteWebhook({ id: other.id, verdict: bad });
       await runOne(d, { queue: "mail" });
-      await d.adapter.noteWebhook({ id, health: { ...bad, disabled: null } });
+      await d.adapter.noteWebhook({ id, verdict: { ...bad, disabled: null } });
       const heard = await runOne(d);
       expect(await taken(d)).toEqual([
         ["job.completed", mail],
@@ -106,9 +106,9 @@ export function describeOutbox(factory: EngineFactory): void {
 
     it("gives up its oldest events together with the jobs added for them", async () => {
       await d.adapter.putWebhook(hook);
-      expect(await d.adapter.outboxSize()).toBe(0);
+      expect(await d.adapter.outbox()).toEqual({ waiting: 0, dropped: 0 });
       const ids = [await runOne(d), await runOne(d), await runOne(d)];
-      expect(await d.adapter.outboxSize()).toBe(3);
+      expect(await d.adapter.outbox()).toEqual({ waiting: 3, dropped: 0 });
       const events = await d.adapter.takeOutbox({ limit: 2 });
       expect(told(events)).toEqual(ids.slice(0, 2).map((id) => ["job.completed", id]));
       const settled = { first: at(events, 0).cursor, last: at(events, 1).cursor };
@@ -116,7 +116,7 @@ export function describeOutbox(factory: EngineFactory): void {
       expect(await d.adapter.settleOutbox({ ...settled, jobs })).toBe(true);
       // Whoever comes second has not added them again.
       expect(await d.adapter.settleOutbox({ ...settled, jobs })).toBe(false);
-      expect(await d.adapter.outboxSize()).toBe(1);
+      expect(await d.adapter.outbox()).toEqual({ waiting: 1, dropped: 0 });
       const last = only(await d.adapter.takeOutbox({ limit: 10 }));
       expect(last.jobId).toBe(ids[2]);
       const rest = { first: last.cursor, last: last.cursor, jobs: [] };

@@ -50,15 +50,32 @@ export function describeWebhooks(factory: EngineFactory): void {
     it("keep what their deliveries have shown until they are put anew", async () => {
       const { id } = await d.adapter.putWebhook(hook);
       const other = await d.adapter.putWebhook(hook);
-      const health = { failingSince: d.now(), givenUp: 3, disabled: "It is gone" };
-      await d.adapter.noteWebhook({ id, health });
-      await d.adapter.noteWebhook({ id: id + 1000, health });
+      const verdict = { failingSince: d.now(), givenUp: 3, disabled: "It is gone" };
+      await d.adapter.noteWebhook({ id, verdict });
+      await d.adapter.noteWebhook({ id: id + 1000, verdict, dropped: 1 });
       const [noted, untouched] = await d.adapter.listWebhooks({ tenant: "default" });
-      expect(noted).toMatchObject({ ...hook, id, health });
+      expect(noted).toEqual({
+        ...hook,
+        id,
+        createdAt: d.now(),
+        health: { ...verdict, dropped: 0 },
+      });
       expect(untouched).toEqual(other);
       await d.adapter.putWebhook({ ...hook, id });
       const [anew] = await d.adapter.listWebhooks({ tenant: "default" });
       expect(anew?.health).toEqual(goodHealth);
+    });
+
+    it("count what they were not told of, whatever their deliveries show", async () => {
+      const { id } = await d.adapter.putWebhook(hook);
+      const health = async () => only(await d.adapter.listWebhooks({ tenant: "*" })).health;
+      await Promise.all([1, 20, 300].map((dropped) => d.adapter.noteWebhook({ id, dropped })));
+      expect(await health()).toEqual({ ...goodHealth, dropped: 321 });
+      const verdict = { failingSince: d.now(), givenUp: 7, disabled: null };
+      await d.adapter.noteWebhook({ id, verdict });
+      expect(await health()).toEqual({ ...verdict, dropped: 321 });
+      await d.adapter.noteWebhook({ id, dropped: 4000 });
+      expect(await health()).toEqual({ ...verdict, dropped: 4321 });
     });
 
     it("belong to their tenant", async () => {

@@ -49,6 +49,9 @@ export const webhook = z
     }),
     failingSince: moment.nullable().openapi({ description: "Since when every attempt has failed" }),
     givenUp: count.openapi({ description: "Deliveries in a row that were given up" }),
+    dropped: count.openapi({
+      description: "Events that it was not told of, since too many of its deliveries waited",
+    }),
     createdAt: moment,
   })
   .openapi("Webhook");

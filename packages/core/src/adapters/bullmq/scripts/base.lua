@@ -496,7 +496,12 @@ local function settle()
     rcall("SPUBLISH", p .. "news", "events " .. newest)
   end
   if #posted > 0 then
-    for _, event in ipairs(posted) do rcall("XADD", p .. "outbox", "*", "e", event[1], "x", event[2] or "") end
+    -- OUTBOX_LIMIT
+    local room = 1000000 - rcall("XLEN", p .. "outbox")
+    for i = 1, math.min(room, #posted) do
+      rcall("XADD", p .. "outbox", "*", "e", posted[i][1], "x", posted[i][2] or "")
+    end
+    if room < #posted then rcall("INCRBY", p .. "outboxDropped", #posted - math.max(room, 0)) end
     rcall("SPUBLISH", p .. "news", "outbox")
   end
   if dueChanged then rcall("SPUBLISH", p .. "news", "due") end
