@@ -81,7 +81,8 @@ export async function virtualApi(
       await adapter.upkeep();
     },
     async call(method, path, body, headers = {}) {
-      const sent = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+      const raw = typeof body === "string" || body instanceof Uint8Array;
+      const sent = body === undefined || raw ? body : JSON.stringify(body);
       const response = await fetch(`${url}${path}`, {
         method,
         headers: { "Content-Type": "application/json", ...headers },
@@ -89,7 +90,7 @@ export async function virtualApi(
       });
       const { status } = response;
       const answered: unknown = await response.json();
-      const json = typeof body === "string" ? undefined : body;
+      const json = raw ? undefined : body;
       assertDocumented({ method, path, sent: json, status, answered });
       return { status, headers: response.headers, body: answered };
     },

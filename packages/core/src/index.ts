@@ -85,6 +85,7 @@ export {
   type Fail,
   JobQueue,
   MAX_BATCH,
+  MAX_QUEUE_LIMIT,
   type NewJob,
   type PullParams,
   type QueueOptions,

@@ -100,6 +100,8 @@ const SWEEP_MS = 3_600_000;
 const STEP = 200;
 const DEFAULT_BACKOFF_MS = 1000;
 const MAX_UNTYPED_BYTES = 1_000_000;
+/** Of a queue's starts a second, and of its runs at once. */
+export const MAX_QUEUE_LIMIT = 1_000_000;
 const MAX_LOG_LINE = 10_000;
 const MAX_WEBHOOKS = 100;
 /** Jobs or log lines shown at once. */
@@ -1043,7 +1045,7 @@ export class TenantQueue {
     }
     if (paused !== undefined) checkBoolean(paused, "paused", errors);
     for (const [field, value] of Object.entries({ rateLimit, concurrency })) {
-      if (value != null) checkInteger(value, field, 1, 1_000_000, errors);
+      if (value != null) checkInteger(value, field, 1, MAX_QUEUE_LIMIT, errors);
     }
     refuseIfAny(errors);
     const typed = jobTypeOf(queue) !== undefined;

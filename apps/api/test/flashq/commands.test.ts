@@ -136,7 +136,7 @@ describe("refusals", () => {
     ["no id", commands.ack, {}, "id: "],
     ["an id of none", commands.ack, { id: 2 ** 60 }, "Job 1152921504606847000 not found"],
     ["a word", commands.getState, { id: "seven" }, "Job seven not found"],
-    ["a bad limit", commands.rateLimit, { queue: "q", limit: 0 }, "limit: Must be a whole"],
+    ["a bad limit", commands.rateLimit, { queue: "q", limit: 0 }, "limit: Must be at least 1"],
     [
       "a bad schedule",
       commands.cron,

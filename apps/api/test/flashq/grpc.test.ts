@@ -10,15 +10,15 @@ import {
   type ServiceClientConstructor,
   status,
 } from "@grpc/grpc-js";
-import { loadSync } from "@grpc/proto-loader";
+import { loadFileDescriptorSetFromBuffer, loadSync } from "@grpc/proto-loader";
 import { service as healthService, protoPath as healthProto } from "grpc-health-check";
 import { SignJWT } from "jose";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { engines } from "../engines.ts";
+import { type EngineName, engines } from "../engines.ts";
 import { queueOn } from "./queue-on.ts";
 import { type GrpcSetup, grpc, json, type Message, metadataOf, parsed } from "./grpc-client.ts";
 
-const start = async (engine: (typeof engines)[number] = "embedded", setup: GrpcSetup = {}) => {
+const start = async (engine: EngineName, setup: GrpcSetup = {}) => {
   const queue = await queueOn(engine);
   const server = await grpc(queue, setup);
   return { queue, jobs: queue.of("default"), ...server, one: server.client() };
@@ -291,245 +291,6 @@ describe.each(engines)("on the %s engine", (engine) => {
   });
 });
 
-describe("bad input", () => {
-  const push = (more: object) => ({ queue: "q", data: json(1), ...more });
-  test.each<[string, string, object, status, string]>([
-    ["no queue", "push", { data: json(1) }, status.INVALID_ARGUMENT, "Invalid queue name"],
-    ["a bad queue", "pull", { queue: "a b" }, status.INVALID_ARGUMENT, "Invalid queue name"],
-    ["no data", "push", { queue: "q" }, status.INVALID_ARGUMENT, "data: Required"],
-    [
-      "no JSON",
-      "push",
-      push({ data: Buffer.from("{") }),
-      status.INVALID_ARGUMENT,
-      "data: Must be JSON",
-    ],
-    [
-      "no UTF-8",
-      "push",
-      push({ data: Buffer.from('"\xff"', "latin1") }),
-      status.INVALID_ARGUMENT,
-      "data: Must be UTF-8",
-    ],
-    [
-      "data too large",
-      "push",
-      push({ data: json("x".repeat(1e6)) }),
-      status.RESOURCE_EXHAUSTED,
-      "Payload too large",
-    ],
-    [
-      "a far priority",
-      "push",
-      push({ priority: 2 ** 31 - 1 }),
-      status.INVALID_ARGUMENT,
-      "priority",
-    ],
-    [
-      "a far delay",
-      "push",
-      push({ delayMs: "18446744073709551615" }),
-      status.INVALID_ARGUMENT,
-      "delay",
-    ],
-    [
-      "a dependency beyond 2^53",
-      "push",
-      push({ dependsOn: ["9007199254740993"] }),
-      status.INVALID_ARGUMENT,
-      "depends_on[0]",
-    ],
-    ["an unknown dependency", "push", push({ dependsOn: [77] }), status.INVALID_ARGUMENT, "77"],
-    [
-      "a batch's second",
-      "pushBatch",
-      { queue: "q", jobs: [{ data: json(1) }, { data: Buffer.from("x") }] },
-      status.INVALID_ARGUMENT,
-      "jobs[1].data",
-    ],
-    ["an empty batch", "pushBatch", { queue: "q" }, status.INVALID_ARGUMENT, "jobs"],
-    [
-      "a count of 1,001",
-      "pullBatch",
-      { queue: "q", count: 1001 },
-      status.INVALID_ARGUMENT,
-      "count",
-    ],
-    ["an unknown job", "ack", { id: 5 }, status.NOT_FOUND, "Job 5 not found"],
-    ["an id beyond 2^53", "ack", { id: "9007199254740993" }, status.NOT_FOUND, "not found"],
-    ["no id", "fail", {}, status.NOT_FOUND, "Job 0 not found"],
-    [
-      "a result that is no JSON",
-      "ack",
-      { id: 1, result: Buffer.from("{") },
-      status.INVALID_ARGUMENT,
-      "result",
-    ],
-    ["no ids", "ackBatch", {}, status.INVALID_ARGUMENT, "ids"],
-  ])(
-    "%s ends in a status, and the connection goes on",
-    async (_, method, request, code, details) => {
-      const { one } = await start();
-      await expect(one.call(method, request)).rejects.toMatchObject({
-        code,
-        details: expect.stringContaining(details),
-      });
-      expect(await one.call("stats")).toMatchObject({ queued: "0" });
-    },
-  );
-
-  test("a duplicate is told, with who holds the key", async () => {
-    const { one } = await start();
-    const { id } = await one.call("push", push({ uniqueKey: "k" }));
-    const error: Message = await one
-      .call("push", push({ uniqueKey: "k" }))
-      .catch((e: unknown) => e);
-    expect([error.code, error.details]).toEqual([status.ALREADY_EXISTS, "Duplicate job"]);
-    expect(error.metadata.get("existing-id")).toEqual([id]);
-  });
-
-  test.each([
-    "Push",
-    "PushBatch",
-    "Pull",
-    "PullBatch",
-    "Ack",
-    "AckBatch",
-    "Fail",
-    "GetState",
-    "Stats",
-    "StreamJobs",
-    "ProcessJobs",
-  ])("%s: bytes that are no protobuf", async (method) => {
-    const { one, address } = await start();
-    const raw = new Client(address, credentials.createInsecure());
-    onTestFinished(() => raw.close());
-    const same = (bytes: Buffer): Buffer => bytes;
-    const path = `/flashq.QueueService/${method}`;
-    const call = raw.makeBidiStreamRequest(path, same, same, new Metadata());
-    call.resume();
-    // A field that is longer than the message.
-    call.write(Buffer.from([0x0a, 0x05, 0x71]));
-    call.end();
-    const [error] = (await once(call, "error").catch((e: unknown) => [e])) as [Message];
-    expect([error.code, error.details]).toEqual([
-      status.INVALID_ARGUMENT,
-      "The request is malformed",
-    ]);
-    expect(await one.call("stats")).toMatchObject({ queued: "0" });
-  });
-
-  test("a text that is cut off inside a job of a batch", async () => {
-    const { one, address } = await start();
-    const raw = new Client(address, credentials.createInsecure());
-    onTestFinished(() => raw.close());
-    const same = (bytes: Buffer): Buffer => bytes;
-    const pushBatch = (job: readonly number[]): Promise<string> =>
-      new Promise((resolve) => {
-        const message = Buffer.from([0x0a, 1, 0x71, 0x12, job.length, ...job]);
-        raw.makeUnaryRequest("/flashq.QueueService/PushBatch", same, same, message, (error) =>
-          resolve(error === null ? "taken" : error.details),
-        );
-      });
-    const data = [0x0a, 1, 0x31];
-    expect(await pushBatch(data)).toBe("taken");
-    // A key that is longer than the job it is in.
-    expect(await pushBatch([...data, 0x42, 9, 0x6b])).toBe("The request is malformed");
-    expect(await one.call("stats")).toMatchObject({ queued: "1" });
-  });
-
-  test("a message that is too long", async () => {
-    const { one } = await start("embedded", { env: { MAX_BATCH_BYTES: "50000" } });
-    await expect(one.call("push", push({ data: json("x".repeat(60_000)) }))).rejects.toMatchObject({
-      code: status.RESOURCE_EXHAUSTED,
-    });
-    expect(await one.call("push", push({}))).toMatchObject({ ok: true });
-  });
-
-  test("streams: bad metadata, bad requests, bad results", async () => {
-    const { one, jobs } = await start();
-    const codeOf = async (stream: NodeJS.ReadableStream): Promise<unknown> => {
-      stream.resume();
-      const [error] = (await once(stream, "error").catch((e: unknown) => [e])) as [Message];
-      return error.code;
-    };
-    for (const prefetch of ["-1", "many", "100000"]) {
-      const metadata = metadataOf({ queue: "q", prefetch });
-      expect(await codeOf(one.processJobs(metadata))).toBe(status.INVALID_ARGUMENT);
-    }
-    expect(await codeOf(one.processJobs(metadataOf({ queue: "a b" })))).toBe(
-      status.INVALID_ARGUMENT,
-    );
-    for (const request of [{}, { queue: "q", batchSize: 1001 }, { queue: "q", prefetch: 10_001 }]) {
-      expect(await codeOf(one.streamJobs(request))).toBe(status.INVALID_ARGUMENT);
-    }
-    await jobs.add({ queue: "q", data: 1 });
-    const stream = one.processJobs(metadataOf({ queue: "q" }));
-    const [job] = await take(stream, 1);
-    stream.write({ id: job.id, success: true, result: Buffer.from("{") });
-    expect(await codeOf(stream)).toBe(status.INVALID_ARGUMENT);
-    await until(async () => (await jobs.count()).waiting === 1);
-    expect(await one.call("stats")).toMatchObject({ queued: "1" });
-  });
-});
-
-describe("who may", () => {
-  const env = { API_TOKENS: "tests-alone", JWT_SECRET: "another secret of at least 32 bytes" };
-  const token = (claims: object, expiresIn = "1h") =>
-    new SignJWT({ ...claims })
-      .setProtectedHeader({ alg: "HS256" })
-      .setExpirationTime(expiresIn)
-      .sign(new TextEncoder().encode(env.JWT_SECRET));
-
-  test("a token names tenant and role; none or a bad one is refused", async () => {
-    const { one } = await start("embedded", { env });
-    for (const wrong of [undefined, "guess"]) {
-      const options = wrong === undefined ? {} : { token: wrong };
-      await expect(one.call("stats", {}, options)).rejects.toMatchObject({
-        code: status.UNAUTHENTICATED,
-        details: "Authentication required",
-      });
-    }
-    const manager = await token({ role: "MANAGER", tenantId: "east" });
-    const operator = await token({ role: "OPERATOR", tenantId: "east" });
-    const push = { queue: "q", data: json(1) };
-    await expect(one.call("push", push, { token: manager })).rejects.toMatchObject({
-      code: status.PERMISSION_DENIED,
-    });
-    await expect(one.call("pull", { queue: "q" }, { token: manager })).rejects.toMatchObject({
-      code: status.PERMISSION_DENIED,
-    });
-    const { id } = await one.call("push", push, { token: operator });
-    expect(await one.call("stats", {}, { token: manager })).toMatchObject({ queued: "1" });
-    await expect(one.call("getState", { id }, { token: "tests-alone" })).rejects.toMatchObject({
-      code: status.NOT_FOUND,
-    });
-  });
-
-  test("a stream ends with its token, and gives back", async () => {
-    const { one, queue } = await start("embedded", { env });
-    await queue.of("east").add({ queue: "q", data: 1 });
-    const short = await token({ role: "OPERATOR", tenantId: "east" }, "2s");
-    const metadata = metadataOf({ authorization: `Bearer ${short}`, queue: "q" });
-    const stream = one.processJobs(metadata);
-    await take(stream, 1);
-    const [error] = (await once(stream, "error").catch((e: unknown) => [e])) as [Message];
-    expect(error.code).toBe(status.UNAUTHENTICATED);
-    await until(async () => (await queue.of("east").count()).waiting === 1);
-  });
-
-  test("health needs no token, reflection does", async () => {
-    const { address, one } = await start("embedded", { env });
-    expect(await one.call("stats", {}, { token: "tests-alone" })).toBeDefined();
-    expect(await healthOf(address)).toEqual({ status: "SERVING" });
-    await expect(reflected(address, new Metadata())).rejects.toMatchObject({
-      code: status.UNAUTHENTICATED,
-    });
-    const services = await reflected(address, metadataOf({ authorization: "Bearer tests-alone" }));
-    expect(services).toContain("flashq.QueueService");
-  });
-});
-
 const healthOf = (address: string, of = "flashq.QueueService"): Promise<Message> => {
   const definition = loadPackageDefinition(loadSync(healthProto, { enums: String }));
   const { Health } = ((definition["grpc"] as GrpcObject)["health"] as GrpcObject)["v1"] as {
@@ -546,64 +307,383 @@ const healthOf = (address: string, of = "flashq.QueueService"): Promise<Message>
   });
 };
 
-/** The names of the services that reflection tells. */
-const reflected = (address: string, metadata: Metadata): Promise<string[]> => {
+/** What reflection answers to one request. */
+const reflect = (
+  address: string,
+  request: object,
+  metadata: Metadata,
+  version = "v1",
+): Promise<Message> => {
   const proto = join(
     import.meta.dirname,
-    "../../node_modules/@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto",
+    `../../node_modules/@grpc/reflection/build/proto/grpc/reflection/${version}/reflection.proto`,
   );
   const definition = loadPackageDefinition(loadSync(proto));
   const { ServerReflection } = ((definition["grpc"] as GrpcObject)["reflection"] as GrpcObject)[
-    "v1"
+    version
   ] as { ServerReflection: ServiceClientConstructor } & GrpcObject;
   const client = new ServerReflection(address, credentials.createInsecure());
   onTestFinished(() => client.close());
   const stream = (client as Message)["serverReflectionInfo"](metadata);
   return new Promise((resolve, reject) => {
     stream.on("error", reject);
-    stream.on("data", ({ listServicesResponse }: Message) => {
-      resolve(listServicesResponse.service.map(({ name }: Message) => name));
+    stream.on("data", (answer: Message) => {
+      resolve(answer);
       stream.end();
     });
-    stream.write({ listServices: "*" });
+    stream.write(request);
   });
 };
 
-describe("the server", () => {
-  test("a stop: waits end, new work is refused, what runs is still reported", async () => {
-    const { one, jobs, server, address } = await start();
-    await jobs.addMany(
+/** The names of the services that reflection tells. */
+const reflected = async (address: string, metadata: Metadata): Promise<string[]> => {
+  const { listServicesResponse } = await reflect(address, { listServices: "*" }, metadata);
+  return listServicesResponse.service.map(({ name }: Message) => name);
+};
+
+/** A client that knows of the service what reflection says, and nothing else. */
+const reflectedClient = async (address: string, version: string): Promise<Message> => {
+  const request = { fileContainingSymbol: "flashq.QueueService" };
+  const { fileDescriptorResponse } = await reflect(address, request, new Metadata(), version);
+  const files = fileDescriptorResponse.fileDescriptorProto as readonly Buffer[];
+  // A FileDescriptorSet: each file is its field 1.
+  const set = files.flatMap((file) => [varint(0x0a), varint(file.length), file]);
+  const definition = loadFileDescriptorSetFromBuffer(Buffer.concat(set), { longs: String });
+  const { QueueService } = loadPackageDefinition(definition)["flashq"] as unknown as {
+    QueueService: ServiceClientConstructor;
+  };
+  const client = new QueueService(address, credentials.createInsecure());
+  onTestFinished(() => client.close());
+  return client;
+};
+
+const varint = (n: number): Buffer =>
+  n < 0x80 ? Buffer.of(n) : Buffer.concat([Buffer.of((n & 0x7f) | 0x80), varint(n >>> 7)]);
+
+describe.each(engines)("limits and rights on the %s engine", (engine) => {
+  describe("bad input", () => {
+    const push = (more: object) => ({ queue: "q", data: json(1), ...more });
+    test.each<[string, string, object, status, string]>([
+      ["no queue", "push", { data: json(1) }, status.INVALID_ARGUMENT, "Invalid queue name"],
+      ["a bad queue", "pull", { queue: "a b" }, status.INVALID_ARGUMENT, "Invalid queue name"],
+      ["no data", "push", { queue: "q" }, status.INVALID_ARGUMENT, "data: Required"],
       [
-        { queue: "q", data: 1 },
-        { queue: "q", data: 2 },
+        "no JSON",
+        "push",
+        push({ data: Buffer.from("{") }),
+        status.INVALID_ARGUMENT,
+        "data: Must be JSON",
       ],
-      { atomic: true },
+      [
+        "no UTF-8",
+        "push",
+        push({ data: Buffer.from('"\xff"', "latin1") }),
+        status.INVALID_ARGUMENT,
+        "data: Must be UTF-8",
+      ],
+      [
+        "data too large",
+        "push",
+        push({ data: json("x".repeat(1e6)) }),
+        status.RESOURCE_EXHAUSTED,
+        "Payload too large",
+      ],
+      [
+        "a far priority",
+        "push",
+        push({ priority: 2 ** 31 - 1 }),
+        status.INVALID_ARGUMENT,
+        "priority",
+      ],
+      [
+        "a far delay",
+        "push",
+        push({ delayMs: "18446744073709551615" }),
+        status.INVALID_ARGUMENT,
+        "delay",
+      ],
+      [
+        "a dependency beyond 2^53",
+        "push",
+        push({ dependsOn: ["9007199254740993"] }),
+        status.INVALID_ARGUMENT,
+        "depends_on[0]",
+      ],
+      ["an unknown dependency", "push", push({ dependsOn: [77] }), status.INVALID_ARGUMENT, "77"],
+      [
+        "a batch's second",
+        "pushBatch",
+        { queue: "q", jobs: [{ data: json(1) }, { data: Buffer.from("x") }] },
+        status.INVALID_ARGUMENT,
+        "jobs[1].data",
+      ],
+      ["an empty batch", "pushBatch", { queue: "q" }, status.INVALID_ARGUMENT, "jobs"],
+      [
+        "a count of 1,001",
+        "pullBatch",
+        { queue: "q", count: 1001 },
+        status.INVALID_ARGUMENT,
+        "count",
+      ],
+      ["an unknown job", "ack", { id: 5 }, status.NOT_FOUND, "Job 5 not found"],
+      ["an id beyond 2^53", "ack", { id: "9007199254740993" }, status.NOT_FOUND, "not found"],
+      ["no id", "fail", {}, status.NOT_FOUND, "Job 0 not found"],
+      [
+        "a result that is no JSON",
+        "ack",
+        { id: 1, result: Buffer.from("{") },
+        status.INVALID_ARGUMENT,
+        "result",
+      ],
+      ["no ids", "ackBatch", {}, status.INVALID_ARGUMENT, "ids"],
+    ])(
+      "%s ends in a status, and the connection goes on",
+      async (_, method, request, code, details) => {
+        const { one } = await start(engine);
+        await expect(one.call(method, request)).rejects.toMatchObject({
+          code,
+          details: expect.stringContaining(details),
+        });
+        expect(await one.call("stats")).toMatchObject({ queued: "0" });
+      },
     );
-    const stream = one.processJobs(metadataOf({ queue: "q", prefetch: "2" }));
-    const [first, second] = await take(stream, 2);
-    const waiting = one.call("pull", { queue: "none" });
-    await one.call("stats");
-    server.stop();
-    await expect(waiting).rejects.toMatchObject({ code: status.UNAVAILABLE });
-    await expect(one.call("push", { queue: "q", data: json(1) })).rejects.toMatchObject({
-      code: status.UNAVAILABLE,
+
+    test("a duplicate is told, with who holds the key", async () => {
+      const { one } = await start(engine);
+      const { id } = await one.call("push", push({ uniqueKey: "k" }));
+      const error: Message = await one
+        .call("push", push({ uniqueKey: "k" }))
+        .catch((e: unknown) => e);
+      expect([error.code, error.details]).toEqual([status.ALREADY_EXISTS, "Duplicate job"]);
+      expect(error.metadata.get("existing-id")).toEqual([id]);
     });
-    stream.write({ id: first.id, success: true });
-    await until(async () => (await jobs.count()).completed === 1);
-    const ended = once(stream, "error").catch((error: unknown) => [error]);
-    stream.resume();
-    await server.close();
-    expect(((await ended) as Message[])[0].code).toBe(status.UNAVAILABLE);
-    expect((await jobs.get(Number(second.id))).state).toBe("waiting");
-    await expect(healthOf(address)).rejects.toMatchObject({ code: status.UNAVAILABLE });
+
+    test.each([
+      "Push",
+      "PushBatch",
+      "Pull",
+      "PullBatch",
+      "Ack",
+      "AckBatch",
+      "Fail",
+      "GetState",
+      "Stats",
+      "StreamJobs",
+      "ProcessJobs",
+    ])("%s: bytes that are no protobuf", async (method) => {
+      const { one, address } = await start(engine);
+      const raw = new Client(address, credentials.createInsecure());
+      onTestFinished(() => raw.close());
+      const same = (bytes: Buffer): Buffer => bytes;
+      const path = `/flashq.QueueService/${method}`;
+      const call = raw.makeBidiStreamRequest(path, same, same, new Metadata());
+      call.resume();
+      // A field that is longer than the message.
+      call.write(Buffer.from([0x0a, 0x05, 0x71]));
+      call.end();
+      const [error] = (await once(call, "error").catch((e: unknown) => [e])) as [Message];
+      expect([error.code, error.details]).toEqual([
+        status.INVALID_ARGUMENT,
+        "The request is malformed",
+      ]);
+      expect(await one.call("stats")).toMatchObject({ queued: "0" });
+    });
+
+    test("a text that is cut off inside a job of a batch", async () => {
+      const { one, address } = await start(engine);
+      const raw = new Client(address, credentials.createInsecure());
+      onTestFinished(() => raw.close());
+      const same = (bytes: Buffer): Buffer => bytes;
+      const pushBatch = (job: readonly number[]): Promise<string> =>
+        new Promise((resolve) => {
+          const message = Buffer.from([0x0a, 1, 0x71, 0x12, job.length, ...job]);
+          raw.makeUnaryRequest("/flashq.QueueService/PushBatch", same, same, message, (error) =>
+            resolve(error === null ? "taken" : error.details),
+          );
+        });
+      const data = [0x0a, 1, 0x31];
+      expect(await pushBatch(data)).toBe("taken");
+      // A key that is longer than the job it is in.
+      expect(await pushBatch([...data, 0x42, 9, 0x6b])).toBe("The request is malformed");
+      expect(await one.call("stats")).toMatchObject({ queued: "1" });
+    });
+
+    test("a message that is too long", async () => {
+      const { one } = await start(engine, { env: { MAX_BATCH_BYTES: "50000" } });
+      await expect(
+        one.call("push", push({ data: json("x".repeat(60_000)) })),
+      ).rejects.toMatchObject({
+        code: status.RESOURCE_EXHAUSTED,
+      });
+      expect(await one.call("push", push({}))).toMatchObject({ ok: true });
+    });
+
+    test("streams: bad metadata, bad requests, bad results", async () => {
+      const { one, jobs } = await start(engine);
+      const codeOf = async (stream: NodeJS.ReadableStream): Promise<unknown> => {
+        stream.resume();
+        const [error] = (await once(stream, "error").catch((e: unknown) => [e])) as [Message];
+        return error.code;
+      };
+      for (const prefetch of ["-1", "many", "100000"]) {
+        const metadata = metadataOf({ queue: "q", prefetch });
+        expect(await codeOf(one.processJobs(metadata))).toBe(status.INVALID_ARGUMENT);
+      }
+      expect(await codeOf(one.processJobs(metadataOf({ queue: "a b" })))).toBe(
+        status.INVALID_ARGUMENT,
+      );
+      for (const request of [
+        {},
+        { queue: "q", batchSize: 1001 },
+        { queue: "q", prefetch: 10_001 },
+      ]) {
+        expect(await codeOf(one.streamJobs(request))).toBe(status.INVALID_ARGUMENT);
+      }
+      await jobs.add({ queue: "q", data: 1 });
+      const stream = one.processJobs(metadataOf({ queue: "q" }));
+      const [job] = await take(stream, 1);
+      stream.write({ id: job.id, success: true, result: Buffer.from("{") });
+      expect(await codeOf(stream)).toBe(status.INVALID_ARGUMENT);
+      await until(async () => (await jobs.count()).waiting === 1);
+      expect(await one.call("stats")).toMatchObject({ queued: "1" });
+    });
   });
 
-  test("connections beyond the cap are refused, the others go on", async () => {
-    const { one, client } = await start("embedded", { maxConnections: 1 });
-    await one.call("stats");
-    await expect(client().call("stats", {}, { deadline: Date.now() + 2000 })).rejects.toMatchObject(
-      { code: expect.any(Number) },
+  describe("who may", () => {
+    const env = { API_TOKENS: "tests-alone", JWT_SECRET: "another secret of at least 32 bytes" };
+    const token = (claims: object, expiresIn = "1h") =>
+      new SignJWT({ ...claims })
+        .setProtectedHeader({ alg: "HS256" })
+        .setExpirationTime(expiresIn)
+        .sign(new TextEncoder().encode(env.JWT_SECRET));
+
+    test("a token names tenant and role; none or a bad one is refused", async () => {
+      const { one } = await start(engine, { env });
+      for (const wrong of [undefined, "guess"]) {
+        const options = wrong === undefined ? {} : { token: wrong };
+        await expect(one.call("stats", {}, options)).rejects.toMatchObject({
+          code: status.UNAUTHENTICATED,
+          details: "Authentication required",
+        });
+      }
+      const manager = await token({ role: "MANAGER", tenantId: "east" });
+      const operator = await token({ role: "OPERATOR", tenantId: "east" });
+      const push = { queue: "q", data: json(1) };
+      await expect(one.call("push", push, { token: manager })).rejects.toMatchObject({
+        code: status.PERMISSION_DENIED,
+      });
+      await expect(one.call("pull", { queue: "q" }, { token: manager })).rejects.toMatchObject({
+        code: status.PERMISSION_DENIED,
+      });
+      const { id } = await one.call("push", push, { token: operator });
+      expect(await one.call("stats", {}, { token: manager })).toMatchObject({ queued: "1" });
+      await expect(one.call("getState", { id }, { token: "tests-alone" })).rejects.toMatchObject({
+        code: status.NOT_FOUND,
+      });
+    });
+
+    test("a stream ends with its token, and gives back", async () => {
+      const { one, queue } = await start(engine, { env });
+      await queue.of("east").add({ queue: "q", data: 1 });
+      const short = await token({ role: "OPERATOR", tenantId: "east" }, "2s");
+      const metadata = metadataOf({ authorization: `Bearer ${short}`, queue: "q" });
+      const stream = one.processJobs(metadata);
+      await take(stream, 1);
+      const [error] = (await once(stream, "error").catch((e: unknown) => [e])) as [Message];
+      expect(error.code).toBe(status.UNAUTHENTICATED);
+      await until(async () => (await queue.of("east").count()).waiting === 1);
+    });
+
+    test("health needs no token, reflection does", async () => {
+      const { address, one } = await start(engine, { env });
+      expect(await one.call("stats", {}, { token: "tests-alone" })).toBeDefined();
+      expect(await healthOf(address)).toEqual({ status: "SERVING" });
+      await expect(reflected(address, new Metadata())).rejects.toMatchObject({
+        code: status.UNAUTHENTICATED,
+      });
+      const services = await reflected(
+        address,
+        metadataOf({ authorization: "Bearer tests-alone" }),
+      );
+      expect(services).toContain("flashq.QueueService");
+    });
+
+    test.each(["v1", "v1alpha"])(
+      "a client made of what reflection %s tells can work",
+      async (version) => {
+        const { address } = await start(engine);
+        const client = await reflectedClient(address, version);
+        const ask = (method: string, request: object): Promise<Message> =>
+          new Promise((resolve, reject) => {
+            client[method](request, (error: Error | null, answer: Message) => {
+              if (error === null) resolve(answer);
+              else reject(error);
+            });
+          });
+        const { id } = await ask("push", {
+          queue: "seen",
+          data: json({ n: 1 }),
+          unique_key: "u-1",
+        });
+        const job = await ask("pull", { queue: "seen" });
+        expect(job).toMatchObject({ id, queue: "seen", unique_key: "u-1", attempts: 1 });
+        expect(parsed(job.data)).toEqual({ n: 1 });
+        expect(await ask("ack", { id, result: json(true) })).toMatchObject({ ok: true });
+        expect(await ask("getState", { id })).toMatchObject({ id, state: 4 });
+        const methods = Object.keys(client.constructor.service as object).toSorted();
+        expect(methods).toEqual([
+          "Ack",
+          "AckBatch",
+          "Fail",
+          "GetState",
+          "ProcessJobs",
+          "Pull",
+          "PullBatch",
+          "Push",
+          "PushBatch",
+          "Stats",
+          "StreamJobs",
+        ]);
+      },
     );
-    expect(await one.call("stats")).toBeDefined();
+  });
+
+  describe("the server", () => {
+    test("a stop: waits end, new work is refused, what runs is still reported", async () => {
+      const { one, jobs, server, address } = await start(engine);
+      await jobs.addMany(
+        [
+          { queue: "q", data: 1 },
+          { queue: "q", data: 2 },
+        ],
+        { atomic: true },
+      );
+      const stream = one.processJobs(metadataOf({ queue: "q", prefetch: "2" }));
+      const [first, second] = await take(stream, 2);
+      const waiting = one.call("pull", { queue: "none" });
+      await one.call("stats");
+      server.stop();
+      await expect(waiting).rejects.toMatchObject({ code: status.UNAVAILABLE });
+      await expect(one.call("push", { queue: "q", data: json(1) })).rejects.toMatchObject({
+        code: status.UNAVAILABLE,
+      });
+      stream.write({ id: first.id, success: true });
+      await until(async () => (await jobs.count()).completed === 1);
+      const ended = once(stream, "error").catch((error: unknown) => [error]);
+      stream.resume();
+      await server.close();
+      expect(((await ended) as Message[])[0].code).toBe(status.UNAVAILABLE);
+      expect((await jobs.get(Number(second.id))).state).toBe("waiting");
+      await expect(healthOf(address)).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    });
+
+    test("connections beyond the cap are refused, the others go on", async () => {
+      const { one, client } = await start(engine, { maxConnections: 1 });
+      await one.call("stats");
+      await expect(
+        client().call("stats", {}, { deadline: Date.now() + 2000 }),
+      ).rejects.toMatchObject({ code: expect.any(Number) });
+      expect(await one.call("stats")).toBeDefined();
+    });
   });
 });

@@ -150,7 +150,11 @@ describe.each(engines)("on the %s engine", (engine) => {
       (await call("POST", "/queues/thumbnails/jobs", { data: 1 })).body.data.id;
     const [running, waiting] = [await push(), await push()];
     await call("GET", "/queues/thumbnails/jobs");
-    expect((await call("POST", `/jobs/${running}/cancel`)).status).toBe(409);
+    const refused = await call("POST", `/jobs/${running}/cancel`);
+    expect([refused.status, refused.body.error]).toEqual([
+      409,
+      `Job ${running} cannot be cancelled: it is active`,
+    ]);
     expect((await call("POST", `/jobs/${waiting}/cancel`)).status).toBe(200);
     expect((await call("GET", `/jobs/${waiting}`)).body.data).toMatchObject({
       state: "failed",
@@ -261,44 +265,65 @@ describe.each(engines)("on the %s engine", (engine) => {
     expect(second.body).toEqual(first.body);
     expect((await call("GET", "/stats")).body.data.queued).toBe(1);
   });
-});
 
-test("lists page through jobs, the newest first", async () => {
-  const { call } = await virtualApi("embedded");
-  for (let n = 0; n < 5; n++) await call("POST", "/queues/thumbnails/jobs", { data: n });
-  const page = async (query: string) =>
-    (await call("GET", `/jobs?${query}`)).body.data.map(({ data }: { data: number }) => data);
-  expect(await page("limit=2")).toEqual([4, 3]);
-  expect(await page("limit=2&offset=3")).toEqual([1, 0]);
-  expect(await page("state=active")).toEqual([]);
-});
+  test("lists page through jobs, the newest first", async () => {
+    const { call } = await virtualApi(engine);
+    for (let n = 0; n < 5; n++) await call("POST", "/queues/thumbnails/jobs", { data: n });
+    const page = async (query: string) =>
+      (await call("GET", `/jobs?${query}`)).body.data.map(({ data }: { data: number }) => data);
+    expect(await page("limit=2")).toEqual([4, 3]);
+    expect(await page("limit=2&offset=3")).toEqual([1, 0]);
+    expect(await page("state=active")).toEqual([]);
+  });
 
-test.each([
-  ["POST", "/queues/a b/jobs", { data: 1 }, 400, /^Invalid queue name/],
-  ["POST", "/queues/q/jobs", {}, 400, /^data: /],
-  ["POST", "/queues/q/jobs", [1], 400, /JSON object/],
-  ["POST", "/queues/q/jobs", "{", 400, /JSON/],
-  ["POST", "/queues/q/jobs", { data: 1, priority: 2 ** 31 }, 400, /^priority: /],
-  ["POST", "/queues/q/jobs", { data: 1, delay: -1 }, 400, /^delay: /],
-  ["POST", "/queues/q/jobs", { data: 1, depends_on: [99] }, 400, /depend/i],
-  ["POST", "/queues/q/jobs", { data: "x".repeat(1_000_001) }, 413, /^Payload too large$/],
-  ["GET", "/queues/q/jobs?count=1001", undefined, 400, /^count: /],
-  ["GET", "/queues/q/jobs?count=0x2", undefined, 400, /^count: /],
-  ["POST", "/queues/q/rate-limit", { limit: 0 }, 400, /^limit: /],
-  ["POST", "/queues/q/rate-limit", {}, 400, /^limit: /],
-  ["GET", "/jobs?state=running", undefined, 400, /^state: /],
-  ["GET", "/jobs/9007199254740993", undefined, 404, /^Job 9007199254740993 not found$/],
-  ["POST", "/jobs/77/ack", { result: 1 }, 404, /^Job 77 not found$/],
-  ["POST", "/jobs/1.5/fail", {}, 404, /^Job 1.5 not found$/],
-  ["POST", "/jobs/77/progress", { progress: 101 }, 400, /^progress: /],
-] as const)(
-  "%s %s with bad input says what is wrong",
-  async (method, path, sent, status, error) => {
-    const { call } = await virtualApi("embedded");
-    const { status: told, body } = await call(method, encodeURI(path), sent);
-    expect([told, body]).toEqual([
-      status,
-      { ok: false, data: null, error: expect.stringMatching(error) },
-    ]);
-  },
-);
+  test.each([
+    ["POST", "/queues/a b/jobs", { data: 1 }, 400, /^Invalid queue name/],
+    ["POST", "/queues/q/jobs", {}, 400, /^data: /],
+    ["POST", "/queues/q/jobs", [1], 400, /JSON object/],
+    ["POST", "/queues/q/jobs", "{", 400, /JSON/],
+    ["POST", "/queues/q/jobs", { data: 1, priority: 2 ** 31 }, 400, /^priority: /],
+    ["POST", "/queues/q/jobs", { data: 1, delay: -1 }, 400, /^delay: /],
+    ["POST", "/queues/q/jobs", { data: 1, depends_on: [99] }, 400, /depend/i],
+    ["POST", "/queues/q/jobs", { data: "x".repeat(1_000_001) }, 413, /^Payload too large$/],
+    [
+      "POST",
+      "/queues/q/jobs",
+      Buffer.from('{"data":"\xff"}', "latin1"),
+      400,
+      /^body: Must be UTF-8$/,
+    ],
+    [
+      "POST",
+      "/queues/q/jobs",
+      { data: JSON.parse("[".repeat(101) + "]".repeat(101)) as unknown },
+      400,
+      /^data.*100 levels$/,
+    ],
+    ["GET", "/queues/q/jobs?wait=60001", undefined, 400, /^wait: /],
+    ["GET", "/queues/q/jobs?count=1001", undefined, 400, /^count: /],
+    ["GET", "/queues/q/jobs?count=0x2", undefined, 400, /^count: /],
+    ["POST", "/queues/q/rate-limit", { limit: 0 }, 400, /^limit: /],
+    ["POST", "/queues/q/rate-limit", {}, 400, /^limit: /],
+    ["POST", "/queues/q/concurrency", { limit: 0 }, 400, /^limit: /],
+    ["POST", "/queues/q/concurrency", { limit: 2 ** 31 }, 400, /^limit: /],
+    ["POST", "/workers/w-1/heartbeat", { concurrency: 0 }, 400, /^concurrency: /],
+    ["GET", "/jobs?queue=a b", undefined, 400, /^Invalid queue name: /],
+    ["GET", "/jobs?state=running", undefined, 400, /^state: /],
+    ["GET", "/jobs/9007199254740993", undefined, 404, /^Job 9007199254740993 not found$/],
+    ["POST", "/jobs/77/ack", { result: 1 }, 404, /^Job 77 not found$/],
+    ["POST", "/jobs/1.5/fail", {}, 404, /^Job 1.5 not found$/],
+    ["POST", "/jobs/77/progress", { progress: 101 }, 400, /^progress: /],
+  ] as const)(
+    "%s %s with bad input says what is wrong",
+    async (method, path, sent, status, error) => {
+      const { call } = await virtualApi(engine);
+      const { status: told, body } = await call(method, encodeURI(path), sent);
+      expect([told, body]).toEqual([
+        status,
+        { ok: false, data: null, error: expect.stringMatching(error) },
+      ]);
+      const next = await call("GET", "/stats");
+      expect(next.body).toMatchObject({ ok: true, data: { queued: 0 } });
+    },
+  );
+});

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { SignJWT } from "jose";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { engines } from "../engines.ts";
 import { type Api, serve } from "../running-server.ts";
@@ -155,99 +155,132 @@ describe.each(engines)("on the %s engine", (engine) => {
       ...lifeOf(second, "paintings"),
     ]);
   });
-});
 
-test("a tenant's reader is told nothing of another's queue of that name", async () => {
-  const api = await serve({ env: { JWT_SECRET: secret }, handlers: [] });
-  const [own, other] = await Promise.all(
-    ["north", "south"].map((tenantId) => tokenOf({ roles: ["ADMIN"], tenantId })),
-  );
-  const reader = new Reader(`${api.url}/ws/paintings?token=${own}`);
-  await reader.opened;
-  await runOne(api, "paintings", { Authorization: `Bearer ${other}` });
-  const id = await runOne(api, "paintings", { Authorization: `Bearer ${own}` });
-  expect(await reader.has(4)).toEqual(lifeOf(id, "paintings"));
-});
+  test("who comes back after a place that is not kept any more hears of the gap first", async () => {
+    const api = await serve({ engine, handlers: [] });
+    const before = await runOne(api, "paintings");
+    for (const place of ["long-ago", "0", `${"9".repeat(15)}-0`]) {
+      const lost = await stream(`${api.url}/events/paintings`, { "Last-Event-ID": place });
+      const [gap] = await lost.has(1);
+      expect(gap).toEqual({ event: "gap", data: "{}" });
+      const id = await runOne(api, "paintings");
+      const told = async (): Promise<readonly unknown[]> =>
+        (await lost.has(5)).slice(1).map(({ data }) => (JSON.parse(data) as Told).job_id);
+      // From where the log begins, or from now on.
+      await expect.poll(told).toContain(id);
+      lost.leave();
+    }
+    expect(before).toBeGreaterThan(0);
+  });
 
-test("upgrades are refused in flashQ's envelope", async () => {
-  const closed = await serve({ env: { JWT_SECRET: secret }, handlers: [] });
-  expect(await refused(`${closed.url}/ws`)).toEqual({
-    status: 401,
-    body: { ok: false, data: null, error: "Authentication required" },
-  });
-  expect(await refused(`${closed.url}/ws?token=nonsense`)).toMatchObject({ status: 401 });
-  const nobody = await tokenOf({ roles: ["GARDENER"] });
-  expect(await refused(`${closed.url}/ws?token=${nobody}`)).toMatchObject({ status: 403 });
-  const open = await serve({ handlers: [] });
-  expect(await refused(`${open.url}/ws?token=nonsense`)).toMatchObject({ status: 401 });
-  expect(await refused(`${open.url}/ws/a%20b`)).toMatchObject({
-    status: 400,
-    body: { error: expect.stringContaining("Invalid queue name") },
-  });
-  expect(await refused(`${open.url}/elsewhere`)).toMatchObject({ status: 404 });
-  expect(await refused(`${open.url}/ws`, { Origin: "http://evil.example" })).toMatchObject({
-    status: 403,
-  });
-});
-
-test("a reader goes with its token, and with the server", async () => {
-  const api = await serve({ env: { JWT_SECRET: secret }, handlers: [] });
-  const short = new Reader(`${api.url}/ws?token=${await tokenOf({ roles: ["MANAGER"] }, "2s")}`);
-  const long = new Reader(`${api.url}/ws?token=${await tokenOf({ roles: ["MANAGER"] })}`);
-  const sse = await stream(`${api.url}/events`, {
-    Authorization: `Bearer ${await tokenOf({ roles: ["MANAGER"] }, "2s")}`,
-  });
-  await Promise.all([short.opened, long.opened]);
-  expect(await short.closed).toEqual({ code: 1008, reason: "The token has expired" });
-  await sse.ended;
-  await api.server.close();
-  expect(await long.closed).toEqual({ code: 1001, reason: "The server is stopping" });
-});
-
-test("what a reader sends is not listened to, and too much of it ends the connection", async () => {
-  const api = await serve({ handlers: [] });
-  const reader = new Reader(`${api.url}/ws`);
-  await reader.opened;
-  reader.socket.send('{"cmd":"PUSH"}');
-  const id = await runOne(api, "paintings");
-  expect(await reader.has(4)).toEqual(lifeOf(id, "paintings"));
-  reader.socket.send("x".repeat(5000));
-  expect((await reader.closed).code).toBe(1009);
-});
-
-test("a reader that stops reading is dropped, and the others feel nothing", async () => {
-  const api = await serve({ handlers: [] });
-  const { hostname, port } = new URL(api.url);
-  const lazy = connect(Number(port), hostname);
-  onTestFinished(() => void lazy.destroy());
-  lazy.on("error", () => undefined);
-  lazy.write(
-    `GET /ws HTTP/1.1\r\nHost: localhost:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-  );
-  await new Promise((resolve) => lazy.once("data", resolve));
-  lazy.pause();
-  const gone = new Promise<void>((resolve) => {
-    lazy.on("close", () => resolve());
-  });
-  const keen = new Reader(`${api.url}/ws`);
-  await keen.opened;
-  await api.call("POST", "/queues/paintings/jobs", { data: 1 });
-  const { body } = await api.call("GET", "/queues/paintings/jobs");
-  const [job] = body.data as unknown as readonly { readonly id: number }[];
-  // Long messages fill the buffers of the kernel, and then ours.
-  const message = "m".repeat(9900);
-  const rounds = 30;
-  for (let i = 0; i < rounds; i++) {
-    const reports = Array.from({ length: 50 }, () =>
-      api.call("POST", `/jobs/${job?.id}/progress`, { progress: i, message }),
+  test("a tenant's reader is told nothing of another's queue of that name", async () => {
+    const api = await serve({ engine, env: { JWT_SECRET: secret }, handlers: [] });
+    const [own, other] = await Promise.all(
+      ["north", "south"].map((tenantId) => tokenOf({ roles: ["ADMIN"], tenantId })),
     );
-    await Promise.all(reports);
-  }
-  await keen.has(2 + rounds * 50);
-  lazy.resume();
-  await gone;
-  expect(keen.socket.readyState).toBe(WebSocket.OPEN);
+    const reader = new Reader(`${api.url}/ws/paintings?token=${own}`);
+    await reader.opened;
+    await runOne(api, "paintings", { Authorization: `Bearer ${other}` });
+    const id = await runOne(api, "paintings", { Authorization: `Bearer ${own}` });
+    expect(await reader.has(4)).toEqual(lifeOf(id, "paintings"));
+  });
+
+  test("upgrades are refused in flashQ's envelope", async () => {
+    const closed = await serve({ engine, env: { JWT_SECRET: secret }, handlers: [] });
+    expect(await refused(`${closed.url}/ws`)).toEqual({
+      status: 401,
+      body: { ok: false, data: null, error: "Authentication required" },
+    });
+    expect(await refused(`${closed.url}/ws?token=nonsense`)).toMatchObject({ status: 401 });
+    const nobody = await tokenOf({ roles: ["GARDENER"] });
+    expect(await refused(`${closed.url}/ws?token=${nobody}`)).toMatchObject({ status: 403 });
+    const open = await serve({ engine, handlers: [] });
+    expect(await refused(`${open.url}/ws?token=nonsense`)).toMatchObject({ status: 401 });
+    expect(await refused(`${open.url}/ws/a%20b`)).toMatchObject({
+      status: 400,
+      body: { error: expect.stringContaining("Invalid queue name") },
+    });
+    expect(await refused(`${open.url}/elsewhere`)).toMatchObject({ status: 404 });
+    expect(await refused(`${open.url}/ws`, { Origin: "http://evil.example" })).toMatchObject({
+      status: 403,
+    });
+  });
+
+  test("a reader goes with its token, and with the server", async () => {
+    const api = await serve({ engine, env: { JWT_SECRET: secret }, handlers: [] });
+    const short = new Reader(`${api.url}/ws?token=${await tokenOf({ roles: ["MANAGER"] }, "2s")}`);
+    const long = new Reader(`${api.url}/ws?token=${await tokenOf({ roles: ["MANAGER"] })}`);
+    const sse = await stream(`${api.url}/events`, {
+      Authorization: `Bearer ${await tokenOf({ roles: ["MANAGER"] }, "2s")}`,
+    });
+    await Promise.all([short.opened, long.opened]);
+    expect(await short.closed).toEqual({ code: 1008, reason: "The token has expired" });
+    await sse.ended;
+    await api.server.close();
+    expect(await long.closed).toEqual({ code: 1001, reason: "The server is stopping" });
+  });
+
+  test("what a reader sends is not listened to, and too much of it ends the connection", async () => {
+    const api = await serve({ engine, handlers: [] });
+    const reader = new Reader(`${api.url}/ws`);
+    await reader.opened;
+    reader.socket.send('{"cmd":"PUSH"}');
+    const id = await runOne(api, "paintings");
+    expect(await reader.has(4)).toEqual(lifeOf(id, "paintings"));
+    reader.socket.send("x".repeat(5000));
+    expect((await reader.closed).code).toBe(1009);
+  });
+
+  test("a reader that stops reading is dropped, and the others feel nothing", async () => {
+    const api = await serve({ engine, handlers: [] });
+    const { hostname, port } = new URL(api.url);
+    const lazy = connect(Number(port), hostname);
+    onTestFinished(() => void lazy.destroy());
+    lazy.on("error", () => undefined);
+    lazy.write(
+      `GET /ws HTTP/1.1\r\nHost: localhost:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    await new Promise((resolve) => lazy.once("data", resolve));
+    lazy.pause();
+    const read: Buffer[] = [];
+    lazy.on("data", (chunk: Buffer) => read.push(chunk));
+    // It has 2 s for the last words: it reads on when the server drops it.
+    const { close } = WebSocket.prototype;
+    const dropping = vi.spyOn(WebSocket.prototype, "close").mockImplementation(function (
+      this: WebSocket,
+      code,
+      reason,
+    ) {
+      close.call(this, code, reason);
+      lazy.resume();
+    });
+    onTestFinished(() => dropping.mockRestore());
+    const gone = new Promise<void>((resolve) => {
+      lazy.on("close", () => resolve());
+    });
+    const keen = new Reader(`${api.url}/ws`);
+    await keen.opened;
+    await api.call("POST", "/queues/paintings/jobs", { data: 1 });
+    const { body } = await api.call("GET", "/queues/paintings/jobs");
+    const [job] = body.data as unknown as readonly { readonly id: number }[];
+    // Long messages fill the buffers of the kernel, and then ours.
+    const message = "m".repeat(9900);
+    const rounds = 30;
+    for (let i = 0; i < rounds; i++) {
+      const reports = Array.from({ length: 50 }, () =>
+        api.call("POST", `/jobs/${job?.id}/progress`, { progress: i, message }),
+      );
+      await Promise.all(reports);
+    }
+    await keen.has(2 + rounds * 50);
+    await gone;
+    // The last frame closes: policy violation, and why.
+    const why = "Too slow: 4000000 bytes lie unread";
+    const last = Buffer.concat([Buffer.of(0x88, 2 + why.length, 0x03, 0xf0), Buffer.from(why)]);
+    expect(Buffer.concat(read).subarray(-last.length)).toEqual(last);
+    expect(keen.socket.readyState).toBe(WebSocket.OPEN);
+  });
 });
 
 interface Message {

@@ -77,7 +77,6 @@ const fields: Readonly<Record<string, string>> = {
   uniqueKey: "unique_key",
   dependsOn: "depends_on",
   cron: "schedule",
-  rateLimit: "limit",
 };
 
 export function refusalOf(error: QueueError | RequestError): Refusal {
@@ -99,7 +98,8 @@ export function refusalOf(error: QueueError | RequestError): Refusal {
 function validationText({ message, details: { errors, index } }: QueueError): string {
   const [first] = errors ?? [];
   if (first === undefined) return `${message}${at(index)}`;
-  if (first.field === "queue") return `Invalid queue name: ${first.message}${at(index)}`;
+  if (first.field === "queue" || first.field === "queues[0]")
+    return `Invalid queue name: ${first.message}${at(index)}`;
   const [, name = "", rest = ""] = /^([A-Za-z]*)(.*)$/.exec(first.field) ?? [];
   const field = `${fields[name] ?? name}${rest}`;
   return `${index === undefined ? "" : `jobs[${index}].`}${field}: ${first.message}`;

@@ -1,4 +1,4 @@
-import { MAX_BATCH } from "@jobyard/core";
+import { MAX_BATCH, MAX_QUEUE_LIMIT } from "@jobyard/core";
 import { z } from "zod";
 
 /**
@@ -71,7 +71,7 @@ export const retryDlqInput = z.object({ queue, id: id.nullish() });
 
 export const queueInput = z.object({ queue });
 
-export const limitInput = z.object({ queue, limit: z.int() });
+export const limitInput = z.object({ queue, limit: z.int().min(1).max(MAX_QUEUE_LIMIT) });
 
 export const cronInput = z.object({
   name: z.string(),

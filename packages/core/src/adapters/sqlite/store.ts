@@ -1307,7 +1307,7 @@ export class Store {
   cancel(tx: Transaction, tenant: TenantScope, id: number, running: boolean, reason: string): true {
     const run = this.#active.get(id);
     if (run !== undefined && sees(tenant, run.row.lane)) {
-      if (!running) throw invalidState(id, "active", "is being run");
+      if (!running) throw invalidState(id, "active", "cannot be cancelled");
       if (run.stop !== null) return true;
       run.stop = reason;
       tx.onRollback(() => (run.stop = null));
