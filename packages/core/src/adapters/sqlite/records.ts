@@ -199,6 +199,6 @@ function webhookOf(record: unknown): StoredWebhook {
 
 /** Those noted by an older version lack what was added since. */
 function healthOf(health: unknown): WebhookHealth {
-  if (health === null) return goodHealth;
-  return { ...goodHealth, ...(JSON.parse(String(health)) as Partial<WebhookHealth>) };
+  if (typeof health !== "string") return goodHealth;
+  return { ...goodHealth, ...(JSON.parse(health) as Partial<WebhookHealth>) };
 }
