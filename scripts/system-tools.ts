@@ -8,10 +8,12 @@ const tools = {
   chromium: "chromium",
   curl: "curl",
   faketime: "faketime",
+  fish: "fish",
   nc: "netcat-openbsd",
   promtool: "prometheus",
   "redis-server": "redis-server",
   python3: "python3",
+  zsh: "zsh",
 } as const;
 
 export type SystemTool = keyof typeof tools;

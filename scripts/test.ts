@@ -4,7 +4,17 @@ import { ensureSystemTools } from "./system-tools.ts";
 
 const steps = await runSteps(checks);
 // Once, before test files that need it run side by side.
-ensureSystemTools("chromium", "curl", "faketime", "nc", "promtool", "python3", "redis-server");
+ensureSystemTools(
+  "chromium",
+  "curl",
+  "faketime",
+  "fish",
+  "nc",
+  "promtool",
+  "python3",
+  "redis-server",
+  "zsh",
+);
 const tests = await runTests();
 const passed = steps.passed + tests.passed;
 const failed = steps.failed + tests.failed;

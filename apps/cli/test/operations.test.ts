@@ -9,8 +9,11 @@ import { promisify } from "node:util";
 import { Jobyard } from "@jobyard/sdk";
 import { expect, onTestFinished, test } from "vitest";
 import { childEnv } from "../../../scripts/child-env.ts";
+import { ensureSystemTools } from "../../../scripts/system-tools.ts";
+import { diskCheck } from "../src/commands/doctor.ts";
 import { serve, start } from "./running-cli.ts";
 
+ensureSystemTools("zsh", "fish");
 const server = await serve();
 const { jobs, json } = server;
 const client = new Jobyard({ baseURL: server.url });
@@ -285,8 +288,8 @@ test("figures, workers and nodes", async () => {
 });
 
 test("doctor finds nothing here, a server that is away, and a bad token", async () => {
-  const well = await jobs(["doctor"]);
-  expect(well.code).toBe(0);
+  const well = await jobs(["doctor"], { env: { DATA_DIR: server.dataDir } });
+  expect(well.out).toMatch(/^\S+ +disk: [\d.]+ [kMGT]?B are free in /m);
   expect(well.out).toMatch(/^ok {7}token: .*may read, operate, administer, system$/m);
   const away = await jobs(["doctor", "--json", "--url", "http://127.0.0.1:9"]);
   expect(away.code).toBe(1);
@@ -295,6 +298,21 @@ test("doctor finds nothing here, a server that is away, and a bad token", async 
     checks: [{}, {}, { check: "server", state: "fault" }],
   });
   expect((await jobs(["doctor", "--token", "forged"])).out).toMatch(/^FAULT {4}token: /m);
+});
+
+test("doctor minds a disk that is nearly full", () => {
+  const dataDir = "/data";
+  expect(diskCheck({ dataDir, free: 2e9, used: 1e9 })).toEqual({
+    check: "disk",
+    state: "ok",
+    told: "2.0 GB are free in /data",
+  });
+  const short = diskCheck({ dataDir, free: 2e9, used: 3e9 });
+  expect(short).toMatchObject({
+    state: "warning",
+    mend: expect.stringContaining("DATA_DIR") as string,
+  });
+  expect(diskCheck({ dataDir, free: 4e8, used: 1 })).toMatchObject({ state: "fault" });
 });
 
 test("a backup is made while the server serves, and restored", async () => {
@@ -333,7 +351,7 @@ test("bench measures and leaves one empty queue", async () => {
   expect(await left()).toMatchObject([{ counts: { waiting: 1, active: 0 } }]);
 });
 
-test("completions are scripts that bash takes, and complete", async () => {
+test("completions are scripts that bash, zsh and fish take, and complete", async () => {
   const { out } = await start(["completion", "bash"]).ended;
   const script = join(await folder(), "completion.bash");
   await writeFile(script, out);
@@ -342,9 +360,21 @@ COMP_WORDS=(jobs --json schedules upd); COMP_CWORD=3; _jobs; echo "\${COMPREPLY[
 COMP_WORDS=(jobs list --err); COMP_CWORD=2; _jobs; echo "\${COMPREPLY[@]}"`;
   const { stdout } = await promisify(execFile)("bash", ["-euc", ask]);
   expect(stdout).toBe("drain\nupdate\n--error --error-group\n");
-  for (const shell of ["zsh", "fish"]) {
-    expect((await start(["completion", shell]).ended).out).toContain("deliveries");
-  }
+  const [zsh = "", fish = ""] = await Promise.all(
+    ["zsh", "fish"].map(async (shell) => {
+      const file = join(await folder(), `completion.${shell}`);
+      await writeFile(file, (await start(["completion", shell]).ended).out);
+      await promisify(execFile)(shell, ["-n", file]);
+      return file;
+    }),
+  );
+  const asked = `source ${fish}; complete -C "jobs queues dr"; complete -C "jobs list --err"`;
+  const told = await promisify(execFile)("fish", ["--no-config", "-c", asked]);
+  expect(told.stdout.match(/^\S+/gm)).toEqual(["drain", "--error", "--error-group"]);
+  // Where zsh asks for words, those of the place are told.
+  const words = `_describe() { print -l -- "\${(@)choices%%:*}" }; words=(jobs queues dr); CURRENT=3; source ${zsh}; _jobs`;
+  const zshTold = await promisify(execFile)("zsh", ["-fc", `compdef() { : }; ${words}`]);
+  expect(zshTold.stdout.split("\n")).toEqual(expect.arrayContaining(["drain", "--json"]));
   expect((await start(["completion", "tcsh"]).ended).code).toBe(2);
 });
 

@@ -1,8 +1,10 @@
+import { stat, statfs } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import about from "../../package.json" with { type: "json" };
 import type { Cli } from "../cli.ts";
 import { CliError, failureOf } from "../errors.ts";
-import { shown, span } from "../output.ts";
+import { bytes, shown, span } from "../output.ts";
 
 interface Check {
   readonly check: string;
@@ -21,6 +23,8 @@ const marks = {
 const OLDEST_NODE = 24;
 const SKEW_MS = 5000;
 const SLOW_MS = 1000;
+/** Bytes. */
+const LEAST_FREE = 500_000_000;
 
 export function define(command: Command, cli: Cli): void {
   command
@@ -130,6 +134,7 @@ async function* examine(cli: Cli): AsyncGenerator<Check, void, undefined> {
     for (const { message } of warnings) {
       yield { check: "store", state: "warning", told: message };
     }
+      if (engine === "sqlite") yield* examineDisk(cli);
     const queues = await client.queues.list();
     const workers = await client.workers();
     const heard = new Set(workers.flatMap(({ queues }) => queues));
@@ -145,6 +150,26 @@ async function* examine(cli: Cli): AsyncGenerator<Check, void, undefined> {
   } catch (error) {
     yield faultOf("token", error);
   }
+}
+
+/** Of the store in DATA_DIR, where it is on this machine. */
+async function* examineDisk(cli: Cli): AsyncGenerator<Check, void, undefined> {
+  const { parseConfig } = await import("@jobyard/core");
+  const { dataDir } = parseConfig(cli.env).engine;
+  const size = await stat(join(dataDir, "jobyard.db")).catch(() => null);
+  if (size === null) return;
+  const { bavail, bsize } = await statfs(dataDir);
+  yield diskCheck({ dataDir, free: bavail * bsize, used: size.size });
+}
+
+/** Bytes; a backup, and a restore, take as much again as the store has. */
+export function diskCheck(disk: { dataDir: string; free: number; used: number }): Check {
+  const { dataDir, free, used } = disk;
+  const told = `${bytes(free)} are free in ${resolve(dataDir)}`;
+  if (free >= Math.max(LEAST_FREE, used)) return { check: "disk", state: "ok", told };
+  const mend =
+    "Free some, move DATA_DIR to a larger disk, or keep ended jobs for less long (RETENTION_COMPLETED, RETENTION_FAILED): nothing is added once it is full";
+  return { check: "disk", state: free < LEAST_FREE ? "fault" : "warning", told, mend };
 }
 
 function faultOf(check: string, error: unknown): Check {
