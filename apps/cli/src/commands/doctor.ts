@@ -134,7 +134,7 @@ async function* examine(cli: Cli): AsyncGenerator<Check, void, undefined> {
     for (const { message } of warnings) {
       yield { check: "store", state: "warning", told: message };
     }
-      if (engine === "sqlite") yield* examineDisk(cli);
+    if (engine === "sqlite") yield* examineDisk(cli);
     const queues = await client.queues.list();
     const workers = await client.workers();
     const heard = new Set(workers.flatMap(({ queues }) => queues));
