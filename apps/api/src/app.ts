@@ -58,7 +58,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     const { incoming, outgoing } = c.env;
     const requestId = requestIdOf(incoming);
     c.set("requestId", requestId);
-    outgoing.setHeader("X-Request-Id", requestId);
+    outgoing.requestId = requestId;
     const told = log.isLevelEnabled("debug");
     const request = told ? { requestId, method: c.req.method, path: c.req.path } : undefined;
     const began = told ? performance.now() : 0;

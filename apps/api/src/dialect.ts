@@ -1,7 +1,8 @@
-import type { HttpBindings } from "@hono/node-server";
+import type { IncomingMessage } from "node:http";
 import type { Config, JobQueue, QueueError } from "@jobyard/core";
 import type { Storage } from "@jobyard/handlers";
 import type { Context } from "hono";
+import type { Answer } from "./answer.ts";
 import type { Caller } from "./auth/caller.ts";
 import type { Operation, Route } from "./operations.ts";
 import type { RecentFigures } from "./recent-figures.ts";
@@ -10,7 +11,7 @@ import type { Logger, Metrics, ProcessControl } from "@jobyard/core/process";
 import type { RequestError } from "./request-error.ts";
 
 export interface ApiEnv {
-  Bindings: HttpBindings;
+  Bindings: { readonly incoming: IncomingMessage; readonly outgoing: Answer };
   Variables: {
     /** Goes back in `X-Request-Id` and names the request in the log. */
     requestId: string;

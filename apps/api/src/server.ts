@@ -10,6 +10,7 @@ import {
   nodeAt,
 } from "@jobyard/core/process";
 import { openWork, PublicHttp } from "@jobyard/handlers";
+import { Answer } from "./answer.ts";
 import { createApp } from "./app.ts";
 import { authenticator } from "./auth/authenticate.ts";
 import { developmentSecret } from "./auth/open-mode.ts";
@@ -86,11 +87,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     listeners = await listen(
       config.host,
       config.http.ports,
-      (request, response) => {
-        for (const [name, value] of onEveryAnswer) response.setHeader(name, value);
-        void onRequest(request, response);
-      },
+      (request, response) => void onRequest(request, response),
       () => log.warn("This machine has no ::1; listening on 127.0.0.1 alone"),
+      { ServerResponse: Answer },
     );
     webSockets = new WebSockets({
       hub: events,
@@ -152,20 +151,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     close,
   };
 }
-
-/**
- * Unless an answer has its own: a page says what it may load, a file whether it may be kept. That a whole domain is reached
- * by TLS only, is for whoever terminates it to say.
- */
-const onEveryAnswer = [
-  ["Cache-Control", "no-store"],
-  ["Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"],
-  ["Cross-Origin-Opener-Policy", "same-origin"],
-  ["Cross-Origin-Resource-Policy", "same-origin"],
-  ["Referrer-Policy", "no-referrer"],
-  ["X-Content-Type-Options", "nosniff"],
-  ["X-Frame-Options", "DENY"],
-] as const;
 
 function refuseRestart(): never {
   throw new QueueError(

@@ -538,7 +538,7 @@ export class TenantQueue {
       outcomes[i] = outcome instanceof QueueError ? indexed(outcome, i) : outcome;
       if (outcome instanceof QueueError) refused.push(spec);
     }
-    await this.#withdraw(refused);
+    if (refused.length > 0) await this.#withdraw(refused);
     return { outcomes: told, repeated: false };
   }
 
@@ -1447,8 +1447,8 @@ function refuseOrphans(
   needs: readonly (readonly number[])[],
   outcomes: (Outcome<number> | undefined)[],
 ): readonly number[] {
+  if (outcomes.every((outcome) => outcome === undefined)) return none;
   const refused = [...outcomes.keys()].filter((i) => outcomes[i] !== undefined);
-  if (refused.length === 0) return none;
   const dependents = dependentsOf(needs);
   const orphans: number[] = [];
   for (let i = refused.pop(); i !== undefined; i = refused.pop()) {

@@ -6,6 +6,7 @@ import { type ErrorCode, errorCodes, QueueError, parseConfig } from "@jobyard/co
 import { Hono } from "hono";
 import { pino } from "pino";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { Answer } from "../../src/answer.ts";
 import { createApp } from "../../src/app.ts";
 import type { ApiEnv } from "../../src/dialect.ts";
 import { refuse } from "../../src/dialects/v1/errors.ts";
@@ -386,7 +387,10 @@ test("what nobody foresaw is told as an id that the log has, and nothing else", 
     ending: never,
   });
   const onRequest = getRequestListener(app.fetch);
-  const server = createServer((request, response) => void onRequest(request, response));
+  const server = createServer(
+    { ServerResponse: Answer },
+    (request, response) => void onRequest(request, response),
+  );
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;

@@ -1,4 +1,9 @@
-import { createServer, type RequestListener, type Server as HttpServer } from "node:http";
+import {
+  createServer,
+  type RequestListener,
+  type Server as HttpServer,
+  type ServerOptions,
+} from "node:http";
 import type { AddressInfo, Server } from "node:net";
 import { hostname } from "node:os";
 import { type NodeAddress, processId } from "../node.ts";
@@ -44,8 +49,9 @@ export function listen(
   ports: readonly number[],
   onRequest: RequestListener,
   onMissing: () => void,
+  options: Pick<ServerOptions, "ServerResponse"> = {},
 ): Promise<readonly Listener[]> {
-  const create = (): HttpServer => createServer(patience, onRequest);
+  const create = (): HttpServer => createServer({ ...options, ...patience }, onRequest);
   return bind({ host, ports, scheme: "http", create, onMissing });
 }
 

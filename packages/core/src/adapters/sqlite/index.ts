@@ -177,6 +177,7 @@ export class SqliteAdapter implements QueueAdapter {
     store.agenda.stop();
     try {
       await committer.submit((tx) => {
+        store.flush();
         store.releaseInProcess(tx);
         store.releaseIds();
       });
@@ -214,7 +215,7 @@ export class SqliteAdapter implements QueueAdapter {
     jobs: readonly JobSpec[];
     atomic: boolean;
   }): Promise<readonly Outcome<number>[]> {
-    return this.#write((tx, { store }) => store.enqueue(tx, params.jobs, params.atomic));
+    return this.#submit((tx, { store }) => store.enqueue(tx, params.jobs, params.atomic));
   }
 
   enqueueOnce(params: {
@@ -225,7 +226,7 @@ export class SqliteAdapter implements QueueAdapter {
     note: string;
   }): Promise<Answer> {
     const { jobs, atomic, ...call } = params;
-    return this.#write((tx, { store }) => store.enqueueOnce(tx, jobs, atomic, call));
+    return this.#submit((tx, { store }) => store.enqueueOnce(tx, jobs, atomic, call));
   }
 
   recall(params: { tenant: string; key: string }): Promise<Answer | null> {
@@ -684,6 +685,14 @@ export class SqliteAdapter implements QueueAdapter {
   }
 
   #write<T>(apply: (tx: Transaction, state: Open) => T): Promise<T> {
+    return this.#submit((tx, state) => {
+      state.store.flush();
+      return apply(tx, state);
+    });
+  }
+
+  /** Adds jobs, or does what touches none. */
+  #submit<T>(apply: (tx: Transaction, state: Open) => T): Promise<T> {
     const state = this.#state;
     if (state === undefined || this.#closing !== undefined) return Promise.reject(closed());
     return state.committer.submit((tx) => apply(tx, state));

@@ -129,6 +129,9 @@ export class Store {
   readonly #waiters = new Waiters();
   readonly stopListeners = new Set<(request: StopRequest) => void>();
   #nextId = 1;
+  /** Values of rows of the open transaction that are not yet written. */
+  #newJobs: SQLInputValue[] = [];
+  #newOpen: SQLInputValue[] = [];
   #reserved = 1;
   #dependencies = 0;
   #turn = 0;
@@ -287,7 +290,17 @@ export class Store {
     this.#db.exec("BEGIN");
   }
 
+  /** Writes the rows of new jobs: a few statements for many calls that add one job each. Before anything reads them. */
+  flush(): void {
+    if (this.#newJobs.length === 0) return;
+    this.#insertJob.run(this.#newJobs);
+    this.#insertOpen.run(this.#newOpen);
+    this.#newJobs = [];
+    this.#newOpen = [];
+  }
+
   beforeCommit(tx: Transaction): void {
+    this.flush();
     this.#serveWaiters(tx);
     for (const [key, ids] of this.#finished) {
       this.#sql.logFinished.run(key % 8, tx.now, Math.floor(key / 8), JSON.stringify(ids));
@@ -323,6 +336,8 @@ export class Store {
   }
 
   #forget(): void {
+    this.#newJobs = [];
+    this.#newOpen = [];
     this.#touched.clear();
     this.#freed.clear();
     this.#finished.clear();
@@ -494,8 +509,8 @@ export class Store {
       if (error instanceof QueueError) for (const lane of created) this.#dropLane(lane);
       throw error;
     }
-    this.#insertJob.run(jobs);
-    this.#insertOpen.run(open);
+    for (const value of jobs) this.#newJobs.push(value);
+    for (const value of open) this.#newOpen.push(value);
     for (const row of added) this.#added(tx, row);
     return outcomes as Outcome<number>[];
   }
@@ -529,6 +544,7 @@ export class Store {
     places: Map<LaneGroup, number>,
   ): OpenRow {
     const { dependsOn } = spec;
+    if (dependsOn.length > 0) this.flush();
     let pending = siblings.length;
     const hopeless: number[] = [];
     for (const parent of dependsOn) {
