@@ -196,7 +196,10 @@ export class TenantFolder implements TenantFiles {
       if (!folder.isDirectory()) throw refused(`${named}: ${segment} is not a folder`);
     }
     const path = join(this.#root, ...segments);
-    const there = await fs.lstat(path).catch(() => undefined);
+    const there = await fs.lstat(path).catch((error: unknown) => {
+      if (codeOf(error) === "ENOENT") return undefined;
+      throw fileError(error, named);
+    });
     if (there !== undefined && !there.isFile()) {
       throw refused(`${named}: is ${kindOf(there)}, not a regular file`);
     }

@@ -92,6 +92,9 @@ const fullAccess = {
   expiresAt: Infinity,
 } as const;
 
+/** The year 10000: an ISO date has no place for it. */
+const NO_DATE = Date.UTC(10_000, 0);
+
 function callerOf(payload: JWTPayload, credential: string): Caller {
   const { tenantId = DEFAULT_TENANT, sub, exp = 0 } = payload;
   if (typeof tenantId !== "string" || (tenantId !== ALL_TENANTS && !isTenant(tenantId))) {
@@ -104,7 +107,8 @@ function callerOf(payload: JWTPayload, credential: string): Caller {
   }
   const subject = typeof sub === "string" ? sub : null;
   const system = tenantId === ALL_TENANTS;
-  return { tenant: tenantId, roles: own, system, subject, expiresAt: exp * 1000, credential };
+  const expiresAt = exp * 1000 < NO_DATE ? exp * 1000 : Infinity;
+  return { tenant: tenantId, roles: own, system, subject, expiresAt, credential };
 }
 
 function refusalOf(error: unknown): Error {

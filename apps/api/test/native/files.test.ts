@@ -63,6 +63,7 @@ test("no name leads out of the tenant's folder, or into Jobyard's own", async ()
     "folder/",
     ".",
     "..",
+    "x".repeat(256),
     "x".repeat(1025),
   ];
   for (const name of names) {

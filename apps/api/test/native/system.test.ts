@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { engines } from "../engines.ts";
 import { temporaryFolder } from "../running-server.ts";
-import { guarded, native, refusal } from "./client.ts";
+import { guarded, native, refusal, token } from "./client.ts";
 
 describe.each(engines)("the server on %s", (engine) => {
   const name = engine === "redis" ? "bullmq" : "sqlite";
@@ -30,7 +30,7 @@ describe.each(engines)("the server on %s", (engine) => {
   });
 
   test("a manager is told what it may do", async () => {
-    const { as } = await guarded({ engine });
+    const { as, url } = await guarded({ engine });
     const { data } = await as({ sub: "mo", roles: ["MANAGER"], tenantId: "acme" });
     expect(await data("GET", "/whoami")).toMatchObject({
       subject: "mo",
@@ -40,6 +40,13 @@ describe.each(engines)("the server on %s", (engine) => {
       open: false,
       expiresAt: expect.stringMatching(/Z$/),
     });
+    // No date says when.
+    for (const exp of [1e300, 1e14, Date.UTC(10_000, 0) / 1000]) {
+      const headers = { Authorization: `Bearer ${await token({}, exp)}` };
+      const response = await fetch(`${url}/whoami`, { headers });
+      const body = (await response.json()) as { readonly data: { readonly expiresAt: unknown } };
+      expect([exp, response.status, body.data.expiresAt]).toEqual([exp, 200, null]);
+    }
   });
 });
 
