@@ -383,10 +383,11 @@ describe("rules", () => {
     expect(issues("sentiment_analysis_batch", { texts: ["x".repeat(10_000)] })).toEqual([]);
     const { data } = jobTypes.sentiment_analysis_batch;
     data.parse({ texts });
-    const start = performance.now();
     const rounds = 20;
+    const before = process.cpuUsage();
     for (let round = 0; round < rounds; round++) data.parse({ texts });
-    expect((performance.now() - start) / rounds).toBeLessThan(20);
+    // Of the processor's time: what else the machine does is not counted.
+    expect(process.cpuUsage(before).user / 1000 / rounds).toBeLessThan(20);
     const empty = issues("sentiment_analysis_batch", { texts: texts.map(() => "") });
     expect(empty).toHaveLength(101);
     expect(empty.at(-1)).toEqual({ field: "data", message: "and 9900 more fields" });

@@ -585,7 +585,7 @@ describe.each(engines)("limits and rights on the %s engine", (engine) => {
     test("a stream ends with its token, and gives back", async () => {
       const { one, queue } = await start(engine, { env });
       await queue.of("east").add({ queue: "q", data: 1 });
-      const short = await token({ role: "OPERATOR", tenantId: "east" }, "2s");
+      const short = await token({ role: "OPERATOR", tenantId: "east" }, "4s");
       const metadata = metadataOf({ authorization: `Bearer ${short}`, queue: "q" });
       const stream = one.processJobs(metadata);
       await take(stream, 1);

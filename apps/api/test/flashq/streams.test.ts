@@ -208,10 +208,10 @@ describe.each(engines)("on the %s engine", (engine) => {
 
   test("a reader goes with its token, and with the server", async () => {
     const api = await serve({ engine, env: { JWT_SECRET: secret }, handlers: [] });
-    const short = new Reader(`${api.url}/ws?token=${await tokenOf({ roles: ["MANAGER"] }, "2s")}`);
+    const short = new Reader(`${api.url}/ws?token=${await tokenOf({ roles: ["MANAGER"] }, "4s")}`);
     const long = new Reader(`${api.url}/ws?token=${await tokenOf({ roles: ["MANAGER"] })}`);
     const sse = await stream(`${api.url}/events`, {
-      Authorization: `Bearer ${await tokenOf({ roles: ["MANAGER"] }, "2s")}`,
+      Authorization: `Bearer ${await tokenOf({ roles: ["MANAGER"] }, "4s")}`,
     });
     await Promise.all([short.opened, long.opened]);
     expect(await short.closed).toEqual({ code: 1008, reason: "The token has expired" });
