@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
@@ -32,8 +33,8 @@ export default defineConfig({
     include: ["{packages,apps}/*/{src,test}/**/*.test.ts", "deploy/test/*.test.ts"],
     pool: "forks",
     sequence: { sequencer: LongFirst },
-    // One for each core (the default leaves one free): many tests wait for other processes rather than compute.
-    maxWorkers: "100%",
+    // One more than there are cores (the default leaves one free): many tests wait rather than compute.
+    maxWorkers: availableParallelism() + 1,
     // For threads and child processes that tests start: those load our packages without Vite.
     execArgv: ["--conditions=@jobyard/source"],
     // These end what hangs; none of them measures. A busy machine may take many times as long as a quiet one.

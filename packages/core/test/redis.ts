@@ -87,6 +87,11 @@ export async function startRedis(...settings: string[]): Promise<TestRedis> {
     async restart() {
       await end("SIGKILL");
       server = await launch(folder, port, settings);
+      // Whoever has taken the port meanwhile, for a connection, gives it back.
+      for (let tries = 0; server === undefined && tries < 50; tries++) {
+        await setTimeout(100);
+        server = await launch(folder, port, settings);
+      }
       if (server === undefined) throw new Error("redis-server does not start again");
     },
     async stop() {

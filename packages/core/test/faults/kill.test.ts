@@ -226,7 +226,10 @@ test(
     let earlyKills = 0;
     let backAtOnce = 0;
     let kept = 0;
-    for (let kill = 1; kill <= kills; kill++) {
+    // A slow machine gets less done between two kills, and so dies more often.
+    const isEnough = (): boolean =>
+      heard.added.size > kills * 20 && heard.completed.size > kills * 10;
+    for (let kill = 1; kill <= kills || !isEnough(); kill++) {
       const victim = start(heard, [folder, `v${kill}`, String(seed + kill)]);
       // Some die while they are still opening the store.
       const early = random() < 0.15;
@@ -267,11 +270,9 @@ test(
       values[Math.floor(values.length / 2)] ?? 0;
     expect(programs.at(-1)).toBeLessThan(READY_MS);
     expect(median(processes)).toBeLessThan(READY_MS);
-    expect(heard.added.size).toBeGreaterThan(kills * 20);
-    expect(heard.completed.size).toBeGreaterThan(kills * 10);
     // oxlint-disable-next-line no-console
     console.log(
-      `kill -9: seed ${seed}, ${kills} kills (${earlyKills} before the store was ready); jobs acknowledged ` +
+      `kill -9: seed ${seed}, ${moments.length} kills (${earlyKills} before the store was ready); jobs acknowledged ` +
         `${heard.added.size}, stored ${rows.length}, completions acknowledged ${heard.completed.size}, lost 0, ` +
         `twice 0; runs of dead processes that came back at once ${backAtOnce}, pulled runs that kept their lease ` +
         `${kept}; from the start of the process to its first claim ${median(processes).toFixed(0)} ms (median), ` +
