@@ -82,6 +82,17 @@ export function idsOf(bits: Bits, bucket: number, descending = false): number[] 
   return descending ? ids.reverse() : ids;
 }
 
+/** By bucket. */
+export function setsOf(ids: readonly number[]): Map<number, Bits> {
+  const sets = new Map<number, Bits>();
+  for (const id of ids) {
+    let bits = sets.get(bucketOf(id));
+    if (bits === undefined) sets.set(bucketOf(id), (bits = noBits()));
+    addTo(bits, id);
+  }
+  return sets;
+}
+
 /** Whom a filter's lanes, states and priorities mean. */
 export class FactTest {
   /** By the lane's number. */

@@ -203,6 +203,15 @@ export class Connection {
     });
   }
 
+  /** What lies at some keys of ours, without prefix, byte by byte. */
+  buffers(keys: readonly string[]): Promise<readonly (Buffer | null)[]> {
+    const prefixed = keys.map((key) => `${this.#tag}:${key}`);
+    return this.#track(async () => {
+      await this.#ready();
+      return (await this.#redis.callBuffer("MGET", ...prefixed)) as (Buffer | null)[];
+    });
+  }
+
   /** Runs one command on every server there is. */
   everywhere(name: string, ...args: readonly string[]): Promise<readonly Reply[]> {
     return this.#track(async () => {

@@ -766,7 +766,7 @@ export class BullmqAdapter implements QueueAdapter {
   }): Promise<readonly QueueInfo[]> {
     const lanes = await this.#open.listing.lanes(params);
     return lanes
-      .map(({ lane, indexes, ...rest }) => ({
+      .map(({ lane, no: _, indexes, ...rest }) => ({
         ...parseLane(lane),
         ...rest,
         indexedPaths: indexes.map(({ path }) => path),

@@ -145,6 +145,7 @@ export function encodeStored(stored: StoredJob, args: (string | number)[]): void
   const due = { waiting: "", delayed: job.runAt, blocked: job.createdAt }[state as string];
   args.push(laneName(tenant, queue), id, letter, due ?? finishedAt ?? job.createdAt);
   args.push(over ? "" : (expireAt ?? ""), over ? "" : (job.uniqueKey ?? ""), group, erring ? 1 : 0);
+  args.push(job.priority, job.createdAt);
   const files = [data, result].filter((each) => each !== null && typeof each !== "string");
   pushMany(
     args,

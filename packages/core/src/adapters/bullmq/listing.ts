@@ -1,16 +1,54 @@
 import { parseFingerprint } from "../../error-groups.ts";
 import { indexUnfinished, notIndexed } from "../../errors.ts";
-import { type JobState, jobStates } from "../../job.ts";
+import { isFinished, type JobState, jobStates } from "../../job.ts";
+import {
+  addTo,
+  type Bits,
+  bucketOf,
+  BUCKET,
+  countedOf,
+  type Facts,
+  FactTest,
+  Found,
+  fromNearerEnd,
+  idsOf,
+  intersect,
+  isCounted,
+  noBits,
+  setsOf,
+  sumOf,
+  unite,
+} from "../../job-facts.ts";
 import { valueKey } from "../../payload-paths.ts";
 import type { JobFilter, Page, StateCounts } from "../../queue-adapter.ts";
 import type { Connection, Reply } from "./connection.ts";
 import { labelsOf, parseLane, stateOfLetter } from "./job-hash.ts";
+import { pairs } from "./records.ts";
 
 /** Jobs looked at in one step, which must stay short. */
 const STEP = 1000;
+/** Buckets read at once: few at first, as a page is mostly found at once. */
+const FEW = 4;
+const MANY = 64;
+
+/** By bucket. */
+type Sets = ReadonlyMap<number, Bits>;
+
+/** Creation times of its jobs, epoch ms, those that are gone included. */
+interface Bucket {
+  readonly no: number;
+  readonly earliest: number;
+  readonly latest: number;
+}
+
+interface Read {
+  readonly bucket: Bucket;
+  readonly facts: Facts;
+}
 
 export interface LaneCounts {
   readonly lane: string;
+  readonly no: number;
   readonly typed: boolean;
   readonly paused: boolean;
   readonly rateLimit: number | null;
@@ -32,15 +70,7 @@ export function decodeIndexes(paths: Reply | undefined): PathIndex[] {
   return entries.map(([path, reached, until]) => ({ path, complete: reached >= until }));
 }
 
-/** Above so many, a page is found by walking the ids rather than by reading all that match. */
-const LONG = 20_000;
-const WALK_BUCKETS = 500;
-
-/** Ids rise with creation times, but for clocks that were set back; by no more than this, ms. */
-const CLOCK_MARGIN_MS = 3_600_000;
-const LETTERS = ["w", "d", "b", "a", "c", "f", "x"];
-
-/** Finds jobs by filter. Lanes' own structures tell states and totals; only what they cannot tell is read from jobs. */
+/** Finds jobs by filter: facts and sets of labels, read bucket by bucket, tell most of it; only the rest is read from jobs. */
 export class Listing {
   readonly #connection: Connection;
 
@@ -53,10 +83,11 @@ export class Listing {
     const asked = queues === undefined ? ["*"] : ["", ...new Set(queues)];
     const answer = (await this.#connection.script("count", tenant, ...asked)) as Reply[][];
     return answer.map((row) => {
-      const [lane, typed, paused, rateLimit, concurrency, paths, ...numbers] = row;
+      const [lane, no, typed, paused, rateLimit, concurrency, paths, ...numbers] = row;
       const [waiting, delayed, blocked, active, completed, failed, cancelled] = numbers as number[];
       return {
         lane: String(lane),
+        no: Number(no),
         typed: typed === "1",
         paused: paused === "1",
         rateLimit: rateLimit === "" ? null : Number(rateLimit),
@@ -76,183 +107,236 @@ export class Listing {
   }
 
   async count(filter: JobFilter): Promise<StateCounts> {
-    if (looksIntoJobs(filter)) {
-      return (await this.#search(filter, { limit: 0, order: "asc" }, "all", true)).counts;
-    }
-    const counts = emptyCounts();
-    for (const lane of await this.lanes(filter)) {
-      for (const state of wantedStates(filter)) counts[state] += lane.counts[state];
-    }
-    return counts;
+    const lanes = await this.lanes(filter);
+    if (isCounted(filter)) return countedOf(filter, lanes);
+    return (await this.#search(filter, lanes, { limit: 0, order: "asc" }, "states")).counts;
   }
 
   /** Ids of the page, and how many match in all. */
-  async find(filter: JobFilter, page: Page): Promise<{ ids: number[]; total: number }> {
-    if (looksIntoJobs(filter)) {
-      const label = soleLabel(filter);
-      if (label !== undefined) {
-        const { ids } = await this.#search(filter, page, "page");
-        return { ids, total: Number(await this.#connection.command("ZCARD", label)) };
-      }
-      const { ids, counts } = await this.#search(filter, page, "all");
-      return { ids, total: Object.values(counts).reduce((sum, n) => sum + n, 0) };
-    }
-    const states = wantedStates(filter);
-    const lanes = (await this.lanes(filter)).filter((lane) => jobsIn(lane, states) > 0);
-    const total = lanes.reduce((sum, lane) => sum + jobsIn(lane, states), 0);
-    if (total > LONG) return { ids: await this.#walk(lanes, states, page), total };
-    const all = await this.#idsOf(lanes, states);
-    all.sort((a, b) => (page.order === "asc" ? a - b : b - a));
-    const { after, limit, offset = 0 } = page;
-    const rest =
-      after === undefined
-        ? all
-        : all.filter((id) => (page.order === "asc" ? id > after : id < after));
-    return { ids: rest.slice(offset, offset + limit), total: all.length };
+  async find(filter: JobFilter, page: Page): Promise<{ ids: readonly number[]; total: number }> {
+    const lanes = await this.lanes(filter);
+    if (!isCounted(filter)) return this.#search(filter, lanes, page, "all");
+    const total = sumOf(countedOf(filter, lanes));
+    const nearer = fromNearerEnd(page, total);
+    if (nearer === null) return { ids: [], total };
+    const { ids } = await this.#search(filter, lanes, nearer.page, "page");
+    return { ids: nearer.reversed ? ids.toReversed() : ids, total };
   }
 
-  async ids(filter: JobFilter, page: Page): Promise<number[]> {
-    if (!looksIntoJobs(filter)) return (await this.find(filter, page)).ids;
-    return (await this.#search(filter, page, "page")).ids;
+  async ids(filter: JobFilter, page: Page): Promise<readonly number[]> {
+    return (await this.#search(filter, await this.lanes(filter), page, "page")).ids;
   }
 
-  /** Looks through jobs step by step; `what`: all matches are counted, or the search ends with the page; `tell`: by their states. */
+  /** "page": no further than the page goes; "states": with the states of all that match. */
   async #search(
     filter: JobFilter,
+    all: readonly LaneCounts[],
     page: Page,
-    what: "all" | "page",
-    tell = false,
-  ): Promise<{ ids: number[]; counts: StateCounts }> {
-    const { limit, offset = 0, order, after } = page;
-    const ascending = order === "asc";
-    const wanted = limit === 0 ? 0 : offset + limit;
-    const ids: number[] = [];
-    const counts = emptyCounts();
-    const where = await this.#placesOf(filter, ascending);
-    if (where.length === 1) return { ids, counts };
-    const [first, last] = await this.#idsCreated(filter);
-    let from = ascending ? first : last;
-    if (what === "page" && after !== undefined) from = String(after);
-    const to = ascending ? last : first;
-    // Where the first label says where to look, it need not be looked for.
-    const { ids: given, errorGroup, payload } = filter;
-    const elsewhere = [given, errorGroup, payload].some((each) => each !== undefined);
-    const asked = JSON.stringify({ ...encodeFilter(filter, elsewhere ? 0 : 1), tell });
-    do {
-      const answer = await this.#connection.script(
-        "search",
-        order,
-        from,
-        to,
-        STEP,
-        asked,
-        ...where,
-      );
-      const [next, ...numbers] = answer as readonly (string | number)[];
-      for (const [i, letter] of LETTERS.entries()) {
-        counts[stateOfLetter[letter === "w" ? "" : letter] ?? "waiting"] += Number(numbers[i]);
+    what: "all" | "page" | "states",
+  ): Promise<Found> {
+    if (filter.payload !== undefined) refuseUnindexed(all, filter.payload.path);
+    const states = statesIn(filter);
+    const lanes = all.filter((lane) => jobsIn(lane, states) > 0);
+    const found = new Found(page);
+    if (lanes.length === 0) return found;
+    const numbers = lanes.map(({ no }) => no);
+    const test = new FactTest({ ...filter, states }, numbers);
+    const given = filter.ids === undefined ? undefined : setsOf(filter.ids);
+    const left = await this.#buckets(filter, page, what, given);
+    let size = what === "page" ? FEW : MANY;
+    const readNext = () => {
+      const some = left.splice(0, size);
+      size = Math.min(MANY, size * 2);
+      if (some.length === 0) return undefined;
+      const reading = this.#read(filter, lanes, some);
+      // Awaited once what was read before is done with, if at all.
+      reading.catch(() => undefined);
+      return reading;
+    };
+    for (let reading = readNext(); reading !== undefined;) {
+      const { read, sets } = await reading;
+      // Meanwhile Redis reads the next ones.
+      reading = readNext();
+      if (given !== undefined) sets.push(given);
+      const matches = read.map((each) => ({
+        ...each,
+        ...test.match(each.facts, among(each, sets)),
+      }));
+      await this.#keepMatching(filter, matches);
+      for (const { bucket, bits, facts } of matches) {
+        found.add(bucket.no, bits, what === "states" ? facts : undefined);
+        if (what === "page" && found.isFull) return found;
       }
-      for (const id of numbers.slice(LETTERS.length).map(Number)) {
-        const beyond = after === undefined || (ascending ? id > after : id < after);
-        if (beyond && ids.length < wanted) ids.push(id);
-      }
-      from = String(next);
-      if (what === "page" && ids.length >= wanted) break;
-    } while (from !== "");
-    return { ids: ids.slice(offset), counts };
+    }
+    return found;
   }
 
-  /** Where the script `search` is to look: the shorter the better. Only the kind: nowhere. */
-  async #placesOf(filter: JobFilter, ascending: boolean): Promise<(string | number)[]> {
-    const { ids, errorGroup, error, tenant, payload } = filter;
-    if (payload !== undefined) refuseUnindexed(await this.lanes(filter), payload.path);
-    if (ids !== undefined) {
-      return ["ids", ...[...new Set(ids)].sort((a, b) => (ascending ? a - b : b - a))];
+  /** Those that can hold what is looked for, in the page's order. */
+  async #buckets(
+    filter: JobFilter,
+    page: Page,
+    what: string,
+    given: Sets | undefined,
+  ): Promise<Bucket[]> {
+    const scores = async (key: string): Promise<Map<number, number>> => {
+      const answer = await this.#connection.command("ZRANGE", key, 0, -1, "WITHSCORES");
+      // Pairs by the newer protocol, one after the other by the older.
+      return new Map(
+        pairs((answer as readonly Reply[]).flat()).map(([bucket, at]) => [
+          Number(bucket),
+          Number(at),
+        ]),
+      );
+    };
+    const [earliest, latest] = await Promise.all([scores("ids:earliest"), scores("ids:latest")]);
+    const { from = -Infinity, to = Infinity } = filter.created ?? {};
+    const ascending = page.order === "asc";
+    const first = what !== "page" || page.after === undefined ? undefined : bucketOf(page.after);
+    const buckets: Bucket[] = [];
+    for (const [no, at] of earliest) {
+      const bucket = { no, earliest: at, latest: latest.get(no) ?? Infinity };
+      if (bucket.latest < from || bucket.earliest >= to || given?.has(no) === false) continue;
+      if (first === undefined || (ascending ? no >= first : no <= first)) buckets.push(bucket);
     }
-    const states = wantedStates(filter);
-    const lanes = (await this.lanes(filter)).filter((lane) => jobsIn(lane, states) > 0);
-    const names = lanes.map(({ lane }) => lane);
+    return buckets.sort((a, b) => (ascending ? a.no - b.no : b.no - a.no));
+  }
+
+  /** Facts, and what labels, groups of errors, payloads and last failures tell. */
+  async #read(
+    filter: JobFilter,
+    lanes: readonly LaneCounts[],
+    buckets: readonly Bucket[],
+  ): Promise<{ read: Read[]; sets: Sets[] }> {
+    const { errorGroup, error, payload } = filter;
+    const numbers = buckets.map(({ no }) => no);
+    const first = Math.min(...numbers) * BUCKET;
+    const last = Math.max(...numbers) * BUCKET + BUCKET - 1;
+    const tenants = [...new Set(lanes.map(({ lane }) => parseLane(lane).tenant))];
+    const scored = (key: string): Promise<number[]> =>
+      this.#connection
+        .command("ZRANGEBYSCORE", key, first, last)
+        .then((members) => (members as readonly string[]).map(Number));
+    const union = (lists: readonly Promise<number[]>[]): Promise<Sets> =>
+      Promise.all(lists).then((found) => setsOf(found.flat()));
+    const sets: Promise<Sets>[] = labelsIn(filter).map((label) =>
+      this.#labelSets(tenants, label, numbers),
+    );
     if (errorGroup !== undefined) {
       const wanted = parseFingerprint(errorGroup);
-      const alike = names.filter((lane) => parseLane(lane).queue === wanted?.queue);
-      return ["sets", ...alike.map((lane) => `${lane}:errors:${wanted?.group}`)];
+      const alike = lanes.filter(({ lane }) => parseLane(lane).queue === wanted?.queue);
+      sets.push(union(alike.map(({ lane }) => scored(`${lane}:errors:${wanted?.group}`))));
     }
+    if (error !== undefined) sets.push(union(lanes.map(({ lane }) => scored(`${lane}:erring`))));
     if (payload !== undefined) {
-      return ["values", ...names.map((lane) => `${lane}:ix:${payload.path}`)];
-    }
-    const [label] = labelsIn(filter);
-    if (label !== undefined) {
-      const tenants = new Set(names.map((lane) => parseLane(lane).tenant));
-      if (tenant !== "*") tenants.add(tenant);
-      return ["sets", ...[...tenants].map((each) => `label:${each}:${label}`)];
-    }
-    if (error !== undefined) return ["sets", ...names.map((lane) => `${lane}:erring`)];
-    return ["lanes", ...names];
-  }
-
-  /** Behind which ids those lie that were created in the time asked for: the one before the first, the last. */
-  async #idsCreated({ created }: JobFilter): Promise<readonly [string, string]> {
-    const { from, to } = created ?? {};
-    const since = async (time: number | undefined): Promise<number | undefined> =>
-      time === undefined ? undefined : Number(await this.#connection.script("since", time));
-    const [first, last] = await Promise.all([
-      since(from === undefined ? undefined : from - CLOCK_MARGIN_MS),
-      since(to === undefined ? undefined : to + CLOCK_MARGIN_MS),
-    ]);
-    return [
-      first === undefined ? "" : String(first),
-      last === undefined ? "" : String(last + 2048),
-    ];
-  }
-
-  async #walk(
-    lanes: readonly LaneCounts[],
-    states: readonly JobState[],
-    page: Page,
-  ): Promise<number[]> {
-    const { order, limit, offset = 0, after } = page;
-    const letters = states.map(letterOf).join("");
-    const names = lanes.map(({ lane }) => lane);
-    const ids: number[] = [];
-    let from = String(after ?? "");
-    let skip = offset;
-    while (ids.length < limit) {
-      const most = skip > 0 ? Math.min(skip, STEP) : limit - ids.length;
-      const answer = await this.#connection.script(
-        "walk",
-        order,
-        from,
-        most,
-        WALK_BUCKETS,
-        letters,
-        ...names,
+      const value = valueKey(payload.equals);
+      const member = (id: number): string => `[${value}\0${String(id).padStart(16, "0")}`;
+      const range = [member(first), member(last)];
+      sets.push(
+        union(
+          lanes.map(async ({ lane }) => {
+            const key = `${lane}:ix:${payload.path}`;
+            const members = await this.#connection.command("ZRANGEBYLEX", key, ...range);
+            return (members as readonly string[]).map((each) => Number(each.slice(-16)));
+          }),
+        ),
       );
-      const [next, ...found] = answer as (string | number)[];
-      if (skip > 0) skip -= found.length;
-      else ids.push(...found.map(Number));
-      if (next === "") break;
-      from = String(next);
     }
-    return ids;
+    const keys = numbers.map((no) => `ids:${no}`);
+    const [stored, ...told] = await Promise.all([this.#connection.buffers(keys), ...sets]);
+    const read = buckets.map((bucket, i) => ({ bucket, facts: factsOf(stored[i]) }));
+    return { read, sets: told };
   }
 
-  /** All that is in some lanes and states. */
-  async #idsOf(lanes: readonly LaneCounts[], states: readonly JobState[]): Promise<number[]> {
-    const ids = new Set<number>();
-    const found = await Promise.all(
-      lanes.map(({ lane }) => this.#connection.script("members", lane, ...states)),
+  async #labelSets(
+    tenants: readonly string[],
+    label: string,
+    numbers: readonly number[],
+  ): Promise<Sets> {
+    const sets = new Map<number, Bits>();
+    await Promise.all(
+      tenants.map(async (tenant) => {
+        const keys = numbers.map((no) => `label:${tenant}:${label}:${no}`);
+        for (const [i, stored] of (await this.#connection.buffers(keys)).entries()) {
+          const no = numbers[i] as number;
+          if (stored === null) continue;
+          const known = sets.get(no);
+          if (known === undefined) sets.set(no, bitsOf(stored));
+          else unite(known, bitsOf(stored));
+        }
+      }),
     );
-    for (const places of found as string[][][]) {
-      for (const members of places) for (const member of members) ids.add(Number(member.slice(1)));
+    return sets;
+  }
+
+  /** Looks into the jobs of which facts cannot tell whether they match. */
+  async #keepMatching(
+    filter: JobFilter,
+    matches: readonly (Read & { readonly bits: Bits; readonly unsure: Bits | undefined })[],
+  ): Promise<void> {
+    const { priority, created, error } = filter;
+    const { from = -Infinity, to = Infinity } = created ?? {};
+    const asked = matches.map(({ bucket, bits, unsure }) => {
+      const timely = bucket.earliest >= from && bucket.latest < to;
+      return error !== undefined || !timely ? bits.slice() : (unsure ?? noBits());
+    });
+    const ids = matches.flatMap(({ bucket }, i) => idsOf(asked[i] as Bits, bucket.no));
+    if (ids.length === 0) return;
+    const rest = JSON.stringify(
+      encodeFilter({
+        tenant: "*",
+        ...(priority !== undefined && { priority }),
+        ...(created !== undefined && { created }),
+        ...(error !== undefined && { error }),
+      }),
+    );
+    const steps: Promise<Reply>[] = [];
+    for (let start = 0; start < ids.length; start += STEP) {
+      steps.push(this.#connection.script("matching", rest, ...ids.slice(start, start + STEP)));
     }
-    return [...ids];
+    const matching = setsOf((await Promise.all(steps)).flatMap((answer) => answer as number[]));
+    for (const [i, { bucket, bits }] of matches.entries()) {
+      const those = matching.get(bucket.no);
+      for (const [word, unknown] of (asked[i] as Bits).entries()) {
+        bits[word] = (bits[word] ?? 0) & (~unknown | (those?.[word] ?? 0));
+      }
+    }
   }
 }
 
-/** As the part `matches` of scripts takes it; `told`: how many of its labels need not be looked for. */
-export function encodeFilter(filter: JobFilter, told = 0): object {
+/** Only failed jobs, and those that try again, have errors: a cancelled one has a reason. */
+function statesIn(filter: JobFilter): readonly JobState[] {
+  const states = wantedStates(filter);
+  if (filter.error === undefined) return states;
+  return states.filter((state) => state === "failed" || !isFinished(state));
+}
+
+function among({ bucket }: Read, sets: readonly Sets[]): Bits | undefined {
+  const [first, ...others] = sets;
+  if (first === undefined) return undefined;
+  const bits = first.get(bucket.no)?.slice() ?? noBits();
+  for (const set of others) intersect(bits, set.get(bucket.no));
+  return bits;
+}
+
+function factsOf(stored: Uint8Array | null | undefined): Facts {
+  const facts = new Uint32Array(BUCKET);
+  if (stored != null) new Uint8Array(facts.buffer).set(stored.subarray(0, BUCKET * 4));
+  return facts;
+}
+
+/** Redis counts a byte's bits from the highest. */
+function bitsOf(stored: Uint8Array): Bits {
+  const bits = noBits();
+  for (const [i, byte] of stored.entries()) {
+    for (let bit = 0; bit < 8; bit++) if (byte & (128 >>> bit)) addTo(bits, i * 8 + bit);
+  }
+  return bits;
+}
+
+/** As the part `matches` of scripts takes it. */
+export function encodeFilter(filter: JobFilter): object {
   const { tenant, queues, states, priority, created, error, errorGroup, payload } = filter;
-  const labels = labelsIn(filter).slice(told);
+  const labels = labelsIn(filter);
   const fingerprint = errorGroup === undefined ? undefined : parseFingerprint(errorGroup);
   const text = error?.toLowerCase();
   return {
@@ -293,16 +377,6 @@ function foldsOf(text: string): (readonly [upper: string, lower: string])[] {
     .filter(([upper, letter]) => upper !== letter);
 }
 
-/** The set of one tenant's jobs with a label, where the filter asks for nothing else. */
-function soleLabel(filter: JobFilter): string | undefined {
-  const { tenant, queues, states, priority, created, ids, error, errorGroup, payload } = filter;
-  const [label, ...others] = labelsIn(filter);
-  const more = [queues, states, priority, created, ids, error, errorGroup, payload];
-  const sole = others.length === 0 && more.every((each) => each === undefined) && tenant !== "*";
-  return sole && label !== undefined ? `label:${tenant}:${label}` : undefined;
-}
-
-/** The rarest kind first. */
 function labelsIn({ batch, schedule, tag, name, project }: JobFilter): string[] {
   const nothing = { batch: null, tags: [], name: null, project: null, origin: null };
   return [
@@ -312,14 +386,6 @@ function labelsIn({ batch, schedule, tag, name, project }: JobFilter): string[] 
     ...labelsOf({ ...nothing, name: name ?? null }),
     ...labelsOf({ ...nothing, project: project ?? null }),
   ];
-}
-
-function looksIntoJobs(filter: JobFilter): boolean {
-  const { priority, created, ids, error, errorGroup, payload } = filter;
-  const { min, max } = priority ?? {};
-  const { from, to } = created ?? {};
-  const more = [min, max, from, to, ids, error, errorGroup, payload];
-  return labelsIn(filter).length > 0 || more.some((each) => each !== undefined);
 }
 
 function jobsIn({ counts }: LaneCounts, states: readonly JobState[]): number {
@@ -333,8 +399,4 @@ function letterOf(state: JobState): string {
 
 function wantedStates({ states }: JobFilter): readonly JobState[] {
   return states === undefined ? jobStates : [...new Set(states)];
-}
-
-function emptyCounts(): Record<JobState, number> {
-  return { waiting: 0, delayed: 0, blocked: 0, active: 0, completed: 0, failed: 0, cancelled: 0 };
 }

@@ -18,6 +18,7 @@ import {
   isCounted,
   laneOfFact,
   noBits,
+  setsOf,
   sumOf,
   unite,
 } from "../../job-facts.ts";
@@ -327,16 +328,6 @@ function lanesOf(found: readonly InBucket[], lanes: readonly Lane[]): readonly L
     for (const place of idsOf(bits, 0)) there.add(laneOfFact(facts[place] ?? 0));
   }
   return lanes.filter(({ no }) => there.has(no));
-}
-
-function setsOf(ids: readonly number[]): Map<number, Bits> {
-  const sets = new Map<number, Bits>();
-  for (const id of ids) {
-    let bits = sets.get(bucketOf(id));
-    if (bits === undefined) sets.set(bucketOf(id), (bits = noBits()));
-    addTo(bits, id);
-  }
-  return sets;
 }
 
 function withActive(facts: Facts, active: Bits | undefined): Facts {

@@ -63,6 +63,7 @@ local function retry(job)
   if waitsAgain(job) then
     touch(lane)
     rcall("HSET", job.key, "st", "b", "ra", now)
+    mark(job.id, lane, "b", job.priority)
     rcall("HDEL", job.key, "or")
     rcall("ZADD", lane.key .. "waiting-children", now, job.member)
   else

@@ -15,7 +15,8 @@ end
 -- Written once for every job: to turn a number into text costs as much as a small command.
 local nowText = string.format("%.0f", now)
 
--- Ids per bucket of the id index, four bytes of lane number each.
+-- Ids per bucket of the id index, four bytes each: the lane's number in three, the lowest first, then state and priority,
+-- as `job-facts.ts` has them.
 local BUCKET = 1024
 
 local lanes = {}
@@ -108,19 +109,19 @@ local bucketNo, bucketBytes
 local function laneNoOf(id)
   local no = math.floor(id / BUCKET)
   local at = (id % BUCKET) * 4
-  local a, b, c, d
+  local a, b, c
   if together then
     if no ~= bucketNo then
       bucketNo = no
       bucketBytes = buckets[no] or rcall("GET", p .. "ids:" .. no) or ""
       buckets[no] = bucketBytes
     end
-    a, b, c, d = string.byte(bucketBytes, at + 1, at + 4)
+    a, b, c = string.byte(bucketBytes, at + 1, at + 3)
   else
-    a, b, c, d = string.byte(rcall("GETRANGE", p .. "ids:" .. no, at, at + 3), 1, 4)
+    a, b, c = string.byte(rcall("GETRANGE", p .. "ids:" .. no, at, at + 2), 1, 3)
   end
-  if not d then return nil end
-  no = a + b * 256 + c * 65536 + d * 16777216
+  if not c then return nil end
+  no = a + b * 256 + c * 65536
   return no ~= 0 and no or nil
 end
 
@@ -150,7 +151,51 @@ local function loadLanesOf(from, step)
 end
 
 local function bytesOf(no)
-  return string.char(no % 256, math.floor(no / 256) % 256, math.floor(no / 65536) % 256, math.floor(no / 16777216))
+  return string.char(no % 256, math.floor(no / 256) % 256, math.floor(no / 65536))
+end
+
+-- Numbers of the states, places in `jobStates` and 1.
+local CODES = { w = 1, d = 2, b = 3, a = 4, c = 5, f = 6, x = 7 }
+local FARTHEST = 15
+
+-- The fourth byte.
+local function factByte(st, priority)
+  return string.char((math.max(-FARTHEST, math.min(FARTHEST, priority)) + FARTHEST) * 8 + CODES[st])
+end
+
+-- What is to be written of jobs whose states have changed, by id.
+local facts = {}
+
+local function mark(id, lane, st, priority)
+  if lane.bytes == nil then lane.bytes = bytesOf(lane.no) end
+  facts[id] = lane.bytes .. factByte(st, priority)
+end
+
+-- Ids that follow one another are written together.
+local function settleFacts()
+  local ids = {}
+  for id in pairs(facts) do ids[#ids + 1] = id end
+  if #ids > 1 then table.sort(ids) end
+  local i = 1
+  while i <= #ids do
+    local first = ids[i]
+    local bytes = { facts[first] }
+    while ids[i + 1] == ids[i] + 1 and ids[i + 1] % BUCKET ~= 0 do
+      i = i + 1
+      bytes[#bytes + 1] = facts[ids[i]]
+    end
+    rcall("SETRANGE", p .. "ids:" .. math.floor(first / BUCKET), (first % BUCKET) * 4, table.concat(bytes))
+    i = i + 1
+  end
+end
+
+-- Of one bucket, the jobs that have a label, a bit each.
+local function labelSet(lane, label, bucket) return p .. "label:" .. lane.tenant .. ":" .. label .. ":" .. bucket end
+
+-- Creation times of a bucket's jobs, the earliest and the latest; those that are gone included.
+local function markCreated(bucket, earliest, latest)
+  rcall("ZADD", p .. "ids:earliest", "LT", earliest, bucket)
+  rcall("ZADD", p .. "ids:latest", "GT", latest, bucket)
 end
 
 local FIELDS = { "timestamp", "st", "run", "priority", "or", "atm", "cr", "uk", "pj", "processedOn", "ra", "lf", "dp",
@@ -462,6 +507,7 @@ local function later(lane, list, a, b)
 end
 
 local function settle()
+  settleFacts()
   for owner, ids in pairs(owners) do many("SREM", p .. "runs:" .. owner, ids) end
   if #endedLeases > 0 then many("ZREM", p .. "leases", endedLeases) end
   local oldest = {}

@@ -139,11 +139,13 @@ end
 local function start(lane, member, score)
   local key = lane.key .. member
   local hash = rcall("HGETALL", key)
-  local ord, timeout, starts, plain = nil, nil, "1", true
+  local ord, timeout, starts, plain, priority = nil, nil, "1", true, "0"
   for f = 1, #hash, 2 do
     local field = hash[f]
     if not PLAIN[field] then
-      if field == "priority" then plain = plain and hash[f + 1] == "0"
+      if field == "priority" then
+        priority = hash[f + 1]
+        plain = plain and priority == "0"
       elseif field == "to" then timeout = hash[f + 1]
       elseif field == "or" then ord = hash[f + 1]
       elseif field == "ats" then starts = hash[f + 1] + 1
@@ -159,6 +161,7 @@ local function start(lane, member, score)
   place = place + 1
   rcall("HSET", key, "st", "a", "run", kind.text, "processedOn", nowText, "pb", worker, "ats", starts,
     "or", score or ord or place)
+  mark(tonumber(id), lane, "a", priority == "0" and 0 or tonumber(priority))
   answer[3 * n + 3] = lane.name
   answer[3 * n + 4] = id
   answer[3 * n + 5] = hash

@@ -47,6 +47,7 @@ local function promoteDelayed(lane)
     if f[1] == "d" and f[2] == "0" and not f[3] then
       rcall("HSET", lane.key .. member, "ra", nowText)
       rcall("HDEL", lane.key .. member, "st")
+      mark(entry.id, lane, "w", 0)
       ready[#ready + 1] = member
     elseif f[1] == "d" then
       makeReady(findJob(entry.id, "*", lane))
@@ -121,7 +122,7 @@ local function buildIndexes(lane)
     for each = id, bucket and last or id - 1 do
       id = each
       local at = (each % BUCKET) * 4
-      if string.sub(bucket, at + 1, at + 4) == own then
+      if string.sub(bucket, at + 1, at + 3) == own then
         local f = rcall("HMGET", lane.key .. "j" .. each, "data", "df", "returnvalue", "rf")
         if f[1] and not f[2] then indexPayload(lane, each, "data", f[1]) end
         if f[3] and not f[4] then indexPayload(lane, each, "result", f[3]) end

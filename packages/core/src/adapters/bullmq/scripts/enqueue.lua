@@ -193,7 +193,6 @@ local function add(i)
   local id = firstId + i
   local lane = laneNamed(ARGV[from]) or newLane(ARGV[from], ARGV[from + 1] == "1")
   touch(lane)
-  laneNos[i] = bytesOf(lane.no)
   local priority = tonumber(ARGV[from + 2])
   local lifo = ARGV[from + 3] == "1"
   local delay = tonumber(ARGV[from + 4])
@@ -245,6 +244,7 @@ local function add(i)
     rcall("HSET", key, "dp", table.concat(ids, ","))
   end
 
+  laneNos[i] = bytesOf(lane.no) .. factByte(pending and "b" or delay > 0 and "d" or "w", priority)
   lane.filled = lane.filled or not (pending or delay > 0)
   if pending then
     rcall("HSET", key, "st", "b", "ra", now + delay)
@@ -273,7 +273,7 @@ local function add(i)
       rcall("SADD", p .. "files", cjson.decode(ARGV[from + 6]).file)
     elseif ARGV[f] == "lb" then
       for _, label in ipairs(cjson.decode(ARGV[f + 1])) do
-        rcall("ZADD", p .. "label:" .. lane.tenant .. ":" .. label, id, id)
+        rcall("SETBIT", labelSet(lane, label, math.floor(id / BUCKET)), id % BUCKET, 1)
       end
     end
   end
@@ -299,6 +299,7 @@ while i < count do
   local id = firstId + i
   local last = math.min(count - 1, i + BUCKET - 1 - id % BUCKET)
   rcall("SETRANGE", p .. "ids:" .. math.floor(id / BUCKET), (id % BUCKET) * 4, table.concat(laneNos, "", i, last))
+  markCreated(math.floor(id / BUCKET), nowText, nowText)
   i = last + 1
 end
 

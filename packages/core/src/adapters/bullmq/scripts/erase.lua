@@ -1,9 +1,15 @@
 --[[ Deletes a job's last traces, once it lies nowhere; answers its lane's name, its id, and the files it leaves behind. ]]
 local function forgetId(id)
-  local bucket = p .. "ids:" .. math.floor(id / BUCKET)
+  local no = math.floor(id / BUCKET)
+  local bucket = p .. "ids:" .. no
+  facts[id] = nil
   rcall("SETRANGE", bucket, (id % BUCKET) * 4, "\0\0\0\0")
   -- A bucket of a thousand ids lives as long as one of them does.
-  if rcall("INCR", bucket .. ":gone") >= BUCKET then rcall("DEL", bucket, bucket .. ":gone") end
+  if rcall("INCR", bucket .. ":gone") >= BUCKET then
+    rcall("DEL", bucket, bucket .. ":gone")
+    rcall("ZREM", p .. "ids:earliest", no)
+    rcall("ZREM", p .. "ids:latest", no)
+  end
 end
 
 --- @include "payload-paths"
@@ -14,7 +20,9 @@ local function erase(job)
   local f = rcall("HMGET", job.key, "df", "rf", "lb", "data", "returnvalue")
   if f[3] then
     for _, label in ipairs(cjson.decode(f[3])) do
-      rcall("ZREM", p .. "label:" .. job.lane.tenant .. ":" .. label, job.id)
+      local set = labelSet(job.lane, label, math.floor(job.id / BUCKET))
+      rcall("SETBIT", set, job.id % BUCKET, 0)
+      if rcall("BITPOS", set, 1) == -1 then rcall("DEL", set) end
     end
   end
   indexPayload(job.lane, job.id, "data", f[4], "ZREM")

@@ -3,14 +3,15 @@
   ARGV[2.] see `filling`
   ARGV[6.] pairs of bucket and ids in it that no job has (any more), behind their count; count of jobs, then for each
            tenant.queue, id, letter of its state ("w" = waiting), when it is due, was blocked, or finished, when it
-           expires or "", unique key or "", group of its errors or "", "1" if its last run failed, then lists, each
+           expires or "", unique key or "", group of its errors or "", "1" if its last run failed, its priority, when it
+           was created, then lists, each
            behind its length: files, labels, jobs it depends on (tenant.queue, id, "1" if done), log, runs, hash
 ]]
 --- @include "transitions"
 --- @include "filling"
 
 local SETS = { c = "completed", f = "failed", x = "cancelled" }
-local sets, labels = {}, {}
+local sets = {}
 
 local function gatherTo(lists, key, a, b)
   local list = lists[key]
@@ -26,6 +27,7 @@ local from, to = takeMany()
 for i = from, to, 2 do rcall("INCRBY", p .. "ids:" .. ARGV[i] .. ":gone", ARGV[i + 1]) end
 
 local oldest = {}
+local createdIn = {}
 -- Ids that follow one another, of whatever lanes, are written together.
 local firstId, nextId, bytes = nil, nil, {}
 
@@ -35,10 +37,10 @@ local function writeIds()
   firstId, bytes = nil, {}
 end
 
-local function keepId(id, lane)
+local function keepId(id, lane, st, priority)
   if id ~= nextId or id % BUCKET == 0 then writeIds() end
   if not firstId then firstId = id end
-  bytes[#bytes + 1] = bytesOf(lane.no)
+  bytes[#bytes + 1] = bytesOf(lane.no) .. factByte(st, priority)
   nextId = id + 1
 end
 
@@ -49,7 +51,16 @@ for _ = 1, tonumber(take()) do
   local key = lane.key .. member
   local st = take()
   local due, expireAt, unique, group, erring = tonumber(take()), take(), take(), take(), take()
-  keepId(id, lane)
+  local priority, created = tonumber(take()), tonumber(take())
+  keepId(id, lane, st, priority)
+  local bucket = math.floor(id / BUCKET)
+  local times = createdIn[bucket]
+  if times then
+    times[1] = math.min(times[1], created)
+    times[2] = math.max(times[2], created)
+  else
+    createdIn[bucket] = { created, created }
+  end
   if st == "d" then
     gatherTo(sets, lane.key .. "delayed", delayedScore(lane, due), member)
     addDue("d" .. lane.name, due)
@@ -74,7 +85,7 @@ for _ = 1, tonumber(take()) do
   local first, last = takeMany()
   for i = first, last do rcall("SADD", p .. "files", ARGV[i]) end
   first, last = takeMany()
-  for i = first, last do gatherTo(labels, p .. "label:" .. lane.tenant .. ":" .. ARGV[i], id, id) end
+  for i = first, last do rcall("SETBIT", labelSet(lane, ARGV[i], bucket), id % BUCKET, 1) end
   first, last = takeMany()
   for i = first, last, 3 do
     local parentKey = p .. ARGV[i] .. ":j" .. ARGV[i + 1]
@@ -91,6 +102,6 @@ for _ = 1, tonumber(take()) do
 end
 writeIds()
 for key, pairs_ in pairs(sets) do many("ZADD", key, pairs_) end
-for key, pairs_ in pairs(labels) do many("ZADD", key, pairs_) end
+for bucket, times in pairs(createdIn) do markCreated(bucket, times[1], times[2]) end
 for _, each in pairs(oldest) do rcall("ZADD", p .. "oldest:" .. each[1], "LT", each[3], each[2]) end
 return "ok"

@@ -8,8 +8,8 @@
 
 local filter
 local function numberAt(bytes, at)
-  local a, b, c, d = string.byte(bytes, at + 1, at + 4)
-  return d and a + b * 256 + c * 65536 + d * 16777216 or 0
+  local a, b, c = string.byte(bytes, at + 1, at + 3)
+  return c and a + b * 256 + c * 65536 or 0
 end
 
 local bucketNo, bucketBytes

@@ -15,8 +15,8 @@ while id < newest and bucketsLeft > 0 do
   bucketsLeft = bucketsLeft - 1
   for job = id + 1, bytes and last or id do
     local at = (job % BUCKET) * 4
-    local a, b, c, d = string.byte(bytes, at + 1, at + 4)
-    local no = d and a + b * 256 + c * 65536 + d * 16777216 or 0
+    local a, b, c = string.byte(bytes, at + 1, at + 3)
+    local no = c and a + b * 256 + c * 65536 or 0
     if no > 0 then
       local f = rcall("HMGET", laneOfNo(no).key .. "j" .. job, "timestamp", "st")
       answer[#answer + 1] = job

@@ -40,6 +40,7 @@ local function makeReady(job, samePlace)
   local lane = job.lane
   touch(lane)
   lane.filled = true
+  mark(job.id, lane, "w", job.priority)
   if samePlace then
     rcall("HDEL", job.key, "st")
     if job.priority ~= 0 then rcall("ZADD", lane.key .. "prioritized", job.ord, job.member)
@@ -71,6 +72,7 @@ local function makeDelayed(job, at)
   touch(lane)
   job.runAt = at
   rcall("HSET", job.key, "st", "d", "ra", at)
+  mark(job.id, lane, "d", job.priority)
   rcall("HDEL", job.key, "or")
   rcall("ZADD", lane.key .. "delayed", delayedScore(lane, at), job.member)
   addDue("d" .. lane.name, at)
@@ -214,6 +216,7 @@ end
 local function finish(job, st, ...)
   local lane = job.lane
   rcall("HSET", job.key, "st", st, "finishedOn", nowText, ...)
+  mark(job.id, lane, st, job.priority)
   rcall("HDEL", job.key, "run", "or", "stop")
   job.st = st
   if st ~= "f" and job.attempts > 0 then forgetError(job) end

@@ -58,8 +58,8 @@ while id < newest and left > 0 and bytesLeft > 0 and bucketsLeft > 0 do
   while id < last and left > 0 and bytesLeft > 0 do
     id = id + 1
     local at = (id % BUCKET) * 4
-    local a, b, c, d = string.byte(bytes, at + 1, at + 4)
-    local no = d and a + b * 256 + c * 65536 + d * 16777216 or 0
+    local a, b, c = string.byte(bytes, at + 1, at + 3)
+    local no = c and a + b * 256 + c * 65536 or 0
     if no > 0 then read(id, laneOfNo(no)) end
   end
 end
