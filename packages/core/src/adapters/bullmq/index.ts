@@ -766,9 +766,13 @@ export class BullmqAdapter implements QueueAdapter {
   }): Promise<readonly QueueInfo[]> {
     const lanes = await this.#open.listing.lanes(params);
     return lanes
-      .map(({ lane, no: _, indexes, ...rest }) => ({
+      .map(({ lane, typed, paused, rateLimit, concurrency, counts, indexes }) => ({
         ...parseLane(lane),
-        ...rest,
+        typed,
+        paused,
+        rateLimit,
+        concurrency,
+        counts,
         indexedPaths: indexes.map(({ path }) => path),
       }))
       .sort((a, b) => compare(a.queue, b.queue) || compare(a.tenant, b.tenant));
