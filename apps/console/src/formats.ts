@@ -1,5 +1,3 @@
-import type { Language } from "./words.ts";
-
 const units = [
   ["day", 86_400_000],
   ["hour", 3_600_000],
@@ -14,9 +12,10 @@ const FULL: Intl.DateTimeFormatOptions = {
   hour: "2-digit",
   minute: "2-digit",
   second: "2-digit",
+  hourCycle: "h23",
 };
 
-/** Numbers and times as the viewer's language writes them. */
+/** Numbers and times as the viewer's country writes them, hours from 0 to 23. */
 export class Formats {
   readonly #number: Intl.NumberFormat;
   readonly #compact: Intl.NumberFormat;
@@ -27,25 +26,26 @@ export class Formats {
   readonly #time: Intl.DateTimeFormat;
   readonly #day: Intl.DateTimeFormat;
   readonly #relative: Intl.RelativeTimeFormat;
-  readonly #language: Language;
+  readonly #locale: string;
 
-  constructor(language: Language) {
-    this.#language = language;
-    this.#number = new Intl.NumberFormat(language);
-    this.#compact = new Intl.NumberFormat(language, {
+  /** @param locale `en-GB` */
+  constructor(locale: string) {
+    this.#locale = locale;
+    this.#number = new Intl.NumberFormat(locale);
+    this.#compact = new Intl.NumberFormat(locale, {
       notation: "compact",
       maximumFractionDigits: 1,
     });
-    this.#fraction = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
-    this.#percent = new Intl.NumberFormat(language, {
+    this.#fraction = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
+    this.#percent = new Intl.NumberFormat(locale, {
       style: "percent",
       maximumFractionDigits: 1,
     });
-    this.#moment = new Intl.DateTimeFormat(language, FULL);
-    this.#clock = new Intl.DateTimeFormat(language, { timeStyle: "short", hourCycle: "h23" });
-    this.#time = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
-    this.#day = new Intl.DateTimeFormat(language, { weekday: "short", day: "numeric" });
-    this.#relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+    this.#moment = new Intl.DateTimeFormat(locale, FULL);
+    this.#clock = new Intl.DateTimeFormat(locale, { timeStyle: "short", hourCycle: "h23" });
+    this.#time = new Intl.DateTimeFormat(locale, { timeStyle: "medium", hourCycle: "h23" });
+    this.#day = new Intl.DateTimeFormat(locale, { weekday: "short", day: "numeric" });
+    this.#relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
   }
 
   number(value: number): string {
@@ -73,7 +73,7 @@ export class Formats {
 
   /** In a time zone other than the viewer's. */
   momentIn(iso: string, timeZone: string): string {
-    return new Intl.DateTimeFormat(this.#language, {
+    return new Intl.DateTimeFormat(this.#locale, {
       ...FULL,
       timeZone,
       timeZoneName: "short",

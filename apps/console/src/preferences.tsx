@@ -40,7 +40,7 @@ export function PreferencesProvider({ children }: { readonly children: Component
       setLanguage,
       setTheme,
       t: translator(language),
-      formats: new Formats(language),
+      formats: new Formats(localeOf(language)),
     }),
     [language, theme, setLanguage, setTheme],
   );
@@ -63,6 +63,11 @@ const darkQuery = matchMedia("(prefers-color-scheme: dark)");
 
 function languageOfBrowser(): Language {
   return navigator.language.startsWith("es") ? "es" : "en";
+}
+
+/** Dates differ between countries of one language. */
+function localeOf(language: Language): string {
+  return navigator.languages.find((one) => one.startsWith(language)) ?? language;
 }
 
 function useStored<Value extends string>(

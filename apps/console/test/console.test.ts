@@ -182,6 +182,11 @@ describe.each(engines)("the console on %s", (engine) => {
     const timeline = page.locator(".timeline");
     await timeline.getByText("The image is still being copied").waitFor();
     await page.getByText("wrote 320x200, 18204 bytes").waitFor();
+    // As they write it in Britain.
+    await page
+      .getByText(/^\d{1,2} \w+ \d{4}, \d\d:\d\d:\d\d$/)
+      .first()
+      .waitFor();
     await page.getByText("18204").first().waitFor();
     const crop = page.getByRole("button", { name: "crop:" });
     expect(await page.getByText("left:").count()).toBe(0);
@@ -411,6 +416,16 @@ describe.each(engines)("the console on %s", (engine) => {
     expect(await page.getByRole("button", { name: /pause|drain|limits/i }).count()).toBe(0);
     await page.getByText("You can look, not change").waitFor();
     expect(await page.getByRole("link", { name: "Webhooks" }).count()).toBe(0);
+    await page.getByRole("link", { name: "acme-post" }).click();
+    await page.locator("tbody a").click();
+    await page.getByRole("heading", { name: /^Job \d+/ }).waitFor();
+    const changing = /cancel|retry|remove|requeue|run now/i;
+    expect(await page.getByRole("button", { name: changing }).count()).toBe(0);
+    // As if it had never been.
+    await other.follow(`/jobs/${seeded.done}`);
+    await page.getByText(`There is no job ${seeded.done}.`).waitFor();
+    await other.follow(`/jobs?id=${seeded.done}`);
+    await page.getByText("No job is like that.").waitFor();
     await other.close();
   });
 
@@ -432,6 +447,10 @@ describe.each(engines)("the console on %s", (engine) => {
   });
 
   test("asks for a token, and says why one is refused", async () => {
+    const soon = Math.ceil(Date.now() / 1000) + 2;
+    const leaving = await Viewer.of(yard, { token: await tokenOf({ exp: soon }) });
+    await leaving.open("/queues");
+    await leaving.page.getByText("thumbnails").first().waitFor();
     const other = await Viewer.of(yard, { token: null });
     const page = await other.open("/queues");
     await page.getByLabel("Token").fill("nonsense");
@@ -447,8 +466,8 @@ describe.each(engines)("the console on %s", (engine) => {
     await page.goto(`${yard.url}/console/settings`);
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("Token").waitFor();
-    expect(seeded.done).not.toBe("");
-    await other.close();
+    await leaving.page.getByText("The token has expired").waitFor();
+    await Promise.all([leaving.close(), other.close()]);
   });
 });
 

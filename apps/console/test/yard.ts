@@ -24,9 +24,9 @@ export interface Yard {
 }
 
 export function tokenOf(claims: JWTPayload = {}): Promise<string> {
-  return new SignJWT({ sub: "noor", roles: ["ADMIN"], ...claims })
+  const exp = Math.ceil(Date.now() / 1000) + 3600;
+  return new SignJWT({ sub: "noor", roles: ["ADMIN"], exp, ...claims })
     .setProtectedHeader({ alg: "HS256" })
-    .setExpirationTime("1h")
     .sign(new TextEncoder().encode(secret));
 }
 

@@ -66,7 +66,7 @@ function useWorkerColumns(): readonly Column<WorkerRow>[] {
         cell: ({ queues }) => {
           const rest = queues.length - QUEUES_SHOWN;
           const named = queues.slice(0, QUEUES_SHOWN).join(", ");
-          const more = rest > 0 ? ` ${t("moreEntries", { n: rest })}` : "";
+          const more = rest > 0 ? ` · ${t("moreEntries", { n: rest })}` : "";
           return queues.length === 0 ? t("all") : <Plain text={`${named}${more}`} max={160} />;
         },
       },
