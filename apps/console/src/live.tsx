@@ -5,7 +5,7 @@ import { useSession } from "./session.tsx";
 
 /*
  * What is shown is read again when the server says that something happens, each query at most as often as it says itself
- * (`meta.everyMs`). While nothing happens, or nobody looks at the page, nothing is asked.
+ * (`meta.everyMs`). While nothing happens little is asked (`alsoIdleMs`), and nothing while nobody looks at the page.
  */
 
 declare module "@tanstack/preact-query" {

@@ -25,6 +25,8 @@ export function backlogOf({ waiting, delayed, blocked, active }: Counts): number
 export function useQueueFigures(): UseQueryResult<readonly QueueFigures[]> {
   const queues = useReading(["queues"], (client, signal) => client.queues.list({ signal }), {
     everyMs: 2000,
+    // No event tells of what is removed.
+    alsoIdleMs: 15_000,
   });
   const stats = useReading(
     ["recent"],

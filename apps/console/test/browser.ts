@@ -92,10 +92,11 @@ export class Viewer {
     );
   }
 
-  /** By how much the page is wider than its window, px. */
+  /** By how much the page is wider than its window, or a table than its place, px. */
   overflow(): Promise<number> {
     return this.page.evaluate<number>(
-      "document.documentElement.scrollWidth - document.documentElement.clientWidth",
+      `Math.max(...[document.documentElement, ...document.querySelectorAll(".table-frame")]
+        .map((element) => element.scrollWidth - element.clientWidth))`,
     );
   }
 

@@ -61,7 +61,7 @@ describe.each(engines)("the console on %s", (engine) => {
   test("the overview says what needs attention, and is live", async () => {
     const page = await viewer.open("/");
     const attention = page.locator(".attention");
-    await attention.getByText("3 jobs wait, and no worker takes them").waitFor();
+    await attention.getByText("Jobs wait and no worker takes them: 3").waitFor();
     await attention.getByText("of its jobs fail: 8 in the last 5 minutes").waitFor();
     await page.getByText("Live").waitFor();
     const active = page.locator(".tiles div").filter({ hasText: "active" }).locator("dd");

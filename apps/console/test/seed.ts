@@ -112,7 +112,8 @@ export async function seed(client: Client): Promise<Seeded> {
   });
   for (let n = 0; n < 12; n++) await client.jobs.add("letters", { name: `letter ${n}` });
 
-  for (let n = 0; n < 3; n++) await client.jobs.add("nobodys", { data: n });
+  const long = "nobodys-and-with-a-name-as-long-as-somebody-took-it-for-a-good-one.2031";
+  for (let n = 0; n < 3; n++) await client.jobs.add(long, { data: n });
 
   await client.schedules.add({
     name: "morning-report",

@@ -47,7 +47,7 @@ export function Deliveries({ params: { id } }: { readonly params: { readonly id:
   return (
     <>
       <p class="crumbs">
-        <Link href="/webhooks">{t("webhooks")}</Link> /
+        <Link href="/webhooks">{t("webhooks")}</Link>
       </p>
       <h1>
         <Plain text={webhook.data?.url ?? id} />

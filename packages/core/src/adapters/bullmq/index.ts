@@ -93,7 +93,7 @@ import {
   stateOutcome,
   tooManyQueues,
 } from "./refusals.ts";
-import { foldBefore, rollupRows } from "./rollup-rows.ts";
+import { foldBefore, rollupRows, wholeMinute } from "./rollup-rows.ts";
 import { Upkeep } from "./upkeep.ts";
 import { WaitingClaims } from "./waiting-claims.ts";
 
@@ -713,9 +713,10 @@ export class BullmqAdapter implements QueueAdapter {
   }
 
   async stats(params: StatsParams): Promise<readonly StatsRow[]> {
-    const { tenant, queues } = params;
+    const { tenant, queues, from } = params;
     const asked = queues === undefined ? ["*"] : ["", ...new Set(queues)];
-    const answer = await this.#open.connection.script("rollups", tenant, ...asked);
+    const first = from === undefined ? "" : wholeMinute(from);
+    const answer = await this.#open.connection.script("rollups", tenant, first, ...asked);
     return rollupRows(params, answer as readonly Reply[]);
   }
 

@@ -16,6 +16,11 @@ export function foldBefore(now: number): { readonly minutes: number; readonly ho
   return { minutes: minutes - (minutes % HOUR_MS), hours: hours - (hours % HOUR_MS) };
 }
 
+/** Nothing finer is kept. */
+export function wholeMinute(time: number): number {
+  return time - (time % MINUTE_MS);
+}
+
 /** Sums as the scripts keep them. */
 interface Sums {
   added: number;
@@ -111,7 +116,7 @@ function* entriesOf(queue: string, hash: readonly string[]): Generator<Entry> {
 function isWanted({ span, at, level, project }: Entry, params: StatsParams): boolean {
   const { from, to } = params;
   // An hour or total that begins earlier cannot be split.
-  if (from !== undefined && (span === "t" || at < from - (from % MINUTE_MS))) return false;
+  if (from !== undefined && (span === "t" || at < wholeMinute(from))) return false;
   if (to !== undefined && at >= to) return false;
   if (params.project !== undefined && params.project !== project) return false;
   return params.level === undefined || params.level === level;
