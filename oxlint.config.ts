@@ -174,6 +174,7 @@ export default defineConfig({
         "bench/**",
         "examples/**",
         "**/{main,config,generate}.ts",
+        "apps/console/build.ts",
         "packages/core/src/testing/**",
         "**/*.test.ts",
         "**/test/**",
