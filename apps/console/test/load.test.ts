@@ -21,11 +21,11 @@ const LEAST_EVENTS = long ? 0.95 : 0.4;
 const MAX_TASK_MS = 100;
 const MAX_GROWTH_BYTES = 3_000_000;
 const BATCH = 500;
-const JOBS = long ? 1_000_000 : 20_000;
+const JOBS = long ? 1_000_000 : 10_000;
 /** The suite runs on a busy machine: what is promised is held in the long form. */
-const MAX_PAGE_MS = long ? 300 : 3000;
+const MAX_PAGE_MS = long ? 300 : 6000;
 /** Of one processor. */
-const MAX_COST = long ? 0.01 : 0.05;
+const MAX_COST = long ? 0.01 : 0.2;
 const COST_SECONDS = long ? 30 : 2;
 const MAX_USABLE_MS = long ? 1000 : 5000;
 /** Looked at in turn, the last for the rest of the time. */
@@ -251,7 +251,7 @@ describe.each(engines)("on %s", (engine) => {
     tell(`${engine}, ${of(JOBS)} jobs, ms from key to screen: ${took.join(", ")}`);
     expect(slowest, took.join(", ")).toBeLessThan(MAX_PAGE_MS);
     await viewer.close();
-  });
+  }, 600_000);
 
   test("an open console costs the server next to nothing", async () => {
     const { url, client, used } = await serve(engine);
