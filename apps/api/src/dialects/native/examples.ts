@@ -168,20 +168,13 @@ interface Example {
 export const examples: Readonly<Record<string, Example>> = {
   addJob: { body: newJob, data: { id } },
   addJobs: {
-    body: { jobs: [newJob, { queue: "two words", data: {} }] },
+    body: { jobs: [newJob, { queue: "thumbnails", uniqueKey: "cover-1984" }] },
     data: {
       added: 1,
       refused: 1,
       outcomes: [
         { id, error: null },
-        {
-          id: null,
-          error: {
-            code: "INVALID_JOB_DATA",
-            message: "queue: Must be 1 to 256 of A-Z a-z 0-9 _ . -",
-            errors: [{ field: "queue", message: "Must be 1 to 256 of A-Z a-z 0-9 _ . -" }],
-          },
-        },
+        { id: null, error: { code: "DUPLICATE_JOB", message: "Duplicate job", jobId: "5020" } },
       ],
     },
   },
