@@ -26,7 +26,7 @@ function exchangeOf({ method, path, request, responses }: Operation): Exchange |
 }
 
 /** Each with one value, anywhere in it, of a kind that it is not. */
-function* spoilt(value: unknown): Generator<unknown> {
+function* spoilt(value: unknown): Generator {
   if (typeof value !== "object" || value === null) {
     yield typeof value === "string" ? 12_345 : { spoilt: "thoroughly" };
     return;
