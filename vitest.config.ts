@@ -39,7 +39,7 @@ export default defineConfig({
     execArgv: ["--conditions=@jobyard/source"],
     // These end what hangs; none of them measures. A busy machine may take many times as long as a quiet one.
     expect: { poll: { timeout: 30_000 } },
-    testTimeout: long ? 600_000 : 60_000,
-    hookTimeout: 60_000,
+    testTimeout: long ? 600_000 : 120_000,
+    hookTimeout: 120_000,
   },
 });

@@ -2,12 +2,10 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { call, startApi } from "../running-process.ts";
 import { temporaryFolder } from "../running-server.ts";
 import { LineClient } from "./line-client.ts";
-
-vi.setConfig({ testTimeout: 120_000 });
 
 const MB = 1_000_000;
 /** What lies about at the worst moment of such traffic, and what the allocator keeps of it for later, MB. */

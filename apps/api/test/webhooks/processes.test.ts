@@ -1,9 +1,7 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { call, startApi, testRedis } from "../running-process.ts";
 import { temporaryFolder } from "../running-server.ts";
 import { Receiver } from "./receiver.ts";
-
-vi.setConfig({ testTimeout: 90_000 });
 
 test("several processes share one outbox: each event is told once, and all of them if one is killed", async () => {
   const receiver = await Receiver.start((_, response) => {
