@@ -1,4 +1,4 @@
-/** Loaded into a server process whose memory is measured: SIGUSR2 has it drop what is garbage, and tell its buffers' bytes. */
+/** Loaded into a server process whose memory is measured: SIGUSR2 has it drop what is garbage, and tell the bytes of its buffers, and of all that it holds. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
@@ -10,6 +10,7 @@ process.on("SIGUSR2", () => {
   collect();
   setImmediate(() => {
     collect();
-    process.stdout.write(`buffers: ${process.memoryUsage().arrayBuffers}\n`);
+    const { arrayBuffers, heapUsed, external } = process.memoryUsage();
+    process.stdout.write(`held: ${arrayBuffers} ${heapUsed + external}\n`);
   });
 });
