@@ -11,27 +11,20 @@ export interface Step {
   run: () => Promise<string | undefined>;
 }
 
-/** Of a stage, so many steps run at once: most of them leave a core free now and then. */
-const AT_ONCE = 2;
-
-/** What `check` is made of, in stages. `generated` comes last: it writes files that the others read. */
-export const checks: readonly (readonly Step[])[] = [
-  [
-    { name: "packages", run: () => failureOf("turbo", "run", "check:package") },
-    { name: "lint", run: () => failureOf("oxlint") },
-    { name: "types", run: () => failureOf("tsc", "--project", ".") },
-    { name: "console", run: () => failureOf("tsc", "--project", "apps/console/src") },
-    { name: "format", run: () => failureOf("oxfmt", "--check") },
-  ],
-  [{ name: "unused", run: () => failureOf("knip") }],
-  [{ name: "generated", run: generatedFilesAreCurrent }],
+/** What `check` is made of. `generated` comes last: it writes files that the others read. */
+export const checks: Step[] = [
+  { name: "format", run: () => failureOf("oxfmt", "--check") },
+  { name: "lint", run: () => failureOf("oxlint") },
+  { name: "types", run: () => failureOf("tsc", "--project", ".") },
+  { name: "console", run: () => failureOf("tsc", "--project", "apps/console/src") },
+  { name: "packages", run: () => failureOf("turbo", "run", "check:package") },
+  { name: "unused", run: () => failureOf("knip") },
+  { name: "generated", run: generatedFilesAreCurrent },
 ];
 
-export async function runSteps(
-  stages: readonly (readonly Step[])[],
-): Promise<{ passed: number; failed: number }> {
+export async function runSteps(steps: Step[]): Promise<{ passed: number; failed: number }> {
   const count = { passed: 0, failed: 0 };
-  const runOne = async ({ name, run }: Step): Promise<void> => {
+  for (const { name, run } of steps) {
     const start = performance.now();
     const failure = await run();
     count[failure === undefined ? "passed" : "failed"]++;
@@ -39,13 +32,6 @@ export async function runSteps(
     const mark = failure === undefined ? "ok    " : "FAILED";
     console.log(`${mark} ${name.padEnd(10)} ${seconds.padStart(6)} s`);
     if (failure !== undefined) console.log(`${failure.trimEnd()}\n`);
-  };
-  for (const stage of stages) {
-    const left = [...stage];
-    const lane = async (): Promise<void> => {
-      for (let step = left.shift(); step !== undefined; step = left.shift()) await runOne(step);
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, lane));
   }
   return count;
 }
