@@ -24,10 +24,17 @@ local function laneAt(id)
   return laneOfNo(number)
 end
 
+-- Many jobs fail alike.
+local answers = {}
 local function contains(message)
-  message = string.lower(message)
-  for _, fold in ipairs(filter.folds) do message = string.gsub(message, fold[1], fold[2]) end
-  return string.find(message, filter.text, 1, true) ~= nil
+  local known = answers[message]
+  if known == nil then
+    local lower = string.lower(message)
+    for _, fold in ipairs(filter.folds) do lower = string.gsub(lower, fold[1], fold[2]) end
+    known = string.find(lower, filter.text, 1, true) ~= nil
+    answers[message] = known
+  end
+  return known
 end
 
 local function hasLabels(text)
