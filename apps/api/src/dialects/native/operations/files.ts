@@ -30,11 +30,12 @@ export const fileOperations = {
     define("operate", "put /files/{path}", {
       id: "putFile",
       summary: "Keep a file, in place of one that was there",
-      description: "Readers see the old one or the new one, never a part.",
+      description:
+        "Readers see the old one or the new one, never a part. 404: another call removed it before it could be told of.",
       ...one,
       content: { type: "application/octet-stream", description: "The file's bytes" },
       data: files.file,
-      refused: ["INVALID_JOB_DATA"],
+      refused: ["INVALID_JOB_DATA", "FILE_NOT_FOUND"],
     }),
   ),
   removeFile: withSlashes(
