@@ -63,8 +63,7 @@ async function serve(engine: EngineName): Promise<Server> {
 }
 
 const tell = (figure: string): void => {
-  // oxlint-disable-next-line no-console -- what the long form is run for
-  if (long) console.log(figure);
+  if (long) process.stdout.write(`${figure}\n`);
 };
 
 /** Runs jobs at a steady rate until it is stopped; answers how many events that made. */

@@ -3,7 +3,6 @@ import { isDeepStrictEqual } from "node:util";
 import { parseFingerprint } from "../../error-groups.ts";
 import { isFinished, type JobState, jobStates } from "../../job.ts";
 import {
-  addTo,
   type Bits,
   bucketOf,
   BUCKET,
@@ -239,40 +238,18 @@ export class Listing {
     const first = Math.min(...numbers) * BUCKET;
     const last = Math.max(...numbers) * BUCKET + BUCKET - 1;
     const states = statesIn(filter);
-    const has = new Map<number, Bits>();
     const lower = text.toLowerCase();
+    const terms = { first, last, text, lower, like: likeOf(lower) };
+    const ids: number[] = [];
+    const find = (statement: StatementSync, no: number): void => {
+      const rows = statement.all({ no, ...terms }) as unknown as [number][];
+      for (const [id] of rows) ids.push(id);
+    };
     for (const { no, counts } of there) {
-      const ids: [number][] = [];
-      if (states.includes("failed") && counts.failed > 0) {
-        ids.push(
-          ...(this.#sql.failedWith.all({
-            no,
-            first,
-            last,
-            text,
-            lower,
-            like: likeOf(lower),
-          }) as unknown as [number][]),
-        );
-      }
-      if (states.some((state) => !isFinished(state))) {
-        ids.push(
-          ...(this.#sql.openWith.all({
-            no,
-            first,
-            last,
-            text,
-            lower,
-            like: likeOf(lower),
-          }) as unknown as [number][]),
-        );
-      }
-      for (const [id] of ids) {
-        let bits = has.get(bucketOf(id));
-        if (bits === undefined) has.set(bucketOf(id), (bits = noBits()));
-        addTo(bits, id);
-      }
+      if (states.includes("failed") && counts.failed > 0) find(this.#sql.failedWith, no);
+      if (states.some((state) => !isFinished(state))) find(this.#sql.openWith, no);
     }
+    const has = setsOf(ids);
     for (const { no, bits } of found) intersect(bits, has.get(no));
   }
 }
