@@ -1,4 +1,4 @@
-import type { JobQueue, StateCounts, StatsRow } from "@jobyard/core";
+import { type JobQueue, noFigures, type StateCounts, type StatsRow } from "@jobyard/core";
 
 /** What happened in a few seconds. */
 export interface RecentSpan {
@@ -124,23 +124,8 @@ const tallies = [
 
 type Tally = (typeof tallies)[number];
 
-const nothing = {
-  key: "",
-  added: 0,
-  completed: 0,
-  failed: 0,
-  cancelled: 0,
-  retried: 0,
-  stalled: 0,
-  removed: 0,
-  durationMin: null,
-  durationMax: null,
-  tokens: 0,
-  peakConcurrency: 0,
-};
-
 function between(before: Sample, after: Sample): RecentSpan {
-  const grown = { ...nothing };
+  const grown = { ...noFigures };
   let durations = 0;
   let waits = 0;
   const take = (row: StatsRow, sign: 1 | -1): void => {
@@ -183,7 +168,7 @@ function spread(now: Sample): RecentSpan[] {
     const start = end - RECENT_SPAN_MS;
     const row = now.minutes.get(String(minuteOf(end - 1)));
     const figures = {
-      ...nothing,
+      ...noFigures,
       durationAvg: row?.durationAvg ?? null,
       waitAvg: row?.waitAvg ?? null,
     };

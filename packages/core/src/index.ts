@@ -61,6 +61,7 @@ export {
   type JobFilter,
   type JobList,
   type NodeRecord,
+  noFigures,
   type Outcome,
   type Page,
   type QueueAdapter,

@@ -267,6 +267,24 @@ export interface StatsRow {
   readonly peakConcurrency: number;
 }
 
+/** Where nothing happened. */
+export const noFigures: StatsRow = {
+  key: "",
+  added: 0,
+  completed: 0,
+  failed: 0,
+  cancelled: 0,
+  retried: 0,
+  stalled: 0,
+  removed: 0,
+  durationAvg: null,
+  durationMin: null,
+  durationMax: null,
+  waitAvg: null,
+  tokens: 0,
+  peakConcurrency: 0,
+};
+
 export interface Schedule {
   readonly tenant: string;
   readonly name: string;

@@ -1,4 +1,4 @@
-import type { StatsRow } from "@jobyard/core";
+import { noFigures, type StatsRow } from "@jobyard/core";
 import { RECENT_SPAN_MS, type RecentSpan } from "../../recent-figures.ts";
 import { iso } from "./mapping.ts";
 
@@ -7,24 +7,7 @@ export const intervalMs = { "5s": RECENT_SPAN_MS, minute: 60_000, hour: 3_600_00
 /** In one answer. */
 export const MAX_POINTS = 20_000;
 
-const nothing: StatsRow = {
-  key: "",
-  added: 0,
-  completed: 0,
-  failed: 0,
-  cancelled: 0,
-  retried: 0,
-  stalled: 0,
-  removed: 0,
-  durationAvg: null,
-  durationMin: null,
-  durationMax: null,
-  waitAvg: null,
-  tokens: 0,
-  peakConcurrency: 0,
-};
-
-export function figuresOf(row: StatsRow = nothing) {
+export function figuresOf(row: StatsRow = noFigures) {
   const { added, completed, failed, cancelled, retried, stalled, removed } = row;
   const ended = completed + failed;
   return {
