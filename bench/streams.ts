@@ -11,7 +11,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getRequestListener } from "@hono/node-server";
 import { JobQueue, parseConfig } from "@jobyard/core";
-import { closeAll, createLogger, createMetrics, listen } from "@jobyard/core/process";
+import {
+  closeAll,
+  ConnectionCap,
+  createLogger,
+  createMetrics,
+  listen,
+} from "@jobyard/core/process";
 import { SqliteAdapter } from "@jobyard/core/sqlite";
 import { Storage } from "@jobyard/handlers";
 import { createApp } from "../apps/api/src/app.ts";
@@ -90,13 +96,23 @@ async function startServer(folder: string) {
     ending: never,
   });
   const onRequest = getRequestListener(app.fetch);
-  const listeners = await listen(
-    "127.0.0.1",
-    [0],
-    (request, response) => void onRequest(request, response),
-    () => undefined,
-  );
-  const webSockets = new WebSockets({ hub: events, authenticate, open: true, log });
+  const nothing = (): void => undefined;
+  const max = config.limits.connections;
+  const listeners = await listen({
+    host: "127.0.0.1",
+    ports: [0],
+    cap: new ConnectionCap({ max, refusal: "", onFull: nothing }),
+    onRequest: (request, response) => void onRequest(request, response),
+    onMissing: nothing,
+  });
+  const webSockets = new WebSockets({
+    hub: events,
+    authenticate,
+    open: true,
+    log,
+    maxReaders: max,
+    onUpgraded: nothing,
+  });
   for (const { server } of listeners) webSockets.attach(server);
   return {
     queue,

@@ -43,8 +43,13 @@ async function serve(): Promise<Addresses> {
     anonymous: await authenticate(undefined),
     socket: null,
     maxLineBytes: limits.maxBatchBytes,
+    maxConnections: limits.connections,
   });
-  const grpc = await startGrpc({ ...shared, maxMessageBytes: limits.maxBatchBytes });
+  const grpc = await startGrpc({
+    ...shared,
+    maxMessageBytes: limits.maxBatchBytes,
+    maxConnections: limits.grpcConnections,
+  });
   const portOf = (url = ""): string => url.slice(url.lastIndexOf(":") + 1);
   return { tcp: portOf(tcp.urls[0]), grpc: `127.0.0.1:${portOf(grpc.urls[0])}` };
 }

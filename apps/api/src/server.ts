@@ -2,7 +2,9 @@ import { getRequestListener, RequestError } from "@hono/node-server";
 import { type Config, type Handler, processId, QueueError } from "@jobyard/core";
 import {
   closeAll,
+  ConnectionCap,
   createMetrics,
+  httpRefusal,
   listen,
   type Listener,
   type Logger,
@@ -45,7 +47,7 @@ export interface RunningServer {
 /** Opens the store, the ports and the worker, in this order; what was opened is closed again if one fails. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, log, handlers, webhookRetry } = options;
-  const { auth, engine } = config;
+  const { auth, engine, limits } = config;
   const work = await openWork(config, {
     onError: (error, doing) => log.error({ err: error }, `Could not ${doing}`),
     onWarning: (warning) => log.warn(warning),
@@ -84,18 +86,26 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const onRequest = getRequestListener(app.fetch, {
       errorHandler: (error) => withoutRoute(error, log),
     });
-    listeners = await listen(
-      config.host,
-      config.http.ports,
-      (request, response) => void onRequest(request, response),
-      () => log.warn("This machine has no ::1; listening on 127.0.0.1 alone"),
-      { ServerResponse: Answer },
-    );
+    const cap = new ConnectionCap({
+      max: limits.connections,
+      refusal: tooMany,
+      onFull: () => log.warn("Too many HTTP connections: further ones are refused"),
+    });
+    listeners = await listen({
+      host: config.host,
+      ports: config.http.ports,
+      cap,
+      onRequest: (request, response) => void onRequest(request, response),
+      onMissing: () => log.warn("This machine has no ::1; listening on 127.0.0.1 alone"),
+      ServerResponse: Answer,
+    });
     webSockets = new WebSockets({
       hub: events,
       authenticate,
       open: auth.open,
       log,
+      maxReaders: limits.connections,
+      onUpgraded: (stream) => cap.release(stream),
     });
     for (const { server } of listeners) webSockets.attach(server);
     tcp = await startTcp({
@@ -105,7 +115,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       log,
       host: config.host,
       ...config.tcp,
-      maxLineBytes: config.limits.maxBatchBytes,
+      maxLineBytes: limits.maxBatchBytes,
+      maxConnections: limits.connections,
     });
     grpc = await startGrpc({
       queue: work.queue,
@@ -113,7 +124,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       log,
       host: config.host,
       port: config.grpc.port,
-      maxMessageBytes: config.limits.maxBatchBytes,
+      maxMessageBytes: limits.maxBatchBytes,
+      maxConnections: limits.grpcConnections,
     });
   } catch (error) {
     await Promise.all([closeAll(listeners), tcp?.close()]);
@@ -151,6 +163,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     close,
   };
 }
+
+/** Said before it is known which dialect is spoken: in that of the root. */
+const tooMany = httpRefusal(
+  "503 Service Unavailable",
+  { ok: false, data: null, error: "Too many connections" },
+  ["Retry-After: 1"],
+);
 
 function refuseRestart(): never {
   throw new QueueError(

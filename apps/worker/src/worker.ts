@@ -1,7 +1,9 @@
 import { type Config, ConfigError } from "@jobyard/core";
 import {
   closeAll,
+  ConnectionCap,
   createMetrics,
+  httpRefusal,
   listen,
   type Listener,
   type Logger,
@@ -33,18 +35,23 @@ export async function startWorker(config: Config, log: Logger): Promise<RunningW
   let listeners: readonly Listener[];
   try {
     if (worker === undefined) throw new TypeError("There is no handler for any of WORKER_QUEUES");
-    listeners = await listen(
-      config.host,
-      [config.worker.port],
-      watchPort({
+    listeners = await listen({
+      host: config.host,
+      ports: [config.worker.port],
+      cap: new ConnectionCap({
+        max: config.limits.connections,
+        refusal: httpRefusal("503 Service Unavailable", { error: "Too many connections" }),
+        onFull: () => log.warn("Too many connections: further ones are refused"),
+      }),
+      onRequest: watchPort({
         auth: config.auth,
         queue,
         metrics: createMetrics(queue, worker),
         stopping: stopping.signal,
         log,
       }),
-      () => log.warn("This machine has no ::1; listening on 127.0.0.1 alone"),
-    );
+      onMissing: () => log.warn("This machine has no ::1; listening on 127.0.0.1 alone"),
+    });
   } catch (error) {
     await work.close();
     throw error;

@@ -50,6 +50,9 @@ export interface Config {
   readonly limits: {
     /** Bytes of one batch request or line. */
     readonly maxBatchBytes: number;
+    /** Open at once: of HTTP, of WebSockets, of TCP each; a gRPC connection carries many calls. */
+    readonly connections: number;
+    readonly grpcConnections: number;
     readonly requestsPerMinute: {
       readonly standard: number;
       readonly bulk: number;
@@ -422,6 +425,8 @@ const variables = z.object({
   LEASE_MS: duration(1).default(300_000),
   MAX_FILE_BYTES: size(MAX_FILE_BYTES).default(1e9),
   MAX_BATCH_BYTES: size(MAX_SIZE_BYTES).default(16_000_000),
+  MAX_CONNECTIONS: wholeNumber(1, 1_000_000).default(10_000),
+  GRPC_MAX_CONNECTIONS: wholeNumber(1, 1_000_000).default(1000),
   RATE_LIMIT_STANDARD: limit.default(100),
   RATE_LIMIT_BULK: limit.default(10),
   RATE_LIMIT_HEALTH: limit.default(300),
@@ -611,6 +616,8 @@ function arrange(set: Variables): Config {
     files: { dir: set.FILES_DIR ?? join(set.DATA_DIR, "files"), maxBytes: set.MAX_FILE_BYTES },
     limits: {
       maxBatchBytes: set.MAX_BATCH_BYTES,
+      connections: set.MAX_CONNECTIONS,
+      grpcConnections: set.GRPC_MAX_CONNECTIONS,
       requestsPerMinute: {
         standard: set.RATE_LIMIT_STANDARD,
         bulk: set.RATE_LIMIT_BULK,

@@ -13,14 +13,20 @@ export interface EventStreamOptions<Batch = EventBatch> {
   readonly reading: EventReading<Batch>;
   /** As the dialect spells events; empty: there is none for this reader. */
   readonly encode: (batch: Batch) => Uint8Array;
-  /** Some events are lost to the reader. */
-  readonly gap: SseMessage;
-  /** The reader was too slow; the stream ends with this. */
-  readonly dropped: SseMessage;
   /** When the reader's token expires, epoch ms, or Infinity. */
   readonly expiresAt: number;
   /** Ends the stream: the reader is gone, or the server is. */
   readonly signal: AbortSignal;
+  /** Cuts the connection of a reader that does not take why it was dropped. */
+  readonly cut: () => void;
+}
+
+/** Some events are lost to the reader. */
+const gap: SseMessage = { event: "gap", data: "{}" };
+
+/** The last message of a stream that ends though its reader would go on. */
+function dropped(error: string): SseMessage {
+  return { event: "dropped", data: JSON.stringify({ error }) };
 }
 
 /** What may lie unread in memory for one reader before more comes. */
@@ -29,12 +35,14 @@ const MAX_UNREAD_BYTES = 1_000_000;
 const HEARTBEAT_MS = 15_000;
 /** How long a reader waits before it connects again. */
 const RECONNECT_MS = 1000;
+/** For a reader that is dropped to take what it has not read, and the reason, ms. */
+const LAST_WORDS_MS = 30_000;
 
 const encoder = new TextEncoder();
 
 /** The body of a `text/event-stream` answer. */
 export function eventStream<Batch>(options: EventStreamOptions<Batch>): ReadableStream<Uint8Array> {
-  const { reading, encode, gap, dropped, expiresAt, signal } = options;
+  const { reading, encode, expiresAt, signal, cut } = options;
   let end = (): void => undefined;
   return new ReadableStream<Uint8Array>(
     {
@@ -45,7 +53,13 @@ export function eventStream<Batch>(options: EventStreamOptions<Batch>): Readable
         const heartbeat = setInterval(() => {
           if (readsAlong()) send(":\n\n");
         }, HEARTBEAT_MS);
-        const callOff = atExpiry(expiresAt, () => end());
+        let callOff = (): void => undefined;
+        const drop = (error: string): void => {
+          if (!open) return;
+          send(textOf(dropped(error)));
+          end();
+          setTimeout(cut, LAST_WORDS_MS).unref();
+        };
         end = (): void => {
           if (!open) return;
           open = false;
@@ -61,6 +75,7 @@ export function eventStream<Batch>(options: EventStreamOptions<Batch>): Readable
         };
         signal.addEventListener("abort", end);
         send(`retry: ${RECONNECT_MS}\n\n`);
+        callOff = atExpiry(expiresAt, () => drop("The token has expired"));
         reading.begin({
           onBatch(batch) {
             if (!open) return;
@@ -68,8 +83,7 @@ export function eventStream<Batch>(options: EventStreamOptions<Batch>): Readable
             if (bytes.length === 0) return;
             // What a reader has missed may come at once and be long: it is slow if it has not read what came before.
             if (readsAlong()) return controller.enqueue(bytes);
-            send(textOf(dropped));
-            end();
+            drop(`Too slow: ${MAX_UNREAD_BYTES} bytes lie unread`);
           },
           onGap() {
             if (open) send(textOf(gap));

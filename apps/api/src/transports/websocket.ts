@@ -1,7 +1,7 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { type JobEvent, QueueError } from "@jobyard/core";
-import type { Logger } from "@jobyard/core/process";
+import { httpRefusal, type Logger, turnAway } from "@jobyard/core/process";
 import { WebSocket, WebSocketServer } from "ws";
 import type { Authenticate } from "../auth/authenticate.ts";
 import { type Caller, requireAccess } from "../auth/caller.ts";
@@ -18,6 +18,9 @@ export interface WebSocketOptions {
   /** Whether calls without a token are let in, from this machine's own pages alone. */
   readonly open: boolean;
   readonly log: Logger;
+  readonly maxReaders: number;
+  /** That connection speaks HTTP no more. */
+  readonly onUpgraded: (stream: Duplex) => void;
 }
 
 const PATH = /^\/ws(?:\/([^/]+))?\/?$/;
@@ -25,7 +28,6 @@ const PATH = /^\/ws(?:\/([^/]+))?\/?$/;
 const MAX_MESSAGE_BYTES = 4096;
 /** What may lie unread for one reader. */
 const MAX_UNREAD_BYTES = 4_000_000;
-const MAX_READERS = 10_000;
 /** Between pings, ms. A reader that has not answered by the next is gone. */
 const ROUND_MS = 15_000;
 
@@ -50,6 +52,8 @@ export class WebSockets {
     perMessageDeflate: false,
   });
   readonly #readers = new Set<Reader>();
+  /** Readers, and who is about to become one. */
+  readonly #streams = new Set<Duplex>();
   #rounds: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -82,9 +86,12 @@ export class WebSockets {
     const caller = await this.#callerOf(request, searchParams.get("token"));
     requireAccess(caller, "read");
     if (this.#closed) throw new QueueError("UNAVAILABLE", "The server is stopping");
-    if (this.#readers.size >= MAX_READERS) {
+    if (this.#streams.size >= this.#options.maxReaders) {
       throw new QueueError("LIMIT_REACHED", "Too many readers are connected");
     }
+    this.#streams.add(stream);
+    stream.once("close", () => this.#streams.delete(stream));
+    if (stream.destroyed) return;
     const queue = spelt === undefined ? undefined : decoded(spelt);
     const scope = { tenant: caller.tenant, ...(queue === undefined ? {} : { queue }) };
     // Before the upgrade, so that what is wrong with it can be told in HTTP.
@@ -93,6 +100,7 @@ export class WebSockets {
     stream.once("close", () => reading.end());
     if (stream.destroyed) return reading.end();
     this.#server.handleUpgrade(request, stream, head, (socket) => {
+      this.#options.onUpgraded(stream);
       this.#serve(socket, stream, caller, reading);
     });
   }
@@ -174,11 +182,8 @@ function textFrame(text: Buffer): readonly Buffer[] {
 function refuseUpgrade(stream: Duplex, error: unknown, log: Logger): void {
   const { fault, error: told } = refuse(error, log);
   const status = statuses[fault];
-  const body = JSON.stringify({ ok: false, data: null, error: told });
-  stream.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nConnection: close\r\n` +
-      `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
+  const body = { ok: false, data: null, error: told };
+  turnAway(stream, httpRefusal(`${status} ${STATUS_CODES[status] ?? ""}`, body));
 }
 
 function decoded(text: string): string {

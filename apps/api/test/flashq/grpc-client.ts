@@ -55,7 +55,6 @@ export interface GrpcCallOptions extends CallOptions {
 
 export interface GrpcSetup {
   readonly env?: Record<string, string>;
-  readonly maxConnections?: number;
 }
 
 export interface Grpc {
@@ -68,8 +67,7 @@ const DEVELOPMENT_SECRET = "a development secret of 32 bytes!";
 
 /** The service over a queue, on a free port. */
 export async function grpc(queue: JobQueue, setup: GrpcSetup = {}): Promise<Grpc> {
-  const { env = {}, ...more } = setup;
-  const { auth, limits } = parseConfig({ GRPC_PORT: "0", ...env });
+  const { auth, limits } = parseConfig({ GRPC_PORT: "0", ...setup.env });
   const server = await startGrpc({
     queue,
     authenticate: authenticator(auth, auth.open ? DEVELOPMENT_SECRET : null),
@@ -77,7 +75,7 @@ export async function grpc(queue: JobQueue, setup: GrpcSetup = {}): Promise<Grpc
     host: "localhost",
     port: 0,
     maxMessageBytes: limits.maxBatchBytes,
-    ...more,
+    maxConnections: limits.grpcConnections,
   });
   onTestFinished(() => server.close());
   const address = (server.urls[0] ?? "").replace("grpc://", "");

@@ -678,7 +678,7 @@ describe.each(engines)("limits and rights on the %s engine", (engine) => {
     });
 
     test("connections beyond the cap are refused, the others go on", async () => {
-      const { one, client } = await start(engine, { maxConnections: 1 });
+      const { one, client } = await start(engine, { env: { GRPC_MAX_CONNECTIONS: "1" } });
       await one.call("stats");
       await expect(
         client().call("stats", {}, { deadline: Date.now() + 2000 }),

@@ -34,6 +34,7 @@ export async function lines(queue: JobQueue, setup: LinesSetup = {}): Promise<Li
     host: "localhost",
     ...config.tcp,
     maxLineBytes: config.limits.maxBatchBytes,
+    maxConnections: config.limits.connections,
     limits: { checkMs: 20, ...setup.limits },
   });
   onTestFinished(() => server.close());

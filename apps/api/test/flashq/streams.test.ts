@@ -216,6 +216,9 @@ describe.each(engines)("on the %s engine", (engine) => {
     await Promise.all([short.opened, long.opened]);
     expect(await short.closed).toEqual({ code: 1008, reason: "The token has expired" });
     await sse.ended;
+    expect(await sse.has(1)).toEqual([
+      { event: "dropped", data: '{"error":"The token has expired"}' },
+    ]);
     await api.server.close();
     expect(await long.closed).toEqual({ code: 1001, reason: "The server is stopping" });
   });

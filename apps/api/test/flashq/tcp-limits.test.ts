@@ -334,7 +334,7 @@ describe.each(engines)("on the %s engine", (engine) => {
 
   describe("limits", () => {
     test("a connection beyond the cap is closed with a reason", async () => {
-      const { client, one } = await start({ limits: { connections: 2 } });
+      const { client, one } = await start({ env: { MAX_CONNECTIONS: "2" } });
       const second = await client();
       const third = await client();
       expect(await third.closed).toEqual([failure("Too many connections")]);

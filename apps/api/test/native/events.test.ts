@@ -208,6 +208,10 @@ test("a stream ends with its token, and a bad token opens none", async () => {
   const { url } = await guarded();
   const soon = Math.floor(Date.now() / 1000) + 4;
   const reader = await Reader.of(`${url}/events?token=${await token({}, soon)}`);
+  expect(await reader.next()).toMatchObject({
+    event: "dropped",
+    data: { error: "The token has expired" },
+  });
   expect(await reader.next()).toBeUndefined();
   expect(Date.now()).toBeGreaterThanOrEqual(soon * 1000 - 50);
   expect((await fetch(`${url}/events?token=nonsense`)).status).toBe(401);
@@ -235,7 +239,8 @@ test("a reader that does not read is dropped and told, and holds up nobody", asy
   const text = await slow.text();
   expect(text.length).toBeGreaterThan(1_000_000);
   expect(text.length).toBeLessThan(9_000_000);
-  expect(text.endsWith("event: dropped\ndata: {}\n\n")).toBe(true);
+  const why = 'event: dropped\ndata: {"error":"Too slow: 1000000 bytes lie unread"}\n\n';
+  expect(text.endsWith(why)).toBe(true);
 });
 
 test("a stop ends open streams, and waits for none", async () => {

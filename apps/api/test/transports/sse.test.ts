@@ -18,7 +18,7 @@ const event: JobEvent = {
 /** A stream, and the hands of who feeds it. */
 function fed({ expiresAt = Infinity, data = "9" } = {}) {
   const ended = new AbortController();
-  const stop = vi.fn();
+  const [stop, cut] = [vi.fn(), vi.fn()];
   let listener: EventListener | undefined;
   const stream = eventStream<EventBatch>({
     reading: { begin: (reader) => void (listener = reader), end: stop },
@@ -29,10 +29,9 @@ function fed({ expiresAt = Infinity, data = "9" } = {}) {
           .map(({ cursor }) => textOf({ id: cursor, event: "e", data }))
           .join(""),
       ),
-    gap: { event: "gap", data: "{}" },
-    dropped: { event: "dropped", data: "{}" },
     expiresAt,
     signal: ended.signal,
+    cut,
   });
   const bytes = stream.getReader();
   const reader = {
@@ -45,6 +44,7 @@ function fed({ expiresAt = Infinity, data = "9" } = {}) {
   return {
     reader,
     stop,
+    cut,
     end: () => ended.abort(),
     tell: (...events: JobEvent[]) => listener?.onBatch(new EventBatch(events)),
     lose: () => listener?.onGap(),
@@ -66,7 +66,7 @@ test("events as they come, gaps, and comments in between", async () => {
   await reader.cancel();
 });
 
-test("it ends with its reader, with the server and with the token, and leaves no timer", async () => {
+test("it ends with its reader and with the server, and leaves no timer", async () => {
   const gone = fed();
   await gone.reader.read();
   await gone.reader.cancel();
@@ -80,13 +80,33 @@ test("it ends with its reader, with the server and with the token, and leaves no
   stopped.end();
   expect((await stopped.reader.read()).done).toBe(true);
   expect([stopped.stop.mock.calls.length, vi.getTimerCount()]).toEqual([1, 0]);
+});
 
-  const expires = fed({ expiresAt: Date.now() + 60_000 });
-  await expires.reader.read();
+test("it ends with its token, says so, and is cut if nobody takes that", async () => {
+  const { reader, stop, cut, tell } = fed({ expiresAt: Date.now() + 60_000 });
+  await reader.read();
   await vi.advanceTimersByTimeAsync(59_999);
-  expect(expires.stop).not.toHaveBeenCalled();
+  expect(stop).not.toHaveBeenCalled();
   await vi.advanceTimersByTimeAsync(1);
-  expect([expires.stop.mock.calls.length, vi.getTimerCount()]).toEqual([1, 0]);
+  expect(stop).toHaveBeenCalledOnce();
+  tell(event);
+  let text = "";
+  for (let next = await reader.read(); !next.done; next = await reader.read()) text += next.value;
+  expect(text.replaceAll(":\n\n", "")).toBe(
+    'event: dropped\ndata: {"error":"The token has expired"}\n\n',
+  );
+  await vi.advanceTimersByTimeAsync(29_999);
+  expect(cut).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(1);
+  expect([cut.mock.calls.length, vi.getTimerCount()]).toEqual([1, 0]);
+});
+
+test("it says at once that its token has expired meanwhile", async () => {
+  const { reader, stop } = fed({ expiresAt: Date.now() });
+  await reader.read();
+  expect((await reader.read()).value).toContain("The token has expired");
+  expect((await reader.read()).done).toBe(true);
+  expect(stop).toHaveBeenCalledOnce();
 });
 
 test("a reader that lags far behind is dropped and told; a long backlog alone is no fault", async () => {
@@ -104,5 +124,6 @@ test("a reader that lags far behind is dropped and told; a long backlog alone is
     if (done) break;
     text += value;
   }
-  expect(text.endsWith("event: dropped\ndata: {}\n\n")).toBe(true);
+  const why = 'event: dropped\ndata: {"error":"Too slow: 1000000 bytes lie unread"}\n\n';
+  expect(text.endsWith(why)).toBe(true);
 });

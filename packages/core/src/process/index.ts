@@ -8,6 +8,7 @@ export {
   moveStore,
 } from "../move.ts";
 export { type EngineOptions, movedStores, openQueue, restore } from "./engine.ts";
+export { ConnectionCap, httpRefusal, turnAway } from "./connection-cap.ts";
 export { bind, closeAll, listen, type Listener, nodeAt } from "./listeners.ts";
 export { createLogger, type Logger } from "./log.ts";
 export { createMetrics, type Metrics } from "./metrics.ts";

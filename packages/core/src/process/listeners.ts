@@ -7,6 +7,7 @@ import {
 import type { AddressInfo, Server } from "node:net";
 import { hostname } from "node:os";
 import { type NodeAddress, processId } from "../node.ts";
+import type { ConnectionCap } from "./connection-cap.ts";
 
 /** One address and port that is listened on. */
 export interface Listener<S extends Server = HttpServer> {
@@ -20,6 +21,7 @@ export interface BindOptions<S extends Server> {
   /** What the addresses begin with. */
   readonly scheme: string;
   readonly create: () => S;
+  readonly cap: ConnectionCap;
   /** Told once when the machine has no IPv6 loopback address. */
   readonly onMissing: () => void;
 }
@@ -38,21 +40,21 @@ const patience = {
   requestTimeout: 300_000,
   connectionsCheckingInterval: 2000,
 } as const;
-/** At an address; more are turned away. */
-const MAX_CONNECTIONS = 10_000;
 /** How often connections are closed whose last answer has been sent, ms. */
 const IDLE_CHECK_MS = 20;
 
 /** HTTP on every port; otherwise as `bind`. */
-export function listen(
-  host: string,
-  ports: readonly number[],
-  onRequest: RequestListener,
-  onMissing: () => void,
-  options: Pick<ServerOptions, "ServerResponse"> = {},
-): Promise<readonly Listener[]> {
-  const create = (): HttpServer => createServer({ ...options, ...patience }, onRequest);
-  return bind({ host, ports, scheme: "http", create, onMissing });
+export function listen({
+  onRequest,
+  ServerResponse,
+  ...options
+}: Omit<BindOptions<HttpServer>, "scheme" | "create"> &
+  Pick<ServerOptions, "ServerResponse"> & {
+    readonly onRequest: RequestListener;
+  }): Promise<readonly Listener[]> {
+  const create = (): HttpServer =>
+    createServer({ ...(ServerResponse && { ServerResponse }), ...patience }, onRequest);
+  return bind({ ...options, scheme: "http", create });
 }
 
 /** Listens on every port; `localhost` is both loopback addresses, port 0 any one that is free on both. */
@@ -103,12 +105,11 @@ async function listenOnBoth<S extends Server>(
 }
 
 async function listenOn<S extends Server>(
-  { scheme, create }: BindOptions<S>,
+  { scheme, create, cap }: BindOptions<S>,
   host: string,
   port: number,
 ): Promise<Listener<S>> {
-  const server = create();
-  server.maxConnections = MAX_CONNECTIONS;
+  const server = cap.guard(create());
   await new Promise<void>((resolve, reject) => {
     const refuse = (error: NodeJS.ErrnoException): void =>
       reject(error.code === "EADDRINUSE" ? portTaken(host, port, error) : error);

@@ -1030,7 +1030,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Server-sent events. `event: gap` says that some are lost; `event: dropped` ends the stream of a reader that was too slow */
+            /** @description Server-sent events. `event: gap` says that some are lost; `event: dropped` ends the stream of a reader that was too slow, or whose token has expired, with the reason in `error` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1055,7 +1055,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Server-sent events. `event: gap` says that some are lost; `event: dropped` ends the stream of a reader that was too slow */
+            /** @description Server-sent events. `event: gap` says that some are lost; `event: dropped` ends the stream of a reader that was too slow, or whose token has expired, with the reason in `error` */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -274,7 +274,7 @@ const stream = {
   responses: {
     200: {
       description:
-        "Server-sent events. `event: gap` says that some are lost; `event: dropped` ends the stream of a reader that was too slow",
+        "Server-sent events. `event: gap` says that some are lost; `event: dropped` ends the stream of a reader that was too slow, or whose token has expired, with the reason in `error`",
       content: {
         "text/event-stream": {
           schema: z.string(),

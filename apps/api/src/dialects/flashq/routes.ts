@@ -88,10 +88,9 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
     const body = eventStream({
       reading: await events.read(scope),
       encode: (batch) => batch.bytes(streamBytes),
-      gap: { event: "gap", data: "{}" },
-      dropped: { event: "dropped", data: "{}" },
       expiresAt,
       signal: AbortSignal.any([c.req.raw.signal, ending]),
+      cut: () => c.env.outgoing.destroy(),
     });
     return c.body(body, 200, headers);
   };

@@ -1,3 +1,4 @@
+import { constants } from "node:http2";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import {
   Server,
@@ -7,7 +8,7 @@ import {
 } from "@grpc/grpc-js";
 import { ReflectionService } from "@grpc/reflection";
 import type { JobQueue } from "@jobyard/core";
-import { bind, type Logger } from "@jobyard/core/process";
+import { bind, ConnectionCap, type Logger } from "@jobyard/core/process";
 import { HealthImplementation } from "grpc-health-check";
 import type { Authenticate } from "../../auth/authenticate.ts";
 import { requireAccess } from "../../auth/caller.ts";
@@ -21,8 +22,7 @@ export interface GrpcOptions {
   readonly host: string;
   readonly port: number;
   readonly maxMessageBytes: number;
-  /** At most so many at once; default 1,000. */
-  readonly maxConnections?: number;
+  readonly maxConnections: number;
 }
 
 export interface GrpcServer {
@@ -34,7 +34,6 @@ export interface GrpcServer {
 }
 
 const SERVICE = "flashq.QueueService";
-const MAX_CONNECTIONS = 1000;
 /** Calls at once on one connection, and of headers, bytes. */
 const MAX_CALLS = 10_000;
 const MAX_METADATA_BYTES = 65_536;
@@ -49,7 +48,7 @@ const LAST_ANSWERS_MS = 2000;
 
 /** flashQ's gRPC service, with health and reflection. */
 export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
-  const { queue, host, port, log, maxMessageBytes, maxConnections = MAX_CONNECTIONS } = options;
+  const { queue, host, port, log, maxMessageBytes, maxConnections } = options;
   const { definition, service } = loadProtocol();
   const calls = new Calls(options);
   const server = new Server({
@@ -70,14 +69,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   });
 
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const sockets = new Set<Socket>();
   const onConnection = (socket: Socket): void => {
-    if (sockets.size >= maxConnections) {
-      log.info({ peer: socket.remoteAddress }, "A gRPC connection is refused: there are too many");
-      return void socket.destroy();
-    }
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
     socket.setNoDelay(true);
     injector.injectConnection(socket);
   };
@@ -86,6 +78,11 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
     ports: [port],
     scheme: "grpc",
     create: () => createServer(onConnection),
+    cap: new ConnectionCap({
+      max: maxConnections,
+      refusal: goAway("Too many connections"),
+      onFull: () => log.warn("Too many gRPC connections: further ones are refused"),
+    }),
     onMissing: () => log.warn("This machine has no ::1; gRPC is on 127.0.0.1 alone"),
   });
 
@@ -125,6 +122,23 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
       clearInterval(looking);
     },
   };
+}
+
+/** RFC 9113: the settings that a server begins with, and that it serves nobody here (6.5, 6.8). */
+function goAway(reason: string): Buffer {
+  const frame = (type: number, payload: Buffer): Buffer => {
+    const head = Buffer.alloc(9);
+    head.writeUIntBE(payload.length, 0, 3);
+    head[3] = type;
+    return Buffer.concat([head, payload]);
+  };
+  const none = Buffer.alloc(8);
+  none.writeUInt32BE(constants.NGHTTP2_ENHANCE_YOUR_CALM, 4);
+  const [SETTINGS, GOAWAY] = [4, 7];
+  return Buffer.concat([
+    frame(SETTINGS, Buffer.alloc(0)),
+    frame(GOAWAY, Buffer.concat([none, Buffer.from(reason)])),
+  ]);
 }
 
 /** The service's own methods ask who calls; these have to be told to. */

@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import type { JobQueue } from "@jobyard/core";
 import type { Authenticate } from "../../auth/authenticate.ts";
 import type { Caller } from "../../auth/caller.ts";
-import { bind, type Listener, type Logger } from "@jobyard/core/process";
+import { bind, ConnectionCap, type Listener, type Logger, turnAway } from "@jobyard/core/process";
 import { Connection, type ConnectionLimits, type ConnectionOptions } from "./connection.ts";
 import { UnfinishedLines } from "./line-reader.ts";
 import { refusalText } from "./wire-commands.ts";
@@ -19,17 +19,16 @@ export interface TcpOptions {
   /** Path of a Unix socket to listen on as well. */
   readonly socket: string | null;
   readonly maxLineBytes: number;
+  readonly maxConnections: number;
   readonly limits?: Partial<TcpLimits>;
 }
 
 export interface TcpLimits extends ConnectionLimits {
-  readonly connections: number;
   /** Between two looks at all connections, ms. */
   readonly checkMs: number;
 }
 
 const defaults: TcpLimits = {
-  connections: 10_000,
   checkMs: 1000,
   idleMs: 3_600_000,
   loginMs: 30_000,
@@ -54,7 +53,7 @@ export interface TcpServer {
 
 /** flashQ's line protocol. */
 export async function startTcp(options: TcpOptions): Promise<TcpServer> {
-  const { host, port, socket: path, log, maxLineBytes } = options;
+  const { host, port, socket: path, log, maxLineBytes, maxConnections } = options;
   const limits = { ...defaults, ...options.limits };
   const connections = new Set<Connection>();
   const shared: ConnectionOptions = {
@@ -66,12 +65,7 @@ export async function startTcp(options: TcpOptions): Promise<TcpServer> {
   let allGone = (): void => undefined;
 
   const onConnection = (socket: Socket): void => {
-    if (stopped || connections.size >= limits.connections) {
-      const error = stopped ? "The server is stopping" : "Too many connections";
-      socket.on("error", () => undefined);
-      socket.end(`${refusalText({ error })}\n`, () => socket.destroy());
-      return;
-    }
+    if (stopped) return turnAway(socket, `${refusalText({ error: "The server is stopping" })}\n`);
     const connection = new Connection(socket, shared, () => {
       connections.delete(connection);
       if (connections.size === 0) allGone();
@@ -79,6 +73,11 @@ export async function startTcp(options: TcpOptions): Promise<TcpServer> {
     connections.add(connection);
   };
   const create = (): Server => createServer({ allowHalfOpen: true }, onConnection);
+  const cap = new ConnectionCap({
+    max: maxConnections,
+    refusal: `${refusalText({ error: "Too many connections" })}\n`,
+    onFull: () => log.warn("Too many TCP connections: further ones are refused"),
+  });
 
   const listeners: Listener<Server>[] = [
     ...(await bind({
@@ -86,6 +85,7 @@ export async function startTcp(options: TcpOptions): Promise<TcpServer> {
       ports: [port],
       scheme: "tcp",
       create,
+      cap,
       onMissing: () => log.warn("This machine has no ::1; TCP is on 127.0.0.1 alone"),
     })),
   ];
@@ -94,7 +94,7 @@ export async function startTcp(options: TcpOptions): Promise<TcpServer> {
   };
   if (path !== null) {
     try {
-      listeners.push({ server: await listenOnSocket(path, create()), url: `unix:${path}` });
+      listeners.push({ server: await listenOnSocket(path, cap.guard(create())), url: `unix:${path}` });
     } catch (error) {
       closeListeners();
       throw error;

@@ -21,7 +21,7 @@ export const systemOperations = {
     id: "streamEvents",
     summary: "What happens, as it happens",
     description:
-      "Server-sent events: `id` is the event's place, `event` its type, `data` an Event. With `after` or `Last-Event-ID` it goes on where a reader left off; `event: gap` says that some in between are lost. A reader that is too slow gets `event: dropped` and is closed. A comment comes every 15 s. It ends when the token expires.",
+      "Server-sent events: `id` is the event's place, `event` its type, `data` an Event. With `after` or `Last-Event-ID` it goes on where a reader left off; `event: gap` says that some in between are lost. A reader that is too slow, or whose token expires, gets `event: dropped` with the reason in `error`, and is closed. A comment comes every 15 s.",
     query: system.eventsQuery,
     responses: {
       200: { description: "Events", content: { "text/event-stream": { schema: system.event } } },

@@ -71,9 +71,9 @@ export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOpera
                     type?.includes(event.type) !== false && wanted?.has(event.jobId) !== false,
                 ),
               ),
-        ...streamEnds,
         expiresAt: c.get("caller").expiresAt,
         signal: AbortSignal.any([c.req.raw.signal, ending]),
+        cut: () => c.env.outgoing.destroy(),
       });
       return c.body(stream, 200, streamHeaders);
     },
@@ -86,9 +86,9 @@ export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOpera
       const stream = eventStream({
         reading: new ActivityReading(await events.read(scope), query.everyMs),
         encode: activityBytes,
-        ...streamEnds,
         expiresAt: c.get("caller").expiresAt,
         signal: AbortSignal.any([c.req.raw.signal, ending]),
+        cut: () => c.env.outgoing.destroy(),
       });
       return c.body(stream, 200, streamHeaders);
     },
@@ -131,11 +131,6 @@ export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOpera
 }
 
 const streamHeaders = { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" };
-
-const streamEnds = {
-  gap: { event: "gap", data: "{}" },
-  dropped: { event: "dropped", data: "{}" },
-} as const;
 
 function activityBytes(queues: readonly QueueActivity[]): Buffer {
   const data = JSON.stringify({ at: iso(Date.now()), queues });
