@@ -69,7 +69,10 @@ const http: Protocol = {
   open(api) {
     const line = new Line({ port: httpPort(api) });
     const request = "GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    return { line, serves: async () => /^HTTP\/1\.1 200 /.test(await line.ask(request, /\}$/)) };
+    return {
+      line,
+      serves: async () => (await line.ask(request, /\}$/)).startsWith("HTTP/1.1 200 "),
+    };
   },
   refusal:
     /^HTTP\/1\.1 503 Service Unavailable\r\nConnection: close\r\n[^]*\r\nRetry-After: 1\r\n\r\n\{"ok":false,"data":null,"error":"Too many connections"\}$/,

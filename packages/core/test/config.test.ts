@@ -41,6 +41,8 @@ describe("defaults", () => {
       files: { dir: ".data/files", maxBytes: 1_000_000_000 },
       limits: {
         maxBatchBytes: 16_000_000,
+        connections: 10_000,
+        grpcConnections: 1000,
         requestsPerMinute: { standard: 100, bulk: 10, health: 300 },
         dataJobs: { perMinute: 60, perHour: 3600, maxUnfinished: 1000, maxRunning: 3 },
         batches: { requestsPerMinute: 30, maxRunning: 1 },

@@ -94,7 +94,10 @@ export async function startTcp(options: TcpOptions): Promise<TcpServer> {
   };
   if (path !== null) {
     try {
-      listeners.push({ server: await listenOnSocket(path, cap.guard(create())), url: `unix:${path}` });
+      listeners.push({
+        server: await listenOnSocket(path, cap.guard(create())),
+        url: `unix:${path}`,
+      });
     } catch (error) {
       closeListeners();
       throw error;
