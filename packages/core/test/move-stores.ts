@@ -231,7 +231,7 @@ export async function whole(adapter: QueueAdapter): Promise<unknown> {
       name: await found({ name: "alpha" }),
       project: await found({ project: "beta" }),
       batch: await found({ batch: "gamma" }),
-      error: await found({ error: "no ROUTE" }),
+      error: [await found({ error: "no ROUTE" }), await found({ error: "is MISSING" })],
       data: await found({ ...search, payload: { path: "data.wellId", equals: "w-1" } }),
       result: await found({ ...search, payload: { path: "result.ok", equals: 3 } }),
     },

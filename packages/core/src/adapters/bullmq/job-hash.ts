@@ -141,10 +141,10 @@ export function encodeStored(stored: StoredJob, args: (string | number)[]): void
   const letter = letterOfState[state];
   const group = state === "failed" ? errorGroupOf(error?.message ?? "") : "";
   const over = isFinished(state);
-  const erring = state === "failed" || (!over && error !== null);
+  const lastError = state === "failed" || !over ? (error?.message ?? "") : "";
   const due = { waiting: "", delayed: job.runAt, blocked: job.createdAt }[state as string];
   args.push(laneName(tenant, queue), id, letter, due ?? finishedAt ?? job.createdAt);
-  args.push(over ? "" : (expireAt ?? ""), over ? "" : (job.uniqueKey ?? ""), group, erring ? 1 : 0);
+  args.push(over ? "" : (expireAt ?? ""), over ? "" : (job.uniqueKey ?? ""), group, lastError);
   args.push(job.priority, job.createdAt);
   const files = [data, result].filter((each) => each !== null && typeof each !== "string");
   pushMany(

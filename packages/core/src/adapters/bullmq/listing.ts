@@ -20,13 +20,15 @@ import {
   unite,
 } from "../../job-facts.ts";
 import { valueKey } from "../../payload-paths.ts";
-import type { JobFilter, Page, StateCounts } from "../../queue-adapter.ts";
+import { ALL_TENANTS, type JobFilter, type Page, type StateCounts } from "../../queue-adapter.ts";
 import type { Connection, Reply } from "./connection.ts";
 import { labelsOf, parseLane, stateOfLetter } from "./job-hash.ts";
 import { pairs } from "./records.ts";
 
 /** Jobs looked at in one step, which must stay short. */
 const STEP = 1000;
+/** Buckets in which errors are looked at in one step. */
+const ERRORS_STEP = 4;
 /** Buckets read at once: few at first, as a page is mostly found at once. */
 const FEW = 4;
 const MANY = 64;
@@ -201,7 +203,7 @@ export class Listing {
     return buckets.sort((a, b) => (ascending ? a.no - b.no : b.no - a.no));
   }
 
-  /** Facts, and what labels, groups of errors, payloads and last failures tell. */
+  /** Facts, and what labels, errors and payloads tell. */
   async #read(
     filter: JobFilter,
     lanes: readonly LaneCounts[],
@@ -226,7 +228,7 @@ export class Listing {
       const alike = lanes.filter(({ lane }) => parseLane(lane).queue === wanted?.queue);
       sets.push(union(alike.map(({ lane }) => scored(`${lane}:errors:${wanted?.group}`))));
     }
-    if (error !== undefined) sets.push(union(lanes.map(({ lane }) => scored(`${lane}:erring`))));
+    if (error !== undefined) sets.push(this.#errorSets(tenants, error, numbers));
     if (payload !== undefined) {
       const value = valueKey(payload.equals);
       const member = (id: number): string => `[${value}\0${String(id).padStart(16, "0")}`;
@@ -268,25 +270,38 @@ export class Listing {
     return sets;
   }
 
+  async #errorSets(
+    tenants: readonly string[],
+    error: string,
+    numbers: readonly number[],
+  ): Promise<Sets> {
+    const filter = JSON.stringify(encodeFilter({ tenant: ALL_TENANTS, error }));
+    const steps: Promise<Reply>[] = [];
+    for (let start = 0; start < numbers.length; start += ERRORS_STEP) {
+      const some = numbers.slice(start, start + ERRORS_STEP);
+      steps.push(this.#connection.script("errors", filter, ...tenants, "", ...some));
+    }
+    return setsOf((await Promise.all(steps)).flatMap((answer) => answer as number[]));
+  }
+
   /** Looks into the jobs of which facts cannot tell whether they match. */
   async #keepMatching(
     filter: JobFilter,
     matches: readonly (Read & { readonly bits: Bits; readonly unsure: Bits | undefined })[],
   ): Promise<void> {
-    const { priority, created, error } = filter;
+    const { priority, created } = filter;
     const { from = -Infinity, to = Infinity } = created ?? {};
     const asked = matches.map(({ bucket, bits, unsure }) => {
       const timely = bucket.earliest >= from && bucket.latest < to;
-      return error !== undefined || !timely ? bits.slice() : (unsure ?? noBits());
+      return timely ? (unsure ?? noBits()) : bits.slice();
     });
     const ids = matches.flatMap(({ bucket }, i) => idsOf(asked[i] as Bits, bucket.no));
     if (ids.length === 0) return;
     const rest = JSON.stringify(
       encodeFilter({
-        tenant: "*",
+        tenant: ALL_TENANTS,
         ...(priority !== undefined && { priority }),
         ...(created !== undefined && { created }),
-        ...(error !== undefined && { error }),
       }),
     );
     const steps: Promise<Reply>[] = [];

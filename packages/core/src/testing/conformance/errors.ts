@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import type { ErrorGroup, ErrorGroupsParams, JobFilter } from "../../queue-adapter.ts";
+import type { ErrorGroup, ErrorGroupsParams, JobFilter, Page } from "../../queue-adapter.ts";
 import { jobSpecs } from "../job-factory.ts";
-import { at, ids, useDriver } from "./driver.ts";
+import { at, counts, ids, useDriver } from "./driver.ts";
 import type { EngineFactory } from "./engine.ts";
 
 const HOUR = 3_600_000;
@@ -57,6 +57,91 @@ export function describeErrors(factory: EngineFactory): void {
       expect(await found({ error: "connection" })).toEqual([]);
       await d.remove(b);
       expect(await found({ error: "file" })).toEqual([]);
+    });
+
+    it("are looked for in a job's last failure alone, whatever becomes of the job", async () => {
+      const id = await d.add();
+      const failWith = async (message: string, retryAt: number | null): Promise<unknown> =>
+        d.fail(await d.take(), { error: { message }, retryAt });
+      await failWith("quota of disk 1", d.now());
+      expect(await found({ error: "disk" })).toEqual([id]);
+      await failWith("quota of disk 2", d.now() + 500);
+      expect(await found({ error: "disk 1" })).toEqual([]);
+      expect(await found({ error: "disk 2" })).toEqual([id]);
+      await d.promote(id);
+      await d.release(await d.take());
+      await d.release(await d.take(), { message: "killed" });
+      expect(await found({ error: "disk 2" })).toEqual([id]);
+      await failWith("no disk left", null);
+      expect(await found({ error: "quota" })).toEqual([]);
+      expect(await found({ error: "no disk", states: ["failed"] })).toEqual([id]);
+      await d.retry(id);
+      expect(await found({ error: "disk" })).toEqual([]);
+      await failWith("no tape left", null);
+      expect(await found({ error: "disk" })).toEqual([]);
+      expect(await found({ error: "tape" })).toEqual([id]);
+      const hour = { completedBefore: d.now() + HOUR, failedBefore: d.now() + HOUR, limit: 10 };
+      await d.adapter.prune(hour);
+      expect(await found({ error: "tape" })).toEqual([]);
+    });
+
+    it("are none of the reasons for which jobs were cancelled, nor another tenant's", async () => {
+      const theirs = await failed("disk full", "work", "acme");
+      const tried = await d.addAll(jobSpecs(2));
+      for (const run of await d.claim()) {
+        await d.fail(run, { error: { message: "disk full" }, retryAt: d.now() });
+      }
+      expect(await found({ error: "disk" })).toEqual(tried);
+      const [running] = await d.claim({ limit: 1 });
+      for (const id of [...tried, await d.add()]) await d.cancel(id, { reason: "disk sold" });
+      if (running !== undefined) expect(await d.state(running.id)).toBe("cancelled");
+      expect(await found({ error: "disk" })).toEqual([]);
+      expect(await found({ error: "disk", tenant: "*" })).toEqual([theirs]);
+      await d.retry(at(tried, 0));
+      await d.fail(await d.take(), { error: { message: "disk gone" } });
+      expect(await found({ error: "disk" })).toEqual([tried[0]]);
+    });
+
+    it("are found among many jobs, until they are removed", async () => {
+      const given: number[] = [];
+      for (let n = 0; n < 3; n++) given.push(...(await d.addAll(jobSpecs(1000))));
+      const broken: number[] = [];
+      for (let n = 0; n < 3; n++) {
+        const runs = (await d.claim()).map(({ id, lease }) => ({
+          ...(lease === undefined ? { id } : { id, lease }),
+          error: { message: id % 3 === 0 ? `Row ${id} is bad ${"-".repeat(id % 200)}` : "no" },
+          // Some for good, some to try again.
+          retryAt: id % 2 === 0 ? null : d.now() + HOUR,
+          attempt: 1,
+        }));
+        await d.adapter.fail({ tenant: "default", runs });
+        broken.push(...runs.map(({ id }) => id).filter((id) => id % 3 === 0));
+      }
+      expect(broken).toHaveLength(given.filter((id) => id % 3 === 0).length);
+      broken.sort((a, b) => a - b);
+      const bad = { tenant: "default", error: "IS BAD" };
+      const pageOf = async (page: Partial<Page>): Promise<[number[], number]> => {
+        const list = await d.adapter.list({
+          filter: bad,
+          page: { limit: 5, order: "asc", ...page },
+        });
+        return [ids(list.jobs), list.total];
+      };
+      expect(await pageOf({})).toEqual([broken.slice(0, 5), broken.length]);
+      expect(await pageOf({ offset: 600 })).toEqual([broken.slice(600, 605), broken.length]);
+      expect(await pageOf({ after: at(broken, 499) })).toEqual([
+        broken.slice(500, 505),
+        broken.length,
+      ]);
+      expect((await pageOf({ order: "desc" }))[0]).toEqual(broken.slice(-5).toReversed());
+      const failedOnes = broken.filter((id) => id % 2 === 0);
+      expect(await d.count({ error: "is bad" })).toEqual(
+        counts({ failed: failedOnes.length, delayed: broken.length - failedOnes.length }),
+      );
+      await d.adapter.remove({ tenant: "default", ids: failedOnes });
+      expect(await d.count({ error: "is bad" })).toEqual(
+        counts({ delayed: broken.length - failedOnes.length }),
+      );
     });
 
     it("are grouped by what they have in common, the largest group first", async () => {
@@ -162,6 +247,7 @@ export function describeErrors(factory: EngineFactory): void {
       for (const [queue, group] of byQueue) {
         const [id] = await found1(group);
         const job = await d.job(id!);
+        expect(await found({ error: job.error?.message ?? "", queues: [queue] })).toEqual([id]);
         expect([group.sampleId, group.sampleMessage]).toEqual([id, job.error?.message]);
         // By the same rule, wherever it is applied.
         await failed(at([job.error?.message ?? ""], 0), queue);

@@ -222,7 +222,9 @@ export function describeFilters(factory: EngineFactory): void {
         });
         const input = fc.record({
           batches: fc.array(fc.array(spec, { minLength: 1, maxLength: 10 }), { maxLength: 6 }),
-          ends: fc.array(fc.constantFrom("complete", "fail", "cancel", "leave"), { maxLength: 20 }),
+          ends: fc.array(fc.constantFrom("complete", "fail", "again", "cancel", "leave"), {
+            maxLength: 20,
+          }),
           filters: fc.array(filter, { minLength: 1, maxLength: 8 }),
           order: fc.constantFrom("asc", "desc"),
           limit: fc.integer({ min: 1, max: 9 }),
@@ -239,6 +241,9 @@ export function describeFilters(factory: EngineFactory): void {
             if (run === undefined) break;
             if (end === "complete") await driver.complete(run);
             if (end === "fail") await driver.fail(run);
+            if (end === "again") {
+              await driver.fail(run, { error: { message: "x" }, retryAt: driver.now() });
+            }
             if (end === "cancel") await driver.cancel(run.id);
           }
           const found = await driver.adapter.get({ tenant: "*", ids: given });

@@ -192,6 +192,9 @@ end
 -- Of one bucket, the jobs that have a label, a bit each.
 local function labelSet(lane, label, bucket) return p .. "label:" .. lane.tenant .. ":" .. label .. ":" .. bucket end
 
+-- Of one bucket, the messages of the jobs whose last run failed and that failed for good or may run again, by place.
+local function errorHash(lane, bucket) return p .. "error:" .. lane.tenant .. ":" .. bucket end
+
 -- Creation times of a bucket's jobs, the earliest and the latest; those that are gone included.
 local function markCreated(bucket, earliest, latest)
   rcall("ZADD", p .. "ids:earliest", "LT", earliest, bucket)

@@ -3,15 +3,15 @@
   ARGV[2.] see `filling`
   ARGV[6.] pairs of bucket and ids in it that no job has (any more), behind their count; count of jobs, then for each
            tenant.queue, id, letter of its state ("w" = waiting), when it is due, was blocked, or finished, when it
-           expires or "", unique key or "", group of its errors or "", "1" if its last run failed, its priority, when it
-           was created, then lists, each
+           expires or "", unique key or "", group of its errors or "", message of its last failure or "", its priority,
+           when it was created, then lists, each
            behind its length: files, labels, jobs it depends on (tenant.queue, id, "1" if done), log, runs, hash
 ]]
 --- @include "transitions"
 --- @include "filling"
 
 local SETS = { c = "completed", f = "failed", x = "cancelled" }
-local sets = {}
+local sets, messages = {}, {}
 
 local function gatherTo(lists, key, a, b)
   local list = lists[key]
@@ -50,7 +50,7 @@ for _ = 1, tonumber(take()) do
   local id = tonumber(ARGV[at])
   local key = lane.key .. member
   local st = take()
-  local due, expireAt, unique, group, erring = tonumber(take()), take(), take(), take(), take()
+  local due, expireAt, unique, group, message = tonumber(take()), take(), take(), take(), take()
   local priority, created = tonumber(take()), tonumber(take())
   keepId(id, lane, st, priority)
   local bucket = math.floor(id / BUCKET)
@@ -81,7 +81,7 @@ for _ = 1, tonumber(take()) do
     rcall("ZADD", lane.key .. "errorTimes:" .. group, due, member)
     rcall("ZADD", lane.key .. "errorGroups", 0, group)
   end
-  if erring == "1" then gatherTo(sets, lane.key .. "erring", id, id) end
+  if message ~= "" then gatherTo(messages, errorHash(lane, bucket), id % BUCKET, message) end
   local first, last = takeMany()
   for i = first, last do rcall("SADD", p .. "files", ARGV[i]) end
   first, last = takeMany()
@@ -102,6 +102,7 @@ for _ = 1, tonumber(take()) do
 end
 writeIds()
 for key, pairs_ in pairs(sets) do many("ZADD", key, pairs_) end
+for key, pairs_ in pairs(messages) do many("HSET", key, pairs_) end
 for bucket, times in pairs(createdIn) do markCreated(bucket, times[1], times[2]) end
 for _, each in pairs(oldest) do rcall("ZADD", p .. "oldest:" .. each[1], "LT", each[3], each[2]) end
 return "ok"

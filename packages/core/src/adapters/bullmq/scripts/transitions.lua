@@ -187,12 +187,13 @@ local function failDependents(job, what)
   end
 end
 
--- Jobs whose last run failed, and that may run again or be found by it.
-local function noteError(job) rcall("ZADD", job.lane.key .. "erring", job.id, job.id) end
+local function noteError(job, message)
+  rcall("HSET", errorHash(job.lane, math.floor(job.id / BUCKET)), job.id % BUCKET, message)
+end
 
 local function forgetError(job)
   local lane = job.lane
-  rcall("ZREM", lane.key .. "erring", job.id)
+  rcall("HDEL", errorHash(lane, math.floor(job.id / BUCKET)), job.id % BUCKET)
   if job.st ~= "f" then return end
   local group = rcall("HGET", job.key, "eg")
   if not group then return end
@@ -203,13 +204,13 @@ local function forgetError(job)
 end
 
 -- A failed job joins the others that failed alike.
-local function joinErrorGroup(job, group)
+local function joinErrorGroup(job, group, message)
   local lane = job.lane
   rcall("HSET", job.key, "eg", group)
   rcall("ZADD", lane.key .. "errors:" .. group, job.id, job.id)
   rcall("ZADD", lane.key .. "errorTimes:" .. group, now, job.member)
   rcall("ZADD", lane.key .. "errorGroups", 0, group)
-  noteError(job)
+  noteError(job, message)
 end
 
 -- The job, taken out already, is over. `...` are further fields of its hash.
@@ -239,7 +240,7 @@ drop = function(job, st, message, failure, group)
     tell("job.cancelled", job.lane, job.id, cjson.encode({ error = message }))
   end
   finish(job, st, "failedReason", message, "er", failure)
-  if st == "f" then joinErrorGroup(job, group) end
+  if st == "f" then joinErrorGroup(job, group, message) end
 end
 
 -- Ends a run whose cancellation was asked for.
@@ -280,7 +281,7 @@ local function crashRun(job, outcome, message, limit, lastMessage, lastFailure, 
   tell("job.failed", job.lane, job.id, cjson.encode({ error = message, final = true }))
   tally(job, FAILED)
   finish(job, "f", "failedReason", lastMessage, "er", lastFailure)
-  joinErrorGroup(job, group)
+  joinErrorGroup(job, group, lastMessage)
   return "failed"
 end
 
@@ -295,10 +296,10 @@ local function failRun(job, outcome, message, failure, stack, retryAt, group)
   if retryAt == nil then
     tally(job, FAILED)
     finish(job, "f")
-    joinErrorGroup(job, group)
+    joinErrorGroup(job, group, message)
     return "failed"
   end
-  noteError(job)
+  noteError(job, message)
   tally(job, RETRIED)
   forgetRun(job)
   if retryAt > now then

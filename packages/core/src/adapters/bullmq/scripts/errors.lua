@@ -1,0 +1,25 @@
+--[[
+  Jobs whose last failure has a text in its message, of those that failed for good or may run again.
+  ARGV[2]  the filter, as `matches` has it
+  ARGV[3.] tenants, then "", then buckets
+  Result   ids, in no order
+]]
+--- @include "matches"
+
+readFilter(ARGV[2])
+local tenants = {}
+local at = 3
+while ARGV[at] ~= "" do
+  tenants[#tenants + 1] = ARGV[at]
+  at = at + 1
+end
+local answer = {}
+for i = at + 1, #ARGV do
+  for _, tenant in ipairs(tenants) do
+    local messages = rcall("HGETALL", errorHash({ tenant = tenant }, ARGV[i]))
+    for f = 1, #messages, 2 do
+      if contains(messages[f + 1]) then answer[#answer + 1] = ARGV[i] * BUCKET + messages[f] end
+    end
+  end
+end
+return answer
