@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { BullmqAdapter } from "../src/adapters/bullmq/index.ts";
+import type { ClaimedJob } from "../src/job.ts";
 import type { JobFilter, Page } from "../src/queue-adapter.ts";
 import { jobSpecs } from "../src/testing/index.ts";
 import { startRedis, type TestRedis } from "./redis.ts";
@@ -27,6 +28,19 @@ afterAll(async () => {
   await adapter.close();
   await redis.stop();
 });
+
+function claim(tenant: string, limit = 10): Promise<readonly ClaimedJob[]> {
+  return adapter.claim({
+    tenant,
+    queues: [{ queue: "work", limit }],
+    limit,
+    worker: null,
+    leaseMs: 60_000,
+    inProcess: false,
+    timeoutFrom: "progress",
+    waitMs: 0,
+  });
+}
 
 async function page(page: Page, filter: Partial<JobFilter> = {}): Promise<[number[], number]> {
   const { jobs, total } = await adapter.list({ filter: { tenant: "default", ...filter }, page });
@@ -57,17 +71,7 @@ describe("pages of a long queue", () => {
   });
 
   it("know states", async () => {
-    const claimed = await adapter.claim({
-      tenant: "default",
-      queues: [{ queue: "work", limit: 10 }],
-      limit: 10,
-      worker: null,
-      leaseMs: 60_000,
-      inProcess: false,
-      timeoutFrom: "progress",
-      waitMs: 0,
-    });
-    expect(claimed).toHaveLength(10);
+    expect(await claim("default")).toHaveLength(10);
     const waiting = { states: ["waiting"] as const };
     expect(await page({ limit: 3, order: "asc" }, waiting)).toEqual([
       mine.slice(10, 13),
@@ -75,4 +79,44 @@ describe("pages of a long queue", () => {
     ]);
     expect((await page({ limit: 3, order: "asc" }, { states: ["active"] }))[1]).toBe(10);
   });
+});
+
+test("nothing is kept of an error once its job is over otherwise, or gone", async () => {
+  const tenant = "brief";
+  const added = await adapter.enqueue({ jobs: jobSpecs(8, () => ({ tenant })), atomic: true });
+  const ids = added.map(Number);
+  const failAll = async (retryAt: number | null): Promise<void> => {
+    const runs = (await claim(tenant)).map(({ id, lease, attemptsMade }) => ({
+      id,
+      ...(lease !== undefined && { lease }),
+      error: { message: `Row ${id} is bad, attempt ${attemptsMade + 1}` },
+      retryAt,
+      attempt: attemptsMade + 1,
+    }));
+    await adapter.fail({ tenant, runs });
+  };
+  const kept = async (): Promise<number> => {
+    const keys = (await redis.command("KEYS", "*:error:*")) as string[];
+    const sizes = await Promise.all(keys.map((key) => redis.command("HLEN", key)));
+    return sizes.reduce<number>((sum, size) => sum + Number(size), 0);
+  };
+
+  await failAll(adapter.clock.now());
+  await failAll(adapter.clock.now());
+  expect(await kept()).toBe(8);
+  for (const { id, lease } of await claim(tenant, 2)) {
+    const run = { id, ...(lease !== undefined && { lease }), result: null };
+    await adapter.complete({ tenant, runs: [run] });
+  }
+  await adapter.cancel({ tenant, ids: ids.slice(2, 3), running: true, reason: "no more" });
+  await adapter.remove({ tenant, ids: ids.slice(3, 4) });
+  expect(await kept()).toBe(4);
+  await failAll(null);
+  expect(await kept()).toBe(4);
+  await adapter.retry({ tenant, ids: ids.slice(4, 5) });
+  await adapter.remove({ tenant, ids: ids.slice(5, 6) });
+  expect(await kept()).toBe(2);
+  const later = adapter.clock.now() + 1000;
+  await adapter.prune({ completedBefore: later, failedBefore: later, limit: 10 });
+  expect(await kept()).toBe(0);
 });

@@ -16,9 +16,13 @@ end
 local answer = {}
 for i = at + 1, #ARGV do
   for _, tenant in ipairs(tenants) do
-    local messages = rcall("HGETALL", errorHash({ tenant = tenant }, ARGV[i]))
-    for f = 1, #messages, 2 do
-      if contains(messages[f + 1]) then answer[#answer + 1] = ARGV[i] * BUCKET + messages[f] end
+    local key = errorHash({ tenant = tenant }, ARGV[i])
+    local places
+    for n, message in ipairs(rcall("HVALS", key)) do
+      if contains(message) then
+        places = places or rcall("HKEYS", key)
+        answer[#answer + 1] = ARGV[i] * BUCKET + places[n]
+      end
     end
   end
 end
