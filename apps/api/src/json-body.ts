@@ -1,24 +1,34 @@
-import { parseJson, QueueError } from "@jobyard/core";
+import { checkBody, parseJson, QueueError } from "@jobyard/core";
 import type { ApiContext } from "./dialect.ts";
 
 /** What dialects call the field of a job's data. */
 const DATA = "data";
 
+interface Expected {
+  /** A long body may hold so many values; default: any number. */
+  readonly maxValues?: number;
+  /** What core checks: a field, or that field of each object in a list. */
+  readonly judged?: readonly string[];
+}
+
 /**
  * The request's body as a JSON value, undefined when it is empty. Its bytes are counted as they come, whatever length
- * was announced, and never more than `maxBytes` are kept. A long body may hold `maxValues` values, and is parsed where it
- * holds nobody up.
+ * was announced, and never more than `maxBytes` are kept. A long body is parsed where it holds nobody up. What no JSON value
+ * should hold is refused wherever it stands, in fields that nobody asked for as well.
  * @throws QueueError VALIDATION, PAYLOAD_TOO_LARGE
  */
 export async function readJson(
   c: ApiContext,
   maxBytes: number,
-  maxValues = Infinity,
+  { maxValues = Infinity, judged }: Expected = {},
 ): Promise<unknown> {
   const bytes = c.get("body") ?? (await readBody(c, maxBytes));
   if (bytes.length === 0) return undefined;
   const parsed = await parseJson(bytes, { maxValues, keepTextOf: DATA });
-  if ("value" in parsed) return parsed.value;
+  if ("value" in parsed) {
+    checkBody(parsed.value, judged);
+    return parsed.value;
+  }
   if (parsed.fault === "too many values") {
     throw new QueueError("PAYLOAD_TOO_LARGE", `The body holds more than ${maxValues} values`, {
       limitValues: maxValues,
@@ -29,8 +39,12 @@ export async function readJson(
 }
 
 /** As `readJson`, for what needs no body: an empty one is `{}`. */
-export async function readJsonOrEmpty(c: ApiContext, maxBytes: number): Promise<unknown> {
-  const body = await readJson(c, maxBytes);
+export async function readJsonOrEmpty(
+  c: ApiContext,
+  maxBytes: number,
+  expected?: Expected,
+): Promise<unknown> {
+  const body = await readJson(c, maxBytes, expected);
   return body === undefined ? {} : body;
 }
 

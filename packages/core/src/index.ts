@@ -94,6 +94,7 @@ export {
   TenantQueue,
 } from "./queue.ts";
 export type { JsonFault } from "./json-bytes.ts";
+export { checkBody } from "./json.ts";
 export { parseJson } from "./long-json.ts";
 export type { Allowance, PointsTaken, RateLimit, RateLimiter, RateTaken } from "./rate-limiter.ts";
 export { CRASH_LIMIT } from "./retry-policy.ts";

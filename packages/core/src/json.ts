@@ -2,6 +2,7 @@ import { type FieldError, validationError } from "./errors.ts";
 
 /** Deepest nesting accepted: arrays and objects within each other. */
 const MAX_JSON_DEPTH = 100;
+const POISONED = "Must not have a key __proto__";
 
 /**
  * A value from outside as JSON text, or what is wrong with it: nested too deep, numbers JSON cannot say, own keys that
@@ -35,6 +36,31 @@ export function checkJson(value: unknown, field = "data"): void {
   if (fault !== undefined) throw validationError([fault]);
 }
 
+/**
+ * As `checkJson`, of a request's body: all of it but what `judged` leads to (a field, or that field of each object in a list),
+ * which is for whoever takes it to check.
+ */
+export function checkBody(body: unknown, judged: readonly string[] = [], at = ""): void {
+  const here = at === "" ? "body" : at;
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    checkJson(body, here);
+    return;
+  }
+  const [next, ...within] = judged;
+  for (const key of Object.keys(body)) {
+    if (key === "__proto__") throw validationError([{ field: here, message: POISONED }]);
+    const value = (body as Record<string, unknown>)[key];
+    if (typeof value === "string") continue;
+    const field = at === "" ? key.slice(0, 64) : `${at}.${key.slice(0, 64)}`;
+    if (key !== next || (within.length > 0 && !Array.isArray(value))) checkJson(value, field);
+    else if (within.length > 0) {
+      for (const [i, item] of (value as unknown[]).entries()) {
+        checkBody(item, within, `${field}[${i}]`);
+      }
+    }
+  }
+}
+
 function faultOf(value: unknown, field: string, depth: number): FieldError | undefined {
   if (typeof value === "number" && !Number.isFinite(value)) {
     return { field, message: "Numbers must be finite" };
@@ -59,7 +85,7 @@ function faultOf(value: unknown, field: string, depth: number): FieldError | und
     return undefined;
   }
   for (const key of Object.keys(value)) {
-    if (key === "__proto__") return { field, message: "Must not have a key __proto__" };
+    if (key === "__proto__") return { field, message: POISONED };
     const item = (value as Record<string, unknown>)[key];
     if (typeof item === "string") continue;
     const fault = faultOf(item, `${field}.${key.slice(0, 64)}`, depth + 1);

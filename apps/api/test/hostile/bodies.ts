@@ -63,6 +63,28 @@ export function* broken(example: unknown): Generator<Body> {
   }
 }
 
+/** What no JSON value should hold, in a field that nobody asked for: beside each part of a good body, at every level. */
+export function* smuggled(example: unknown): Generator<Body> {
+  for (const path of [[], ...pathsOf(example)]) {
+    const beside = [...path, "nobodysField"];
+    const whole = path.reduce<unknown>((value, key) => (value as never)[key], example);
+    if (typeof whole !== "object" || whole === null || Array.isArray(whole)) continue;
+    const text = JSON.stringify(changed(example, beside, RAW));
+    for (const [label, json] of [
+      ["1e999", "1e999"],
+      ["-1e999 in a list", "[1,[-1e999]]"],
+      ["a poisoned object", '{"__proto__":{"admin":true}}'],
+      ["an escaped poison", '[{"_\\u005fproto__":null}]'],
+      ["depth", deep],
+    ] as const) {
+      yield {
+        label: `${label} in ${beside.join(".")}`,
+        body: text.replace(`"${RAW}"`, () => json),
+      };
+    }
+  }
+}
+
 type Path = readonly (string | number)[];
 
 function* pathsOf(value: unknown, path: Path = []): Generator<Path> {

@@ -45,6 +45,8 @@ const MAX_FIELDS_BYTES = 1_000_000;
 const MAX_SMALL_BODY_BYTES = 100_000;
 /** Of a long body; only lists of texts are that long. */
 const MAX_VALUES = 50_000;
+const JOB = { maxValues: MAX_VALUES, judged: ["data"] };
+const RESULT = { maxValues: MAX_VALUES, judged: ["result"] };
 
 function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> {
   const { config, queue, events, recent, ending } = deps;
@@ -100,7 +102,7 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
     async push(c) {
       const name = c.req.param("queue") ?? "";
       const maxBytes = (jobTypeOf(name)?.maxDataBytes ?? 0) + MAX_FIELDS_BYTES * 2;
-      const fields = objectIn(await readJson(c, maxBytes, MAX_VALUES));
+      const fields = objectIn(await readJson(c, maxBytes, JOB));
       const session = { ...sessionOf(c), ...idempotencyKey(c) };
       const id = await execute(session, commands.push, { ...fields, queue: name });
       // It is durable by now. Whoever has claimed, ended or removed it since has not changed what was added.
@@ -158,7 +160,7 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
       return answerWith(c, before, job.data, middle, job.result ?? "null", "}");
     },
     async ack(c) {
-      const fields = objectIn(await readJson(c, config.limits.maxBatchBytes, MAX_VALUES));
+      const fields = objectIn(await readJson(c, config.limits.maxBatchBytes, RESULT));
       await execute(sessionOf(c), commands.ack, { ...fields, ...c.req.param() });
       return answer(c, "null");
     },

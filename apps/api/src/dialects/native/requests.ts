@@ -32,13 +32,14 @@ function isList(type: z.ZodType): boolean {
   return type instanceof z.ZodArray;
 }
 
-/** @throws QueueError VALIDATION, PAYLOAD_TOO_LARGE; an empty body reads as `{}`. */
+/** @param judged - as `readJson`. @throws QueueError VALIDATION, PAYLOAD_TOO_LARGE; an empty body reads as `{}`. */
 export async function bodyOf<Schema extends z.ZodType>(
   c: ApiContext,
   schema: Schema,
   maxBytes = SMALL_BODY,
+  judged: readonly string[] = [],
 ): Promise<z.output<Schema>> {
-  return parseInput(schema, await readJsonOrEmpty(c, maxBytes));
+  return parseInput(schema, await readJsonOrEmpty(c, maxBytes, { judged }));
 }
 
 /**

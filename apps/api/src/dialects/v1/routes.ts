@@ -50,8 +50,8 @@ import { healthOf, metricsOf, queueSummary, WINDOW_MS } from "./statistics.ts";
 
 /** Beside the data of the largest type, what surrounds it. */
 const MAX_CREATE_BYTES = jobTypes.sentiment_analysis_batch.maxDataBytes + 1_000_000;
-/** Of a long body; texts need one each. */
-const MAX_CREATE_VALUES = 50_000;
+/** Texts need one value each. */
+const JOB = { maxValues: 50_000, judged: ["data"] };
 const MAX_WAIT_BYTES = 100_000;
 
 export const v1: Dialect = {
@@ -109,7 +109,7 @@ function handlersOf({
   return {
     async create(c) {
       const jobs = tenantOf(c);
-      const body = await readJson(c, MAX_CREATE_BYTES, MAX_CREATE_VALUES);
+      const body = await readJson(c, MAX_CREATE_BYTES, JOB);
       checkType((body as { readonly type?: unknown } | null | undefined)?.type, body);
       const job = newJob(parseInput(createJob, body));
       return c.json(success(await add(c, jobs, job)), 201);
@@ -117,7 +117,7 @@ function handlersOf({
 
     async schedule(c) {
       const jobs = tenantOf(c);
-      const body = await readJson(c, MAX_CREATE_BYTES, MAX_CREATE_VALUES);
+      const body = await readJson(c, MAX_CREATE_BYTES, JOB);
       checkType((body as { readonly type?: unknown } | null | undefined)?.type, body);
       const asked = parseInput(scheduleJob, body);
       const { cron, delay } = asked;

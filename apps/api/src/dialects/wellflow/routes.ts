@@ -1,4 +1,5 @@
 import {
+  checkBody,
   CRASH_LIMIT,
   type Config,
   isJobTypeName,
@@ -62,9 +63,9 @@ import {
 const SURROUNDINGS_BYTES = 100_000;
 const MAX_UNTYPED_BYTES = 1_000_000;
 const MAX_SMALL_BYTES = 100_000;
-/** Values of a long body: one job's, and a thousand jobs'. */
-const MAX_JOB_VALUES = 50_000;
-const MAX_BULK_VALUES = 1_000_000;
+const JOB = { maxValues: 50_000, judged: ["data"] };
+/** Up to a thousand, each judged by itself. */
+const JOBS = { maxValues: 1_000_000, judged: ["jobs"] };
 /** Stands for a job that was refused before core saw it; core refuses it as well, in its place. */
 const NO_JOB: NewJob = { queue: "", data: null };
 
@@ -141,7 +142,7 @@ function handlersOf({ config, queue }: DialectDeps): Record<keyof typeof operati
       const name = c.req.param("queueName") ?? "";
       await queueInfos(jobs, name);
       const maxBytes = (jobTypeOf(name)?.maxDataBytes ?? MAX_UNTYPED_BYTES) + SURROUNDINGS_BYTES;
-      const asked = parseInput(newJobBody, await readJson(c, maxBytes, MAX_JOB_VALUES));
+      const asked = parseInput(newJobBody, await readJson(c, maxBytes, JOB));
       const id = await jobs.add(newJob(name, asked), idempotencyKey(c));
       const answer: AddedJob = { jobId: String(id), message: "Job added successfully" };
       return c.json(success(answer), 201);
@@ -278,11 +279,12 @@ function handlersOf({ config, queue }: DialectDeps): Record<keyof typeof operati
 
     async addJobs(c) {
       const jobs = tenantOf(c);
-      const body = await readJson(c, maxBatchBytes, MAX_BULK_VALUES);
+      const body = await readJson(c, maxBatchBytes, JOBS);
       const { jobs: asked } = parseInput(bulkBody, body);
       const refused = new Map<number, QueueError>();
       const parsed = asked.map((one, index) => {
         try {
+          checkBody(one, JOB.judged);
           return parseInput(bulkJob, one, "job");
         } catch (error) {
           if (!(error instanceof QueueError)) throw error;

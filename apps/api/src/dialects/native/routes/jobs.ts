@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import {
+  checkBody,
   isFinished,
   type Job,
   jobTypes,
@@ -32,8 +33,10 @@ import * as schemas from "../schemas/jobs.ts";
 
 /** Beside the data of the largest type, what surrounds it. */
 const MAX_ADD_BYTES = jobTypes.sentiment_analysis_batch.maxDataBytes + 1_000_000;
-/** Of a long body. */
-const MAX_ADD_VALUES = 1_000_000;
+const MAX_VALUES = 1_000_000;
+const JOB = { maxValues: MAX_VALUES, judged: ["data"] };
+/** Each judged by itself. */
+const JOBS = { maxValues: MAX_VALUES, judged: ["jobs"] };
 /** Of those that wait for one job. */
 const MAX_DEPENDENTS = 100;
 const both = ["data", "result"] as const;
@@ -43,6 +46,20 @@ function keyOf(job: unknown): unknown {
   return typeof job === "object" && job !== null && "idempotencyKey" in job
     ? job.idempotencyKey
     : undefined;
+}
+
+/** Those with what no JSON value should hold beside their data, by their place. */
+function unsoundJobs(jobs: readonly unknown[]): ReadonlyMap<number, QueueError> {
+  const refused = new Map<number, QueueError>();
+  for (const [index, job] of jobs.entries()) {
+    try {
+      checkBody(job, JOB.judged);
+    } catch (error) {
+      if (!(error instanceof QueueError)) throw error;
+      refused.set(index, new QueueError(error.code, error.message, { ...error.details, index }));
+    }
+  }
+  return refused;
 }
 
 function keysNotAtomic(): QueueError {
@@ -99,21 +116,29 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
 
   return {
     async addJob(c) {
-      const body = await readJson(c, MAX_ADD_BYTES, MAX_ADD_VALUES);
+      const body = await readJson(c, MAX_ADD_BYTES, JOB);
       const id = await scopeOf(c, queue).add(newJob(body), idempotencyKey(c));
       return answer(c, { id: String(id) }, 201);
     },
 
     async addJobs(c) {
-      const body = await readJson(c, config.limits.maxBatchBytes, MAX_ADD_VALUES);
-      const { jobs, atomic } = parseInput(schemas.bulkBody, body);
+      const body = await readJson(c, config.limits.maxBatchBytes, JOBS);
+      const { jobs: asked, atomic } = parseInput(schemas.bulkBody, body);
+      const refused = unsoundJobs(asked);
+      if (atomic) for (const error of refused.values()) throw error;
+      // Core refuses what is no job in its place.
+      const jobs = asked.map((job, i) => (refused.has(i) ? null : job));
       if (jobs.some((job) => keyOf(job) !== undefined)) {
         if (atomic) throw keysNotAtomic();
         const keyed = jobs.map((job) => ({
           job: newJob(job),
           idempotencyKey: keyOf(job) as string,
         }));
-        return told(c, await scopeOf(c, queue).addEachOnce(keyed));
+        const added = await scopeOf(c, queue).addEachOnce(keyed);
+        return told(
+          c,
+          added.map((one, i) => ({ ...one, outcome: refused.get(i) ?? one.outcome })),
+        );
       }
       const outcomes = await scopeOf(c, queue).addMany(jobs.map(newJob), {
         atomic,
@@ -121,7 +146,7 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
       });
       return told(
         c,
-        outcomes.map((outcome) => ({ outcome })),
+        outcomes.map((outcome, i) => ({ outcome: refused.get(i) ?? outcome })),
       );
     },
 
@@ -233,7 +258,7 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
     async requeueJob(c) {
       const jobs = scopeOf(c, queue);
       const id = jobIdIn(c);
-      const body = await readJson(c, MAX_ADD_BYTES, MAX_ADD_VALUES);
+      const body = await readJson(c, MAX_ADD_BYTES, JOB);
       const changes = parseInput(schemas.requeueBody, body ?? {});
       return answer(c, { id: String(await jobs.requeue(id, defined(changes))) }, 201);
     },

@@ -72,7 +72,8 @@ export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperation
     },
 
     async ackJobs(c) {
-      const { items } = await bodyOf(c, schemas.ackBody, config.limits.maxBatchBytes);
+      const { maxBatchBytes } = config.limits;
+      const { items } = await bodyOf(c, schemas.ackBody, maxBatchBytes, ["items", "result"]);
       return each(c, items, async (jobs, acks) => {
         const outcomes = await jobs.ack(acks);
         return outcomes.map((outcome) => (outcome === true ? "completed" : outcome));
