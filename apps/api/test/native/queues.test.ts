@@ -87,6 +87,25 @@ describe.each(engines)("queues and figures on %s", (engine) => {
       refusal(400, "INVALID_JOB_DATA", { errors: [{ field: "from" }] }),
     );
     expect(await data("GET", "/metrics?to=2001-01-01T00:00:00Z")).toMatchObject({ series: [{}] });
+    // In UTC they are in the years 10000 and 999.
+    for (const moment of ["9999-12-31T23:59:00-10:00", "1000-01-01T00:00:00%2B10:00"]) {
+      for (const path of [
+        `/metrics?from=${moment}`,
+        `/metrics?to=${moment}`,
+        `/stats?from=${moment}`,
+      ]) {
+        expect(await call("GET", path)).toMatchObject(
+          refusal(400, "INVALID_JOB_DATA", {
+            errors: [{ message: expect.stringContaining("1000 to 9999") }],
+          }),
+        );
+      }
+    }
+    const last = "9999-12-31T23:59:00.000Z";
+    expect(await data("GET", `/metrics?from=${last}`)).toMatchObject({
+      from: last,
+      series: [{ points: [] }],
+    });
   });
 });
 

@@ -97,4 +97,9 @@ test("a preview tells the due times in the schedule's zone, over a clock change"
     refusal(400, "INVALID_JOB_DATA", { errors: [{ field: "cron" }] }),
   );
   expect((await data("POST", "/schedules/preview", { cron: "0 9 * * 1" })).runs).toHaveLength(5);
+  for (const from of ["9999-12-31T23:59:00-10:00", "0000-01-01T00:00:00Z"]) {
+    expect(await call("POST", "/schedules/preview", { ...often, from })).toMatchObject(
+      refusal(400, "INVALID_JOB_DATA", { errors: [{ field: "from" }] }),
+    );
+  }
 });

@@ -5,7 +5,19 @@ import { refusalSchema } from "../../../envelope.ts";
 /** What the other schemas are made of. The document in openapi/native.json is made of all of them. */
 
 export const count = z.number().int().min(0);
-export const moment = z.iso.datetime({ offset: true });
+
+const FIRST_YEAR = Date.UTC(1000, 0);
+const AFTER_LAST_YEAR = Date.UTC(10_000, 0);
+
+/** Four digits of a year have to do, in UTC as well. */
+function isInCalendar(text: string): boolean {
+  const at = Date.parse(text);
+  return at >= FIRST_YEAR && at < AFTER_LAST_YEAR;
+}
+
+export const moment = z.iso
+  .datetime({ offset: true })
+  .refine(isInCalendar, "Must be within the years 1000 to 9999 of UTC");
 export const milliseconds = z.number().min(0);
 export const state = z.enum(jobStates);
 
