@@ -60,6 +60,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     (stopped ??= stop(graceMs));
   const stopping = new AbortController();
   const ending = new AbortController();
+  const cap = new ConnectionCap({
+    max: limits.connections,
+    refusal: tooMany,
+    onFull: () => log.warn("Too many HTTP connections: further ones are refused"),
+  });
   let listeners: readonly Listener[] = [];
   let webSockets: WebSockets;
   let tcp: TcpServer | undefined;
@@ -85,11 +90,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     });
     const onRequest = getRequestListener(app.fetch, {
       errorHandler: (error) => withoutRoute(error, log),
-    });
-    const cap = new ConnectionCap({
-      max: limits.connections,
-      refusal: tooMany,
-      onFull: () => log.warn("Too many HTTP connections: further ones are refused"),
     });
     listeners = await listen({
       host: config.host,
@@ -128,7 +128,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       maxConnections: limits.grpcConnections,
     });
   } catch (error) {
-    await Promise.all([closeAll(listeners), tcp?.close()]);
+    await Promise.all([closeAll(listeners, cap), tcp?.close()]);
     await work.close();
     throw error;
   }
@@ -153,7 +153,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await Promise.all([worker?.drain(graceMs), webhooks.stop(graceMs)]);
     ending.abort();
     webSockets.close();
-    await Promise.all([closeAll(listeners, until - performance.now()), tcp.close(), grpc.close()]);
+    const left = until - performance.now();
+    await Promise.all([closeAll(listeners, cap, left), tcp.close(), grpc.close()]);
     await work.close();
   };
   return {

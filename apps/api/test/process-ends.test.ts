@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import { describe, expect, test } from "vitest";
 import { engines } from "./engines.ts";
 import { temporaryFolder } from "./running-server.ts";
@@ -54,10 +56,10 @@ describe.each(engines)("on the %s engine", (engine) => {
     expect(acknowledged.filter((id) => !there.has(id))).toEqual([]);
   });
 
-  test("SIGTERM answers all who wait, and the process ends well", async () => {
+  test("SIGTERM: health says so, who waits is answered, who sends is heard out, and the process ends well", async () => {
     const main = await startApi({
       ...(await settings()),
-      SHUTDOWN_GRACE_MS: "5000",
+      SHUTDOWN_GRACE_MS: "30000",
       LOG_LEVEL: "trace",
     });
     const [url = ""] = main.urls;
@@ -66,16 +68,35 @@ describe.each(engines)("on the %s engine", (engine) => {
     const waits = added.body.data.outcomes.map(({ id }: { readonly id: string }) =>
       native(url, "POST", `/jobs/${id}/wait`, { timeoutMs: 60_000 }),
     ) as Promise<NativeAnswer>[];
-    const begun = (): number =>
-      main.lines.filter((line) => line.includes("request begins") && line.includes("/wait")).length;
-    await expect.poll(begun).toBe(100);
-    main.child.kill("SIGTERM");
-    const answers = await Promise.all(waits);
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([408]));
-    expect(answers[0]?.body).toMatchObject({
-      success: false,
-      details: { code: "JOB_TIMEOUT", state: "waiting" },
-    });
+    const begun = (end: string): number =>
+      main.lines.filter((line) => line.includes("request begins") && line.includes(`${end}"`))
+        .length;
+    await expect.poll(() => begun("/wait")).toBe(100);
+    const last = JSON.stringify({ queue: "wells", data: "the last one" });
+    // The connection's keep-alive would hold the end back.
+    const upload = request(`${url}/api/native/jobs?upload`, { method: "POST", agent: false });
+    upload.write(last.slice(0, 20));
+    const stopped = async (): Promise<void> => {
+      await expect.poll(() => begun("/api/native/jobs")).toBe(1);
+      main.child.kill("SIGTERM");
+      const answers = await Promise.all(waits);
+      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([408]));
+      expect(answers[0]?.body).toMatchObject({
+        success: false,
+        details: { code: "JOB_TIMEOUT", state: "waiting" },
+      });
+      const health = await call(url, "GET", "/health");
+      expect(health).toMatchObject({ status: 503, body: { data: { status: "stopping" } } });
+      const late = await native(url, "POST", "/jobs", { queue: "wells", data: "too late" });
+      expect(late).toMatchObject({ status: 503, body: { details: { code: "SYSTEM_ERROR" } } });
+      upload.end(last.slice(20));
+    };
+    const [[response]] = (await Promise.all([once(upload, "response"), stopped()])) as [
+      [IncomingMessage],
+      void,
+    ];
+    expect(response.statusCode).toBe(201);
+    response.resume();
     expect((await main.ended).code).toBe(0);
   });
 });

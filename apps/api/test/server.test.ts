@@ -1,32 +1,39 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseJobId } from "@jobyard/core";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { engines } from "./engines.ts";
 import { Begun, exportData, Gate, serve, temporaryFolder } from "./running-server.ts";
 
-test("a stop: health 503, no new requests, running jobs finish, waits are answered", async () => {
-  const gate = new Gate();
-  const begun = new Begun();
-  const { call, add, server } = await serve({ handlers: [gate.handler], log: begun.log });
-  const id = await add({ type: "data_export", data: exportData });
-  const run = await gate.run();
-  const waiting = call("POST", `/api/v1/jobs/${id}/wait`, { timeout: 60_000 });
-  await begun.request("/wait");
-  const closed = server.close(60_000);
-  const health = await call("GET", "/health");
-  expect(health.status).toBe(503);
-  expect(health.headers.get("connection")).toBe("close");
-  expect(health.body).toMatchObject({ data: { status: "stopping" } });
-  const refused = await call("POST", "/api/v1/jobs", { type: "data_export", data: exportData });
-  expect(refused.status).toBe(503);
-  expect(refused.headers.get("retry-after")).toBe("1");
-  expect(refused.body).toMatchObject({ success: false, details: { code: "SYSTEM_ERROR" } });
-  run.finish();
-  const { status, body } = await waiting;
-  expect(status).toBe(200);
-  expect(body.data).toMatchObject({ id, status: "completed" });
-  await closed;
-  await expect(call("GET", "/health")).rejects.toThrow("fetch failed");
+describe.each(engines)("on the %s engine", (engine) => {
+  test("a stop: health 503, no new requests, running jobs finish, waits are answered", async () => {
+    const gate = new Gate();
+    const begun = new Begun();
+    const { call, add, server } = await serve({
+      engine,
+      handlers: [gate.handler],
+      log: begun.log,
+    });
+    const id = await add({ type: "data_export", data: exportData });
+    const run = await gate.run();
+    const waiting = call("POST", `/api/v1/jobs/${id}/wait`, { timeout: 60_000 });
+    await begun.request("/wait");
+    const closed = server.close(60_000);
+    const health = await call("GET", "/health");
+    expect(health.status).toBe(503);
+    expect(health.headers.get("connection")).toBe("close");
+    expect(health.body).toMatchObject({ data: { status: "stopping" } });
+    const refused = await call("POST", "/api/v1/jobs", { type: "data_export", data: exportData });
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get("retry-after")).toBe("1");
+    expect(refused.body).toMatchObject({ success: false, details: { code: "SYSTEM_ERROR" } });
+    run.finish();
+    const { status, body } = await waiting;
+    expect(status).toBe(200);
+    expect(body.data).toMatchObject({ id, status: "completed" });
+    await closed;
+    await expect(call("GET", "/health")).rejects.toThrow("fetch failed");
+  });
 });
 
 test("health tells of nobody's jobs", async () => {

@@ -32,17 +32,18 @@ export async function startWorker(config: Config, log: Logger): Promise<RunningW
   });
   const { queue, worker } = work;
   const stopping = new AbortController();
+  const cap = new ConnectionCap({
+    max: config.limits.connections,
+    refusal: httpRefusal("503 Service Unavailable", { error: "Too many connections" }),
+    onFull: () => log.warn("Too many connections: further ones are refused"),
+  });
   let listeners: readonly Listener[];
   try {
     if (worker === undefined) throw new TypeError("There is no handler for any of WORKER_QUEUES");
     listeners = await listen({
       host: config.host,
       ports: [config.worker.port],
-      cap: new ConnectionCap({
-        max: config.limits.connections,
-        refusal: httpRefusal("503 Service Unavailable", { error: "Too many connections" }),
-        onFull: () => log.warn("Too many connections: further ones are refused"),
-      }),
+      cap,
       onRequest: watchPort({
         auth: config.auth,
         queue,
@@ -62,7 +63,7 @@ export async function startWorker(config: Config, log: Logger): Promise<RunningW
   const stop = async (graceMs: number): Promise<void> => {
     stopping.abort();
     await worker.drain(graceMs);
-    await closeAll(listeners);
+    await closeAll(listeners, cap);
     await work.close();
   };
   let stopped: Promise<void> | undefined;

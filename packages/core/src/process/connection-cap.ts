@@ -43,6 +43,13 @@ export class ConnectionCap {
     this.#admitted.delete(socket);
   }
 
+  /** Once those that are open now are not any more. */
+  async gone(): Promise<void> {
+    const gone = (socket: Duplex): Promise<void> =>
+      new Promise((resolve) => socket.on("close", resolve));
+    await Promise.all([...this.#admitted].map(gone));
+  }
+
   #refuse(socket: Duplex): void {
     if (!this.#full) this.#options.onFull();
     this.#full = true;

@@ -145,19 +145,25 @@ export function nodeAt([first]: readonly Listener[]): NodeAddress {
   return { id: processId, host: all ? hostname() : host, port: Number(port) };
 }
 
-/** Takes no more connections, lets requests under way be answered for so long, then ends what is left. */
-export async function closeAll(listeners: readonly Listener[], graceMs = 0): Promise<void> {
-  // Node closes only those that are idle when it is told to close.
-  const tidy = setInterval(() => {
-    for (const { server } of listeners) server.closeIdleConnections();
-  }, IDLE_CHECK_MS);
-  const cut = setTimeout(
-    () => {
-      for (const { server } of listeners) server.closeAllConnections();
-    },
-    Math.max(graceMs, LAST_ANSWERS_MS),
-  );
+/**
+ * Lets requests under way be answered for so long, then ends what is left. Until then others are still taken, for whoever
+ * asks how the server is; then no more.
+ */
+export async function closeAll(
+  listeners: readonly Listener[],
+  cap: ConnectionCap,
+  graceMs = 0,
+): Promise<void> {
+  const until = performance.now() + Math.max(graceMs, LAST_ANSWERS_MS);
+  const closeWhatCanBe = (): void => {
+    for (const { server } of listeners) {
+      if (performance.now() < until) server.closeIdleConnections();
+      else server.closeAllConnections();
+    }
+  };
+  const tidy = setInterval(closeWhatCanBe, IDLE_CHECK_MS);
+  closeWhatCanBe();
+  await cap.gone();
   await takeNoMore(listeners);
   clearInterval(tidy);
-  clearTimeout(cut);
 }
