@@ -98,10 +98,11 @@ async function startServer(folder: string) {
   const onRequest = getRequestListener(app.fetch);
   const nothing = (): void => undefined;
   const max = config.limits.connections;
+  const cap = new ConnectionCap({ max, refusal: "", onFull: nothing });
   const listeners = await listen({
     host: "127.0.0.1",
     ports: [0],
-    cap: new ConnectionCap({ max, refusal: "", onFull: nothing }),
+    cap,
     onRequest: (request, response) => void onRequest(request, response),
     onMissing: nothing,
   });
@@ -119,7 +120,7 @@ async function startServer(folder: string) {
     url: listeners[0]?.url ?? "",
     async close() {
       webSockets.close();
-      await closeAll(listeners);
+      await closeAll(listeners, cap);
       await queue.close();
     },
   };

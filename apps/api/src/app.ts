@@ -65,6 +65,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     if (told) log.trace(request, "request begins");
     let response: Response;
     try {
+      if (c.env.malformed !== undefined) throw malformed(c.env.malformed);
       // Of two hosts Node shows the first alone, here they are one that is none.
       if (open) refuseForeign(incoming.headers, c.req.header("host"));
       if (access === "with caller") c.set("caller", await callerOf(c, own));
@@ -117,11 +118,30 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
   const refuseRoute = ({ req }: ApiContext): never => {
     const allowed = paths.match("ALL", req.path)[0][0]?.[0];
     if (allowed === undefined) throw new RequestError("ROUTE_NOT_FOUND", "There is nothing here");
-    const allow = allowed.join(", ");
+    const allow = allowed.flatMap((one) => (one === "GET" ? [one, "HEAD"] : one)).join(", ");
     throw new RequestError("METHOD_NOT_ALLOWED", `Only ${allow} here`, { Allow: allow });
   };
   app.notFound((c) => serve(c, dialectOf(c.req.path), refuseRoute));
   return app;
+}
+
+/**
+ * Answers a request whose host or address is so malformed that no route can be looked up for it: as the dialect would to
+ * which it comes next.
+ */
+export function refuseMalformed(
+  app: Hono<ApiEnv>,
+  message: string,
+  { incoming, outgoing }: ApiEnv["Bindings"],
+): Response | Promise<Response> {
+  const [path = ""] = (incoming.url ?? "").replace(/^https?:\/\/[^/]*/i, "").split(/[?#]/, 1);
+  const tidy = path.replaceAll("\\", "/").replaceAll(/[^\w./-]/g, "_");
+  const request = new Request(`http://localhost/${tidy.replace(/^\/+/, "")}`);
+  return app.fetch(request, { incoming, outgoing, malformed: message });
+}
+
+function malformed(message: string): QueueError {
+  return new QueueError("VALIDATION", message, { errors: [{ field: "request", message }] });
 }
 
 const REQUEST_ID = /^[\w=-]{1,255}$/;

@@ -11,7 +11,12 @@ import type { Logger, Metrics, ProcessControl } from "@jobyard/core/process";
 import type { RequestError } from "./request-error.ts";
 
 export interface ApiEnv {
-  Bindings: { readonly incoming: IncomingMessage; readonly outgoing: Answer };
+  Bindings: {
+    readonly incoming: IncomingMessage;
+    readonly outgoing: Answer;
+    /** What is wrong with its host or its address. */
+    readonly malformed?: string;
+  };
   Variables: {
     /** Goes back in `X-Request-Id` and names the request in the log. */
     requestId: string;

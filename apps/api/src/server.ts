@@ -13,9 +13,10 @@ import {
 } from "@jobyard/core/process";
 import { openWork, PublicHttp } from "@jobyard/handlers";
 import { Answer } from "./answer.ts";
-import { createApp } from "./app.ts";
+import { createApp, refuseMalformed } from "./app.ts";
 import { authenticator } from "./auth/authenticate.ts";
 import { developmentSecret } from "./auth/open-mode.ts";
+import type { ApiEnv } from "./dialect.ts";
 import { Webhooks, type WebhooksOptions } from "./webhooks/webhooks.ts";
 import { EventHub } from "./transports/event-hub.ts";
 import { WebSockets } from "./transports/websocket.ts";
@@ -88,14 +89,25 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       stopping: stopping.signal,
       ending: ending.signal,
     });
+    let taken: ApiEnv["Bindings"];
     const onRequest = getRequestListener(app.fetch, {
-      errorHandler: (error) => withoutRoute(error, log),
+      errorHandler(error) {
+        // Thrown before anything was waited for: it is the one that was taken last.
+        if (error instanceof RequestError) return refuseMalformed(app, error.message, taken);
+        log.error({ err: error }, "A request could not be answered");
+        return Response.json(refusal("Something went wrong here", { code: "SYSTEM_ERROR" }), {
+          status: 500,
+        });
+      },
     });
     listeners = await listen({
       host: config.host,
       ports: config.http.ports,
       cap,
-      onRequest: (request, response) => void onRequest(request, response),
+      onRequest(incoming, outgoing) {
+        taken = { incoming, outgoing: outgoing as Answer };
+        void onRequest(incoming, outgoing);
+      },
       onMissing: () => log.warn("This machine has no ::1; listening on 127.0.0.1 alone"),
       ServerResponse: Answer,
     });
@@ -183,14 +195,4 @@ function whoRunsJobs({ engine }: Config): string {
   return engine.redisUrl === null
     ? "INLINE_WORKER is false: nobody runs typed jobs, which wait until a worker pulls them. Only this process can use the embedded engine"
     : "INLINE_WORKER is false: typed jobs wait for worker processes";
-}
-
-/** What is so malformed (its host, its URL) that no route can be looked up for it. */
-function withoutRoute(error: unknown, log: Logger): Response {
-  const malformed = error instanceof RequestError;
-  if (!malformed) log.error({ err: error }, "A request could not be answered");
-  const body = malformed
-    ? refusal(error.message, { code: "BAD_REQUEST" })
-    : refusal("Something went wrong here", { code: "SYSTEM_ERROR" });
-  return Response.json(body, { status: malformed ? 400 : 500 });
 }

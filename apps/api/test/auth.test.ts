@@ -84,7 +84,7 @@ test.each(["localhost@evil.example", "localhost:3001@evil.example", "localhost/.
     const { url } = await serve({ handlers: [] });
     const { status, body } = await rawCall(url, { Host });
     expect(status).toBe(400);
-    expect(body).toMatchObject({ success: false, details: { code: "BAD_REQUEST" } });
+    expect(body).toMatchObject({ success: false, details: { code: "INVALID_JOB_DATA" } });
   },
 );
 

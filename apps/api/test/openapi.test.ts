@@ -145,6 +145,6 @@ test("documents and the reference need a token where one is configured, and only
     expect((await fetch(`${url}${path}?token=reader-of-documents`)).status).toBe(401);
     expect((await fetch(`${url}${path}`, { headers })).status).toBe(200);
     const post = await fetch(`${url}${path}`, { method: "POST", headers });
-    expect([post.status, post.headers.get("allow")]).toEqual([405, "GET"]);
+    expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
   }
 });

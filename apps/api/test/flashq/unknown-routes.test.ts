@@ -14,7 +14,7 @@ test("what no dialect has is refused in flashQ's words", async () => {
   const { status, body, headers } = await call("PUT", "/queues/thumbnails/jobs");
   expect([status, headers.get("allow"), body]).toEqual([
     405,
-    "POST, GET",
-    { ok: false, data: null, error: "Only POST, GET here" },
+    "POST, GET, HEAD",
+    { ok: false, data: null, error: "Only POST, GET, HEAD here" },
   ]);
 });

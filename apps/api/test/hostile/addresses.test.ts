@@ -201,7 +201,12 @@ describe.each(engines)("on the %s engine", (engine) => {
           // Another call's path may match this one: what it names does not exist.
           expect([404, 405], `${method} ${path}: ${answer.text}`).toContain(answer.status);
           assertRefused(call.dialect, answer.body, `${method} ${path}`);
-          if (answer.status === 405) expect(answer.headers["allow"]).toMatch(/^[A-Z]+(, [A-Z]+)*$/);
+          if (answer.status !== 405) continue;
+          const allowed = String(answer.headers["allow"]).split(", ");
+          expect(allowed.every((one) => [...methods, "HEAD"].includes(one))).toBe(true);
+          expect(allowed.includes("HEAD"), `${path} takes ${allowed.join()}`).toBe(
+            allowed.includes("GET"),
+          );
         }
         for (const unknown of [
           `${path}/no-such-part/of-it`,
@@ -213,6 +218,33 @@ describe.each(engines)("on the %s engine", (engine) => {
           assertRefused(call.dialect, answer.body, unknown);
         }
       });
+      assertQuiet(logged());
+    },
+    patience,
+  );
+
+  test(
+    "a request whose host or address is none is refused in the dialect's envelope",
+    async () => {
+      const { url, logged } = await fortress({ engine });
+      const headers = await bearer({ roles: ["ADMIN"] });
+      for (const call of calls) {
+        const path = pathOf(call);
+        const malformed = [
+          { path, headers: { ...headers, Host: "local host" } },
+          { path, headers: { ...headers, Host: "localhost@elsewhere.example" } },
+          { path, headers: { ...headers, Host: "[::1" } },
+          { path: `${path}\\..`, headers },
+          { path: `http://localhost:99999${path}`, headers },
+        ];
+        for (const sent of malformed) {
+          const answer = await send(url, call, sent);
+          const what = `${call.title} ${sent.path} ${sent.headers["Host" as never]}`;
+          expect(answer.status, `${what}: ${answer.text}`).toBe(400);
+          assertRefused(call.dialect, answer.body, what);
+          expect(answer.headers["x-request-id"]).toBeDefined();
+        }
+      }
       assertQuiet(logged());
     },
     patience,

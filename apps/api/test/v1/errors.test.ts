@@ -282,11 +282,11 @@ describe.each(engines)("on the %s engine", (engine) => {
       });
     }
     for (const [method, path, allow] of [
-      ["PUT", "/api/v1/jobs", "POST, GET"],
-      ["OPTIONS", "/api/v1/jobs", "POST, GET"],
-      ["PATCH", "/api/v1/jobs/7", "GET, DELETE"],
+      ["PUT", "/api/v1/jobs", "POST, GET, HEAD"],
+      ["OPTIONS", "/api/v1/jobs", "POST, GET, HEAD"],
+      ["PATCH", "/api/v1/jobs/7", "GET, HEAD, DELETE"],
       ["GET", "/api/v1/jobs/7/wait", "POST"],
-      ["POST", "/api/v1/jobs/stats/summary", "GET"],
+      ["POST", "/api/v1/jobs/stats/summary", "GET, HEAD"],
     ] as const) {
       const { status, body, headers } = await call(method, path);
       expect([path, status]).toEqual([path, 405]);

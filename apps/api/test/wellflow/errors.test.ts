@@ -344,8 +344,8 @@ test("routes and methods that are none", async () => {
     expect(body).toEqual({ success: false, error: { code: "NOT_FOUND", message: any } });
   }
   for (const [method, path, allow] of [
-    ["POST", "/queues", "GET"],
-    ["PATCH", "/queues/data-validation/jobs", "GET, POST"],
+    ["POST", "/queues", "GET, HEAD"],
+    ["PATCH", "/queues/data-validation/jobs", "GET, HEAD, POST"],
     ["GET", "/bulk", "POST"],
     ["GET", "/queues/data-validation/jobs/7", "DELETE"],
     ["POST", "/schedules/nightly", "PUT, DELETE"],
