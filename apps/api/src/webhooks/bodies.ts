@@ -30,25 +30,30 @@ export function asksFor(webhook: WebhookRecord, event: JobEvent): boolean {
   );
 }
 
-/** What is sent: JSON text. `job`: as it is now, null if it is gone. */
-export function bodyText(shape: string, event: Told, job: Job | null): string {
-  return shape === "wellflow" ? wellflowText(event, job) : flashqText(event, job);
+/** What is sent: JSON text. `job`: as it is now, null if it is gone. `maxBytes`: of data or a result in it. */
+export function bodyText(shape: string, event: Told, job: Job | null, maxBytes = Infinity): string {
+  const text = shape === "wellflow" ? wellflowText : flashqText;
+  return text(event, job, maxBytes);
 }
 
-function flashqText(event: Told, job: Job | null): string {
+function flashqText(event: Told, job: Job | null, maxBytes: number): string {
   const { type, queue, jobId, at, error = null } = event;
   return (
     `{"event":"${type}","queue":${JSON.stringify(queue)},"job_id":${jobId},"timestamp":${at}` +
-    `,"data":${flashqData(event, job)},"error":${JSON.stringify(error)}}`
+    `,"data":${flashqData(event, job, maxBytes)},"error":${JSON.stringify(error)}}`
   );
 }
 
-function flashqData({ type, progress, message = null, final }: Told, job: Job | null): string {
+function flashqData(
+  { type, progress, message = null, final }: Told,
+  job: Job | null,
+  maxBytes: number,
+): string {
   switch (type) {
     case "job.pushed":
-      return job === null ? "null" : payloadText(job.id, "data", job.data);
+      return job === null ? "null" : payloadText(job.id, "data", job.data, maxBytes);
     case "job.completed":
-      return job === null ? "null" : payloadText(job.id, "result", job.result);
+      return job === null ? "null" : payloadText(job.id, "result", job.result, maxBytes);
     case "job.progress":
       return JSON.stringify({ progress, message });
     case "job.failed": {
@@ -61,7 +66,7 @@ function flashqData({ type, progress, message = null, final }: Told, job: Job | 
   }
 }
 
-function wellflowText(event: Told, job: Job | null): string {
+function wellflowText(event: Told, job: Job | null, maxBytes: number): string {
   const { type, queue, jobId, at, error } = event;
   const about =
     jobId === null
@@ -70,13 +75,20 @@ function wellflowText(event: Told, job: Job | null): string {
   const fields = JSON.stringify(about);
   const result =
     type === "job.completed" && job !== null
-      ? `${fields.slice(0, -1)},"result":${payloadText(job.id, "result", job.result)}}`
+      ? `${fields.slice(0, -1)},"result":${payloadText(job.id, "result", job.result, maxBytes)}}`
       : fields;
   return `{"event":"${type}","timestamp":"${new Date(at).toISOString()}","data":${result}}`;
 }
 
 /** What is long is told by where it can be read. */
-function payloadText(id: number, part: "data" | "result", payload: Payload | null): string {
-  if (payload === null || typeof payload === "string") return payload ?? "null";
-  return JSON.stringify({ href: `/api/native/jobs/${id}/${part}`, bytes: payload.bytes });
+function payloadText(
+  id: number,
+  part: "data" | "result",
+  payload: Payload | null,
+  maxBytes: number,
+): string {
+  if (payload === null) return "null";
+  const bytes = typeof payload === "string" ? Buffer.byteLength(payload) : payload.bytes;
+  if (typeof payload === "string" && bytes <= maxBytes) return payload;
+  return JSON.stringify({ href: `/api/native/jobs/${id}/${part}`, bytes });
 }

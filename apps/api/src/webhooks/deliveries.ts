@@ -29,6 +29,11 @@ const TIMEOUT_MS = 30_000;
 
 /** Deliveries of one webhook that wait; what happens beyond that it is not told. */
 export const MAX_WAITING = 10_000;
+/**
+ * Of data and results in them: the n-th that waits may hold the n-th part, and tells what is longer by where it can be read.
+ * So all of them hold at most this times 1 + ln(MAX_WAITING / 100): a hundred can hold all that is ever sent, 1 MB.
+ */
+export const WAITING_BYTES = 100_000_000;
 
 export interface Retry {
   readonly attempts: number;

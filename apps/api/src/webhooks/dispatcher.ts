@@ -21,6 +21,8 @@ interface DispatcherOptions {
   readonly retry: Retry;
   /** Deliveries of one webhook that may wait. */
   readonly maxWaiting: number;
+  /** Of payloads in them, shared out as they come. */
+  readonly waitingBytes: number;
   readonly log: Logger;
   readonly onError: (error: unknown, doing: string) => void;
 }
@@ -28,7 +30,7 @@ interface DispatcherOptions {
 /** An event, and the webhooks that ask for it. */
 interface Taken {
   readonly event: JobEvent;
-  readonly told: WebhookRecord[];
+  readonly told: { readonly webhook: WebhookRecord; readonly maxBytes: number }[];
   /** Too many of their deliveries wait. */
   readonly dropped: WebhookRecord[];
 }
@@ -101,6 +103,7 @@ export class Dispatcher {
     events: readonly JobEvent[],
     webhooks: readonly WebhookRecord[],
   ): Promise<readonly Taken[]> {
+    const { maxWaiting, waitingBytes } = this.#options;
     const asking = events.map((event) => webhooks.filter((webhook) => asksFor(webhook, event)));
     const room = new Map(
       await Promise.all(
@@ -112,7 +115,9 @@ export class Dispatcher {
       for (const webhook of asking[i] ?? []) {
         const left = room.get(webhook.id) ?? 0;
         room.set(webhook.id, left - 1);
-        (left > 0 ? taken.told : taken.dropped).push(webhook);
+        const place = maxWaiting - left + 1;
+        if (left <= 0) taken.dropped.push(webhook);
+        else taken.told.push({ webhook, maxBytes: waitingBytes / place });
       }
       return taken;
     });
@@ -159,9 +164,9 @@ export class Dispatcher {
       const { cursor, jobId, type } = event;
       first ??= cursor;
       const job = jobId === null ? null : (jobs.get(jobId) ?? null);
-      for (const webhook of webhooks.told) {
+      for (const { webhook, maxBytes } of webhooks.told) {
         await this.#limit(webhook);
-        const body = bodyText(webhook.shape, event, job);
+        const body = bodyText(webhook.shape, event, job, maxBytes);
         bytes += body.length;
         specs.push(
           await deliverySpec(queue, { webhook: webhook.id, event: type, jobId, body }, retry),

@@ -1,7 +1,7 @@
 import { type JobQueue, processId, Worker } from "@jobyard/core";
 import type { Logger } from "@jobyard/core/process";
 import type { PublicHttp } from "@jobyard/handlers";
-import { MAX_WAITING, RETRY, type Retry } from "./deliveries.ts";
+import { MAX_WAITING, RETRY, type Retry, WAITING_BYTES } from "./deliveries.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Sender } from "./sender.ts";
 
@@ -17,6 +17,8 @@ export interface WebhooksOptions {
   readonly retry?: Retry;
   /** Deliveries of one webhook; default: 10,000. */
   readonly maxWaiting?: number;
+  /** Of payloads in them, shared out as they come; default: 100 MB. */
+  readonly waitingBytes?: number;
 }
 
 /** Tells webhooks of events: from the outbox to deliveries, and these to their receivers. */
@@ -25,12 +27,19 @@ export class Webhooks {
   readonly #dispatcher: Dispatcher;
   readonly #worker: Worker;
 
-  constructor({ queue, http, log, retry = RETRY, maxWaiting = MAX_WAITING }: WebhooksOptions) {
+  constructor({
+    queue,
+    http,
+    log,
+    retry = RETRY,
+    maxWaiting = MAX_WAITING,
+    waitingBytes = WAITING_BYTES,
+  }: WebhooksOptions) {
     const onError = (error: unknown, doing: string): void => {
       log.error({ err: error }, `Could not ${doing}`);
     };
     this.#http = http;
-    this.#dispatcher = new Dispatcher({ queue, retry, maxWaiting, log, onError });
+    this.#dispatcher = new Dispatcher({ queue, retry, maxWaiting, waitingBytes, log, onError });
     const { handler } = new Sender({ queue, http, retry, log });
     this.#worker = new Worker({
       queue,

@@ -17,7 +17,11 @@ const DAY = 24 * HOUR;
 async function start(
   engine: (typeof engines)[number],
   respond: Respond,
-  options: { readonly retry?: Retry; readonly maxWaiting?: number } = {},
+  options: {
+    readonly retry?: Retry;
+    readonly maxWaiting?: number;
+    readonly waitingBytes?: number;
+  } = {},
 ) {
   const receiver = await Receiver.start(respond);
   const api = await virtualApi(engine);
@@ -167,6 +171,47 @@ describe.each(engines)("by a virtual clock, %s", (engine) => {
       .poll(async () => (await deliveries()).map(({ state }) => state))
       .toEqual(Array.from({ length: 6 }, () => "delivered"));
     expect((await webhook()).health).toEqual({ ...goodHealth, dropped: 245 });
+  });
+
+  test("what waits holds no more than its share of so many bytes, and tells the rest by where it is", async () => {
+    const { queue, call, receiver, deliveries, advance } = await start(engine, fail, {
+      maxWaiting: 50,
+      waitingBytes: 9000,
+    });
+    const jobs = queue.of("default");
+    const text = "ü".repeat(1000);
+    const bytes = Buffer.byteLength(JSON.stringify(text));
+    const push = async (data: unknown): Promise<number> => {
+      const id = await jobs.add({ queue: "q", data });
+      await expect.poll(() => queue.adapter.outbox()).toEqual({ waiting: 0, dropped: 0 });
+      return id;
+    };
+    const told = async (count: number): Promise<unknown[]> =>
+      (await receiver.has(count)).map(({ body }) => body.data as unknown);
+    const ids: number[] = [];
+    for (let n = 0; n < 6; n++) ids.push(await push(text));
+    const hrefs = ids.slice(4).map((id) => ({ href: `/api/native/jobs/${id}/data`, bytes }));
+    const href = hrefs[0]?.href ?? "";
+    expect((await call("GET", href)).body).toBe(text);
+    // What is short is told as ever.
+    await push("short");
+    receiver.respond((_, response) => response.end());
+    await expect
+      .poll(async () => {
+        await advance(10 * SECOND);
+        return (await deliveries()).filter(({ state }) => state === "pending").length;
+      })
+      .toBe(0);
+    const all = await told(7);
+    const kinds = new Map(all.map((data) => [JSON.stringify(data), data]));
+    expect([...kinds.values()]).toEqual(
+      expect.arrayContaining([text, "short", ...hrefs] as unknown[]),
+    );
+    expect(kinds.size).toBe(4);
+    // There is room again.
+    const before = receiver.got.length;
+    await push(text);
+    expect((await told(before + 1)).at(-1)).toBe(text);
   });
 
   test("a receiver has 10 s to answer", async () => {
