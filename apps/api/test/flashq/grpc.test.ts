@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { type ClientHttp2Stream, connect as connectHttp2 } from "node:http2";
+import { type ClientHttp2Stream, connect as connectHttp2, constants } from "node:http2";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import {
   Client,
   credentials,
@@ -516,6 +517,72 @@ describe.each(engines)("limits and rights on the %s engine", (engine) => {
         code: status.RESOURCE_EXHAUSTED,
       });
       expect(await one.call("push", push({}))).toMatchObject({ ok: true });
+    });
+
+    test("messages that do not end hold 64 MB together: the longest goes first", async () => {
+      const { one, address } = await start(engine);
+      // What waits to be sent lies in its memory.
+      const session = connectHttp2(`http://${address}`, { maxSessionMemory: 1000 });
+      onTestFinished(() => session.destroy());
+      /** A call with so much of a message of 15 MB. */
+      const begin = (method: string, bytes: number): ClientHttp2Stream => {
+        const stream = session.request({
+          ":method": "POST",
+          ":path": `/flashq.QueueService/${method}`,
+          "content-type": "application/grpc",
+          te: "trailers",
+        });
+        stream.resume();
+        const prefix = Buffer.alloc(5);
+        prefix.writeUInt32BE(15_000_000, 1);
+        stream.write(prefix);
+        stream.write(Buffer.alloc(bytes));
+        return stream;
+      };
+      const LENGTH = 15_000_000;
+      const { INVALID_ARGUMENT, NOT_FOUND } = status;
+      const refused = { "grpc-status": expect.toBeOneOf([`${INVALID_ARGUMENT}`, `${NOT_FOUND}`]) };
+      const small = begin("Push", 1000);
+      const methods = ["Push", "Pull", "Ack", "Fail", "GetState"];
+      const streams = methods.map((method) => begin(method, LENGTH - 100_000));
+      const gone = streams.map(
+        (stream) => new Promise((resolve) => stream.on("error", () => resolve(stream))),
+      );
+      const dropped = (await Promise.race(gone)) as ClientHttp2Stream;
+      expect(dropped.rstCode).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      expect(await one.call("stats")).toMatchObject({ queued: "0" });
+      // There is room for the others: they are refused for nothing but what they say.
+      for (const stream of streams) {
+        if (stream === dropped) continue;
+        const answered = once(stream, "response");
+        stream.end(Buffer.alloc(100_000));
+        expect((await answered)[0]).toMatchObject(refused);
+      }
+      const answered = once(small, "response");
+      small.end(Buffer.alloc(LENGTH - 1000));
+      expect((await answered)[0]).toMatchObject(refused);
+    });
+
+    test("a compressed message is no longer than another", async () => {
+      const { address, one } = await start(engine);
+      const session = connectHttp2(`http://${address}`);
+      onTestFinished(() => session.destroy());
+      const bomb = gzipSync(Buffer.alloc(100_000_000));
+      const prefix = Buffer.alloc(5);
+      prefix.writeUInt8(1);
+      prefix.writeUInt32BE(bomb.length, 1);
+      const stream = session.request({
+        ":method": "POST",
+        ":path": "/flashq.QueueService/Push",
+        "content-type": "application/grpc",
+        "grpc-encoding": "gzip",
+        te: "trailers",
+      });
+      stream.resume();
+      stream.end(Buffer.concat([prefix, bomb]));
+      const [answer] = (await once(stream, "response")) as [Message];
+      expect(answer).toMatchObject({ "grpc-status": `${status.RESOURCE_EXHAUSTED}` });
+      expect(await one.call("stats")).toMatchObject({ queued: "0" });
     });
 
     test("streams: bad metadata, bad requests, bad results", async () => {

@@ -14,6 +14,7 @@ import type { Authenticate } from "../../auth/authenticate.ts";
 import { requireAccess } from "../../auth/caller.ts";
 import { Calls } from "./calls.ts";
 import { loadProtocol } from "./protocol.ts";
+import { UnfinishedMessages } from "./unfinished-messages.ts";
 
 export interface GrpcOptions {
   readonly queue: JobQueue;
@@ -37,6 +38,8 @@ const SERVICE = "flashq.QueueService";
 /** Calls at once on one connection, and of headers, bytes. */
 const MAX_CALLS = 10_000;
 const MAX_METADATA_BYTES = 65_536;
+/** Of messages that have not ended, over all calls. */
+const UNFINISHED_BYTES = 64_000_000;
 /** A connection that does not answer is dead. */
 const KEEPALIVE_MS = 60_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
@@ -69,7 +72,9 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   });
 
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const unfinished = new UnfinishedMessages(Math.max(UNFINISHED_BYTES, maxMessageBytes));
   const onConnection = (socket: Socket): void => {
+    unfinished.watch(socket);
     socket.setNoDelay(true);
     injector.injectConnection(socket);
   };
@@ -120,6 +125,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
         });
       });
       clearInterval(looking);
+      unfinished.close();
     },
   };
 }
