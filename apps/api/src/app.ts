@@ -14,6 +14,7 @@ import type { Handle, Route } from "./operations.ts";
 import { documentRoutes } from "./openapi/routes.ts";
 import { RecentFigures } from "./recent-figures.ts";
 import { RequestError } from "./request-error.ts";
+import { KeptRouter } from "./router.ts";
 
 export interface AppOptions extends Omit<DialectDeps, "recent"> {
   readonly authenticate: Authenticate;
@@ -26,7 +27,7 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
   const { config, queue, authenticate, nodeId, log, stopping } = options;
   const deps = { ...options, recent: new RecentFigures(queue, options.ending) };
   const { open } = config.auth;
-  const app = new Hono<ApiEnv>();
+  const app = new Hono<ApiEnv>({ router: new KeptRouter() });
   const admissions = new Map<Dialect, Admission>();
   for (const dialect of dialects) {
     const admission = dialect.admission?.(deps);

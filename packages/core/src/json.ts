@@ -1,7 +1,10 @@
-import { type FieldError, validationError } from "./errors.ts";
+import { validationError } from "./errors.ts";
 
 /** Deepest nesting accepted: arrays and objects within each other. */
 const MAX_JSON_DEPTH = 100;
+/** What is told of where a fault lies: characters of it all, and of one key. */
+const MAX_FIELD = 256;
+const MAX_KEY = 64;
 const POISONED = "Must not have a key __proto__";
 
 /**
@@ -27,13 +30,15 @@ export function stringifyJson(value: unknown, field: string): string {
 
 /** What is wrong with a value, as `encodeJson` says it, but where it is not JSON at all. */
 export function checkJson(value: unknown, field = "data"): void {
-  let fault: FieldError | undefined;
+  let fault: Fault | undefined;
   try {
-    fault = faultOf(value, field, 1);
+    fault = faultOf(value, 1);
   } catch {
-    fault = { field, message: "Must be JSON" };
+    fault = { path: "", message: "Must be JSON" };
   }
-  if (fault !== undefined) throw validationError([fault]);
+  if (fault === undefined) return;
+  const { path, message } = fault;
+  throw validationError([{ field: `${field}${path}`.slice(0, MAX_FIELD), message }]);
 }
 
 /**
@@ -51,7 +56,7 @@ export function checkBody(body: unknown, judged: readonly string[] = [], at = ""
     if (key === "__proto__") throw validationError([{ field: here, message: POISONED }]);
     const value = (body as Record<string, unknown>)[key];
     if (typeof value === "string") continue;
-    const field = at === "" ? key.slice(0, 64) : `${at}.${key.slice(0, 64)}`;
+    const field = at === "" ? key.slice(0, MAX_KEY) : `${at}.${key.slice(0, MAX_KEY)}`;
     if (key !== next || (within.length > 0 && !Array.isArray(value))) checkJson(value, field);
     else if (within.length > 0) {
       for (const [i, item] of (value as unknown[]).entries()) {
@@ -61,35 +66,42 @@ export function checkBody(body: unknown, judged: readonly string[] = [], at = ""
   }
 }
 
-function faultOf(value: unknown, field: string, depth: number): FieldError | undefined {
+interface Fault {
+  /** From the value that was looked at down to what is wrong: spelt only where something is. */
+  readonly path: string;
+  readonly message: string;
+}
+
+function faultOf(value: unknown, depth: number): Fault | undefined {
   if (typeof value === "number" && !Number.isFinite(value)) {
-    return { field, message: "Numbers must be finite" };
+    return { path: "", message: "Numbers must be finite" };
   }
   if (typeof value !== "object" || value === null) return undefined;
   if (depth > MAX_JSON_DEPTH) {
-    return {
-      field: field.slice(0, 64),
-      message: `Must not be nested deeper than ${MAX_JSON_DEPTH} levels`,
-    };
+    return { path: "", message: `Must not be nested deeper than ${MAX_JSON_DEPTH} levels` };
   }
   if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
-    return { field, message: "Must be plain JSON, not an object that spells itself" };
+    return { path: "", message: "Must be plain JSON, not an object that spells itself" };
   }
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
       const item: unknown = value[i];
       if (typeof item === "string") continue;
-      const fault = faultOf(item, `${field}[${i}]`, depth + 1);
-      if (fault !== undefined) return fault;
+      const fault = faultOf(item, depth + 1);
+      if (fault !== undefined) return within(fault, `[${i}]`);
     }
     return undefined;
   }
   for (const key of Object.keys(value)) {
-    if (key === "__proto__") return { field, message: POISONED };
+    if (key === "__proto__") return { path: "", message: POISONED };
     const item = (value as Record<string, unknown>)[key];
     if (typeof item === "string") continue;
-    const fault = faultOf(item, `${field}.${key.slice(0, 64)}`, depth + 1);
-    if (fault !== undefined) return fault;
+    const fault = faultOf(item, depth + 1);
+    if (fault !== undefined) return within(fault, `.${key.slice(0, MAX_KEY)}`);
   }
   return undefined;
+}
+
+function within({ path, message }: Fault, part: string): Fault {
+  return { path: part + path, message };
 }

@@ -368,8 +368,8 @@ export class TenantQueue {
     const errors: FieldError[] = [];
     const fields = checkObject(options, "options", errors);
     refuseIfAny(errors);
-    const [outcome] = await this.addMany([job], { ...fields, atomic: false });
-    return unwrap(outcome);
+    const { outcomes } = await this.#addMany([job], { ...fields, atomic: false });
+    return unwrap(outcomes[0]);
   }
 
   /** Up to 1,000 jobs, one outcome each, also where the store cannot take them: UNAVAILABLE. Atomic, it throws instead. */
@@ -500,17 +500,7 @@ export class TenantQueue {
   ): Promise<Added> {
     const told = outcomes as Outcome<number>[];
     if (specs.size === 0) return { outcomes: told, repeated: false };
-    // Refused jobs leave gaps: the engine counts siblings without them.
-    const places = new Map([...specs.keys()].map((i, place) => [i, place]));
-    const whole = specs.size === outcomes.length;
-    const jobs = [...specs.values()].map((spec) =>
-      whole || spec.dependsOnSiblings.length === 0
-        ? spec
-        : {
-            ...spec,
-            dependsOnSiblings: spec.dependsOnSiblings.map((i) => places.get(i) as number),
-          },
-    );
+    const jobs = specs.size === outcomes.length ? [...specs.values()] : withoutGaps(specs);
     let added: readonly Outcome<number>[];
     try {
       const { atomic, idempotencyKey: key } = options;
@@ -533,8 +523,9 @@ export class TenantQueue {
       return { outcomes: away, repeated: false };
     }
     const refused: JobSpec[] = [];
+    let place = 0;
     for (const [i, spec] of specs) {
-      const outcome = added[places.get(i) as number] as Outcome<number>;
+      const outcome = added[place++] as Outcome<number>;
       outcomes[i] = outcome instanceof QueueError ? indexed(outcome, i) : outcome;
       if (outcome instanceof QueueError) refused.push(spec);
     }
@@ -1440,6 +1431,15 @@ function siblingCycle(needs: readonly (readonly number[])[]): Set<number> | unde
     }
   }
   return left.size > 0 ? left : undefined;
+}
+
+/** The jobs of a call without those that were refused: the engine counts siblings without them. */
+function withoutGaps(specs: ReadonlyMap<number, JobSpec>): JobSpec[] {
+  const places = new Map([...specs.keys()].map((i, place) => [i, place]));
+  return [...specs.values()].map((spec) => ({
+    ...spec,
+    dependsOnSiblings: spec.dependsOnSiblings.map((i) => places.get(i) as number),
+  }));
 }
 
 /** Refuses the jobs whose sibling was refused, and those of such siblings in turn; answers with their positions. */

@@ -66,13 +66,13 @@ describe("a new job", () => {
     [
       "a circle",
       { data: cyclic },
-      `data${".self".repeat(100)}`.slice(0, 64),
+      `data${".self".repeat(100)}`.slice(0, 256),
       "Must not be nested deeper than 100 levels",
     ],
     [
       "101 levels",
       { data: nested(101) },
-      `data${"[0]".repeat(100)}`.slice(0, 64),
+      `data${"[0]".repeat(100)}`.slice(0, 256),
       "Must not be nested deeper than 100 levels",
     ],
     [
