@@ -6,10 +6,10 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import autocannon from "autocannon";
 import { expectEqual, type Figures, median, payload, perSecond } from "./measure.ts";
 
@@ -42,27 +42,36 @@ interface Server {
 }
 
 async function start(program: string, env: Record<string, string> = {}): Promise<Server> {
+  const folder = mkdtempSync(join(tmpdir(), "jobyard-http-log-"));
+  const logFile = join(folder, "log");
+  // As under a service manager: who makes the load must not read the log as well.
+  const log = openSync(logFile, "w");
   const child = spawn(process.execPath, [...flags, join(root, program)], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", log, "inherit"],
     env: { PATH: process.env["PATH"] ?? "", ...env },
   });
-  let url = "";
-  let tcp = "";
-  for await (const line of createInterface(child.stdout)) {
-    const said = JSON.parse(line) as { urls?: readonly string[]; tcp?: readonly string[] };
-    url = said.urls?.[0] ?? "";
-    tcp = said.tcp?.[0] ?? "";
-    if (url !== "") break;
-  }
-  // Its log is read by somebody else in earnest, too.
-  child.stdout.resume();
+  closeSync(log);
+  const ready = async (): Promise<{ readonly url: string; readonly tcp: string }> => {
+    for (;;) {
+      const lines = readFileSync(logFile, "utf8").split("\n").slice(0, -1);
+      for (const line of lines) {
+        const { urls, tcp } = JSON.parse(line) as {
+          readonly urls?: readonly string[];
+          readonly tcp?: readonly string[];
+        };
+        if (urls?.[0] !== undefined) return { url: urls[0], tcp: tcp?.[0] ?? "" };
+      }
+      if (child.exitCode !== null) throw new Error(`${program} ended with ${child.exitCode}`);
+      await setTimeout(20);
+    }
+  };
   return {
-    url,
-    tcp,
+    ...(await ready()),
     child,
     async stop() {
       child.kill("SIGTERM");
       if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

@@ -34,11 +34,11 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     if (admission !== undefined) admissions.set(dialect, admission);
   }
 
-  const callerOf = async (c: ApiContext, own: Dialect): Promise<Caller> => {
+  const callerOf = (c: ApiContext, own: Dialect): Promise<Caller> => {
     if (stopping.aborted) {
       throw new QueueError("UNAVAILABLE", "The server is stopping", { retryAfterMs: 1000 });
     }
-    const identify = async (): Promise<Caller> => {
+    const identify = (): Promise<Caller> => {
       const token = c.env.incoming.headers.authorization ?? tokenInQuery(own, c);
       if (own.asksForToken === "always" && token === undefined) {
         throw tokenMissing(open ? ` (\`pnpm -s jobs token create\` prints one)` : "");

@@ -24,7 +24,8 @@ export async function readJson(
 ): Promise<unknown> {
   const bytes = c.get("body") ?? (await readBody(c, maxBytes));
   if (bytes.length === 0) return undefined;
-  const parsed = await parseJson(bytes, { maxValues, keepTextOf: DATA });
+  const parsing = parseJson(bytes, { maxValues, keepTextOf: DATA });
+  const parsed = parsing instanceof Promise ? await parsing : parsing;
   if ("value" in parsed) {
     checkBody(parsed.value, judged);
     return parsed.value;

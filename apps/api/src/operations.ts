@@ -41,8 +41,8 @@ export const idempotencyHeaders = z.object({
 
 /** For `add` and `addMany`. */
 export function idempotencyKey(c: ApiContext): { readonly idempotencyKey?: string } {
-  const key = c.req.header("idempotency-key");
-  return key === undefined ? {} : { idempotencyKey: key };
+  const key = c.env.incoming.headers["idempotency-key"];
+  return typeof key === "string" ? { idempotencyKey: key } : {};
 }
 
 const DIGITS = /^-?\d{1,16}$/;
@@ -81,11 +81,13 @@ export function mount<Name extends string>(
     const { method, operationId, "x-access": access } = route;
     const changes = (method !== "get" || access !== "read") && !signsOfLife.has(operationId);
     const answer = handlers[name];
+    const path = route.getRoutingPath();
+    const namesTarget = path.includes(":");
     const handle = async (c: ApiContext): Promise<Response> => {
       c.set("operation", operationId);
       const caller = c.get("caller");
       const tell = (outcome: string): void => {
-        if (changes) audit(log, caller, { operation: operationId, ...targetOf(c), outcome });
+        if (changes) audit(log, caller, { operation: operationId, requestId: c.get("requestId"), ...(namesTarget && targetOf(c)), outcome });
       };
       try {
         requireAccess(caller, access);
@@ -97,7 +99,7 @@ export function mount<Name extends string>(
         throw error;
       }
     };
-    return { method: method.toUpperCase(), path: route.getRoutingPath(), handle };
+    return { method: method.toUpperCase(), path, handle };
   });
 }
 
@@ -107,10 +109,9 @@ function faultOf(error: unknown): string {
 }
 
 /** The job, queue or other thing that the path names. */
-function targetOf(c: ApiContext): { readonly requestId: string; readonly target?: string } {
+function targetOf(c: ApiContext): { readonly target: string } {
   const named = Object.values(c.req.param() as Record<string, string>).join("/");
-  const requestId = c.get("requestId");
-  return named === "" ? { requestId } : { requestId, target: named.slice(0, 256).toWellFormed() };
+  return { target: named.slice(0, 256).toWellFormed() };
 }
 
 /** @throws QueueError VALIDATION naming every field; `where` names the input as a whole. */

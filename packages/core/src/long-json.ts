@@ -24,14 +24,20 @@ export interface ParseOptions {
   readonly keepTextOf?: string;
 }
 
-/** @param bytes - may be gone afterwards */
-export async function parseJson(bytes: Uint8Array, options: ParseOptions = {}): Promise<Parsed> {
-  const { maxValues = Infinity, keepTextOf } = options;
+/** At once, unless they are long. @param bytes - may be gone afterwards */
+export function parseJson(
+  bytes: Uint8Array,
+  { maxValues = Infinity, keepTextOf }: ParseOptions = {},
+): Parsed | Promise<Parsed> {
   if (bytes.length <= LONG_BYTES) return parseBytes(bytes, Infinity);
+  return parseInTurn({ bytes, maxValues, keepTextOf });
+}
+
+async function parseInTurn(task: ParseTask): Promise<Parsed> {
   if (running >= MOST_THREADS) await new Promise<void>((resolve) => waiting.push(resolve));
   running++;
   try {
-    return await parseOnThread({ bytes, maxValues, keepTextOf });
+    return await parseOnThread(task);
   } finally {
     running--;
     waiting.shift()?.();

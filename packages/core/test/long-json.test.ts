@@ -48,7 +48,9 @@ test.each([
 });
 
 test("several at once are all parsed", async () => {
-  const all = await Promise.all([1, 2, 3, 4, 5].map((n) => parseJson(bytesOf({ ...long, n }))));
+  const all = await Promise.all(
+    [1, 2, 3, 4, 5].map(async (n) => parseJson(bytesOf({ ...long, n }))),
+  );
   expect(all.map((parsed) => (parsed as { value: { n: number } }).value.n)).toEqual([
     1, 2, 3, 4, 5,
   ]);

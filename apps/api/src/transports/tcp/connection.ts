@@ -322,9 +322,9 @@ export class Connection {
 
   /** The first of those held, which takes its own place when it has been parsed. */
   async #parse({ slot, bytes }: Unparsed): Promise<void> {
-    const parsed = await parseJson(bytes, { maxValues: MAX_VALUES }).catch((error: unknown) => {
-      this.#settle(slot, this.#refusal(error));
-    });
+    const parsed = await Promise.resolve(parseJson(bytes, { maxValues: MAX_VALUES })).catch(
+      (error: unknown) => this.#settle(slot, this.#refusal(error)),
+    );
     if (this.#dropped || this.#gone) return;
     let asked: Asked | undefined;
     if (parsed !== undefined && "value" in parsed) asked = this.#command(slot, parsed.value, true);

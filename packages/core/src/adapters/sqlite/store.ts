@@ -457,10 +457,13 @@ export class Store {
   }
 
   enqueue(tx: Transaction, specs: readonly JobSpec[], atomic: boolean): Outcome<number>[] {
+    // Those they depend on may have been added a moment ago.
+    if (specs.some(({ dependsOn }) => dependsOn.length > 0)) this.flush();
     const outcomes: (Outcome<number> | undefined)[] = Array.from(specs, () => undefined);
     const ids = specs.map(() => this.#newId());
-    const jobs: SQLInputValue[] = [];
-    const open: SQLInputValue[] = [];
+    const jobs = this.#newJobs;
+    const open = this.#newOpen;
+    const [jobsBefore, openBefore] = [jobs.length, open.length];
     const added: OpenRow[] = [];
     const held = new Map<string, number>();
     const places = new Map<LaneGroup, number>();
@@ -506,11 +509,11 @@ export class Store {
       for (let i = 0; i < specs.length; i++) add(i);
     } catch (error) {
       // A refused call has changed nothing.
+      jobs.length = jobsBefore;
+      open.length = openBefore;
       if (error instanceof QueueError) for (const lane of created) this.#dropLane(lane);
       throw error;
     }
-    for (const value of jobs) this.#newJobs.push(value);
-    for (const value of open) this.#newOpen.push(value);
     for (const row of added) this.#added(tx, row);
     return outcomes as Outcome<number>[];
   }
@@ -544,7 +547,6 @@ export class Store {
     places: Map<LaneGroup, number>,
   ): OpenRow {
     const { dependsOn } = spec;
-    if (dependsOn.length > 0) this.flush();
     let pending = siblings.length;
     const hopeless: number[] = [];
     for (const parent of dependsOn) {
