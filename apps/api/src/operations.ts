@@ -87,7 +87,13 @@ export function mount<Name extends string>(
       c.set("operation", operationId);
       const caller = c.get("caller");
       const tell = (outcome: string): void => {
-        if (changes) audit(log, caller, { operation: operationId, requestId: c.get("requestId"), ...(namesTarget && targetOf(c)), outcome });
+        if (changes)
+          audit(log, caller, {
+            operation: operationId,
+            requestId: c.get("requestId"),
+            ...(namesTarget && targetOf(c)),
+            outcome,
+          });
       };
       try {
         requireAccess(caller, access);
