@@ -3,8 +3,9 @@ import { QueryClient, QueryClientProvider, useQuery } from "@tanstack/preact-que
 import { useCallback, useMemo, useState } from "preact/hooks";
 import { Route, Router, Switch } from "wouter-preact";
 import { Frame } from "./frame.tsx";
-import { NoticesProvider, reasonOf } from "./parts/notices.tsx";
+import { NoticesProvider } from "./parts/notices.tsx";
 import { PreferencesProvider, usePreferences } from "./preferences.tsx";
+import { useReasons } from "./reasons.ts";
 import { screens } from "./screens/index.ts";
 import { SignIn } from "./screens/sign-in.tsx";
 import { clientFor, keepToken, keptToken, SessionContext, sessionOf } from "./session.tsx";
@@ -36,6 +37,7 @@ export function App() {
 /** Lets in whom the server knows. */
 function Entrance() {
   const { t } = usePreferences();
+  const reasonOf = useReasons();
   const [token, setToken] = useState(keptToken);
   const [expired, setExpired] = useState(false);
   const [tenant, choose] = useState<string | undefined>(undefined);

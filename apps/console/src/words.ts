@@ -1,4 +1,4 @@
-/** Every word of the console, in English and in Spanish. `{n}` is filled in. */
+/** Every word of the console, in English and in Spanish. `{n}` is filled in, in one language or in both. */
 const words = {
   // Frame
   overview: ["Overview", "Resumen"],
@@ -305,6 +305,25 @@ const words = {
   moreCharacters: ["{n} more characters", "{n} caracteres más"],
   moreEntries: ["{n} more", "{n} más"],
 
+  // Reasons: the server's own are in English, and stand behind what their codes say
+  reasonInvalid: ["{reason}", "Los datos no son válidos: {reason}"],
+  reasonTooLarge: ["{reason}", "Los datos ocupan más de {size}: {reason}"],
+  reasonNotJson: ["{reason}", "No es JSON válido: {reason}"],
+  reasonNoJob: ["{reason}", "El trabajo no existe: {reason}"],
+  reasonNoQueue: ["{reason}", "La cola no existe: {reason}"],
+  reasonNoSchedule: ["{reason}", "La programación no existe: {reason}"],
+  reasonNoWebhook: ["{reason}", "El webhook no existe: {reason}"],
+  reasonNoFile: ["{reason}", "El archivo no existe: {reason}"],
+  reasonState: ["{reason}", "No se puede con un trabajo {state}: {reason}"],
+  reasonDuplicateJob: ["{reason}", "El trabajo {id} ya usa esa clave única: {reason}"],
+  reasonDuplicateSchedule: ["{reason}", "Ya hay una programación con ese nombre: {reason}"],
+  reasonFull: ["{reason}", "Se ha alcanzado un límite: {reason}"],
+  reasonTooOften: ["{reason}", "Demasiadas peticiones, pruebe en {seconds} s: {reason}"],
+  reasonRole: ["{reason}", "Su token no lo permite: {reason}"],
+  reasonServer: ["{reason}", "El servidor no puede hacerlo ahora: {reason}"],
+  reasonNoAnswer: ["{reason}", "El servidor no responde: {reason}"],
+  reasonLate: ["{reason}", "El servidor no ha respondido a tiempo: {reason}"],
+
   // Settings
   yourView: ["Your view", "Su vista"],
   yourToken: ["Your token", "Su token"],
@@ -334,12 +353,12 @@ type Gaps<Text extends string> = Text extends `${string}{${infer Gap}}${infer Re
   : never;
 /** Words without gaps. */
 export type Label = {
-  [Key in Word]: Gaps<(typeof words)[Key][0]> extends never ? Key : never;
+  [Key in Word]: Gaps<(typeof words)[Key][number]> extends never ? Key : never;
 }[Word];
 type Filling<Key extends Word> =
-  Gaps<(typeof words)[Key][0]> extends never
+  Gaps<(typeof words)[Key][number]> extends never
     ? []
-    : [filling: Readonly<Record<Gaps<(typeof words)[Key][0]>, string | number>>];
+    : [filling: Readonly<Record<Gaps<(typeof words)[Key][number]>, string | number>>];
 
 export type Translate = <Key extends Word>(key: Key, ...filling: Filling<Key>) => string;
 

@@ -371,6 +371,56 @@ describe.each(engines)("the console on %s", (engine) => {
     await inspect("/settings", "settings", "noor");
   });
 
+  test("why something was refused is told in the viewer's language, and in the server's words", async () => {
+    const spanish = await Viewer.of(yard, { language: "es-ES" });
+    const page = await spanish.open("/");
+    const dialog = page.getByRole("dialog");
+    await page.getByText("En directo").waitFor();
+    const headers = { Authorization: `Bearer ${await tokenOf()}` };
+    /** Has the server answer for another job: as if somebody had been quicker than the page. */
+    const retryInstead = async (id: string): Promise<unknown> =>
+      page.route(`**/jobs/${seeded.failed}/retry`, async (route) => {
+        const url = `${yard.url}/api/native/jobs/${id}/retry`;
+        const answer = await fetch(url, { method: "POST", headers });
+        await route.fulfill({ status: answer.status, json: await answer.json() });
+      });
+    const refused = async (what: RegExp): Promise<void> => {
+      const notice = page.locator(".notice.bad").filter({ hasText: what });
+      await notice.waitFor();
+      await notice.getByRole("button", { name: "Cerrar" }).click();
+    };
+
+    await spanish.follow(`/jobs/${seeded.failed}`);
+    const retry = page.getByRole("button", { name: "Reintentar", exact: true });
+    await retryInstead(seeded.done);
+    await retry.click();
+    await refused(/^No se puede con un trabajo completado: Job \d+ .*completed/);
+    await page.unrouteAll();
+    await retryInstead("999999999");
+    await retry.click();
+    await refused(/^El trabajo no existe: Job 999999999 not found/);
+    await page.unrouteAll();
+    const unknown = { success: false, error: "Too odd", details: { code: "NEW" } };
+    await page.route(/retry$/, (route) => route.fulfill({ status: 418, json: unknown }));
+    await retry.click();
+    await refused(/^Too odd/);
+    expect((await client.jobs.get(seeded.failed)).state).toBe("failed");
+
+    await page.getByRole("button", { name: "Editar y reencolar" }).click();
+    await dialog.getByLabel("Datos").fill("{ not JSON");
+    await dialog.getByRole("button", { name: "Editar y reencolar" }).click();
+    await dialog.getByText(/^No es JSON válido: /).waitFor();
+    await page.keyboard.press("Escape");
+
+    await spanish.follow("/queues");
+    const row = page.locator("tr").filter({ hasText: "letters" });
+    await row.getByRole("button", { name: "Límites" }).click();
+    await dialog.getByLabel("Rutas buscables").fill("not a path!");
+    await dialog.getByRole("button", { name: "Guardar" }).click();
+    await dialog.getByText(/^Los datos no son válidos: indexedPaths/).waitFor();
+    await spanish.close();
+  });
+
   test("goes everywhere by the keyboard", async () => {
     const page = await viewer.open("/");
     await page.getByText("Live").waitFor();

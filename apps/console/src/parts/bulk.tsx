@@ -2,7 +2,7 @@ import type { Progress } from "@jobyard/sdk";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { usePreferences } from "../preferences.tsx";
 import { useRefresh } from "../reading.ts";
-import { reasonOf } from "./notices.tsx";
+import { useReasons } from "../reasons.ts";
 
 export interface BulkOptions {
   readonly signal: AbortSignal;
@@ -21,6 +21,7 @@ interface BulkProps {
 /** Something done to many jobs: begins when told to, shows how far it is, and can be stopped. */
 export function Bulk({ label, danger = false, disabled = false, run, onClose }: BulkProps) {
   const { t, formats } = usePreferences();
+  const reasonOf = useReasons();
   const refresh = useRefresh();
   const [progress, setProgress] = useState<Progress | null>(null);
   const [state, setState] = useState<"ready" | "runs" | "ended">("ready");

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { usePreferences } from "../preferences.tsx";
-import { reasonOf } from "./notices.tsx";
+import { useReasons } from "../reasons.ts";
 
 /** What was written into a form. */
 export class Fields {
@@ -54,6 +54,7 @@ interface FormProps {
 /** Fields that are sent together; why they were refused is said beside them, and they stay as they are. */
 export function Form({ children, submit, onSubmit, onCancel }: FormProps) {
   const { t } = usePreferences();
+  const reasonOf = useReasons();
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>(null);
   return (

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { usePreferences } from "../preferences.tsx";
-import { reasonOf } from "./notices.tsx";
+import { useReasons } from "../reasons.ts";
 
 interface Reading<Data> {
   readonly data: Data | undefined;
@@ -17,6 +17,7 @@ export function Loaded<Data>({
   readonly children: (data: Data) => ComponentChildren;
 }) {
   const { t } = usePreferences();
+  const reasonOf = useReasons();
   const { data, error } = from;
   if (data !== undefined) return <>{children(data)}</>;
   if (error == null) return <p class="empty">{t("loading")}</p>;

@@ -1,7 +1,7 @@
-import { JobyardError } from "@jobyard/sdk";
 import { type ComponentChildren, createContext } from "preact";
 import { useCallback, useContext, useMemo, useRef, useState } from "preact/hooks";
 import { usePreferences } from "../preferences.tsx";
+import { useReasons } from "../reasons.ts";
 import { cut } from "./plain.tsx";
 
 interface Notice {
@@ -28,6 +28,7 @@ export function useNotices(): Notices {
 
 export function NoticesProvider({ children }: { readonly children: ComponentChildren }) {
   const { t } = usePreferences();
+  const reasonOf = useReasons();
   const [shown, setShown] = useState<readonly Notice[]>([]);
   const next = useRef(0);
   const close = useCallback(
@@ -45,7 +46,7 @@ export function NoticesProvider({ children }: { readonly children: ComponentChil
       say: (text: string) => add(text, false),
       complain: (error: unknown) => add(reasonOf(error), true),
     };
-  }, [close]);
+  }, [close, reasonOf]);
   return (
     <Context.Provider value={value}>
       {children}
@@ -61,18 +62,4 @@ export function NoticesProvider({ children }: { readonly children: ComponentChil
       </div>
     </Context.Provider>
   );
-}
-
-interface FieldError {
-  readonly field: string;
-  readonly message: string;
-}
-
-/** In the server's own words, each wrong field included. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof JobyardError))
-    return error instanceof Error ? error.message : String(error);
-  const fields = (error.details["errors"] ?? []) as readonly FieldError[];
-  const told = fields.map(({ field, message }) => `${field}: ${message}`).join("; ");
-  return told === "" ? error.message : `${error.message} (${told})`;
 }
