@@ -94,12 +94,13 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
       postgres_connected: reachable,
       warnings: warnings.map(({ message }) => message),
     };
-    return c.json({ ok: true, data }, status === "healthy" ? 200 : 503);
+    return c.json({ ok: true, data, error: null }, status === "healthy" ? 200 : 503);
   };
   app.get("/health", (c) => serve(c, flashq, health, "open"));
 
   // Whatever becomes of the store and while it stops: a process that answers need not be started anew.
-  const alive = (c: ApiContext): Response => c.json({ ok: true, data: { status: "alive" } });
+  const alive = (c: ApiContext): Response =>
+    c.json({ ok: true, data: { status: "alive" }, error: null });
   app.get("/health/live", (c) => serve(c, flashq, alive, "open"));
 
   const methods = new Map<string, string[]>();
@@ -155,7 +156,7 @@ function requestIdOf({ headers }: IncomingMessage): string {
 
 /** For readers of a stream, which cannot always send headers. */
 function tokenInQuery(dialect: Dialect, { req }: ApiContext): string | undefined {
-  if (dialect.streams?.includes(req.path) !== true) return undefined;
+  if (dialect.streams?.test(req.path) !== true) return undefined;
   const token = req.query("token");
   return token === undefined ? undefined : `Bearer ${token}`;
 }

@@ -66,7 +66,7 @@ export interface Dialect {
   /** Whether even an open server wants a token here. */
   readonly asksForToken: "always" | "unless open";
   /** Paths that take `?token=` as well. */
-  readonly streams?: readonly string[];
+  readonly streams?: RegExp;
   /** The path of the figures for Prometheus, where METRICS_TOKEN is a token, too. */
   readonly figures?: string;
   /** Who is let in, where more is asked than who calls. */

@@ -50,6 +50,7 @@ test("health tells of nobody's jobs", async () => {
       postgres_connected: true,
       warnings: [],
     },
+    error: null,
   });
 });
 

@@ -39,7 +39,7 @@ type Unary = (
 
 interface Streams {
   streamJobs(request: object, metadata?: Metadata): ClientReadableStream<Message>;
-  processJobs(metadata?: Metadata): ClientDuplexStream<object, Message>;
+  processJobs(metadata?: Metadata, options?: CallOptions): ClientDuplexStream<object, Message>;
 }
 
 export interface GrpcClient extends Streams {
@@ -99,7 +99,8 @@ function clientAt(address: string): GrpcClient {
     stream.on("error", () => undefined);
   return {
     streamJobs: (request, metadata) => quiet(streams.streamJobs(request, metadata)),
-    processJobs: (metadata) => quiet(streams.processJobs(metadata)),
+    processJobs: (metadata = new Metadata(), options = {}) =>
+      quiet(streams.processJobs(metadata, options)),
     call: (method: string, request: object = {}, { token, ...options }: GrpcCallOptions = {}) => {
       const metadata = metadataOf(token === undefined ? {} : { authorization: `Bearer ${token}` });
       return new Promise<Message>((resolve, reject) => {

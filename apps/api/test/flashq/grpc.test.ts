@@ -209,7 +209,7 @@ describe.each(engines)("on the %s engine", (engine) => {
     expect(ids).toHaveLength(10);
   });
 
-  test.each(["ended", "cancelled", "cut"])(
+  test.each(["ended", "cancelled", "cut", "past its deadline"])(
     "a stream that is %s gives back at once",
     async (how) => {
       const { one, jobs } = await start(engine);
@@ -217,13 +217,14 @@ describe.each(engines)("on the %s engine", (engine) => {
         Array.from({ length: 4 }, (_, i) => ({ queue: "back", data: i })),
         { atomic: true },
       );
-      const stream = one.processJobs(metadataOf({ queue: "back", prefetch: "4" }));
+      const options = how === "past its deadline" ? { deadline: Date.now() + 1500 } : {};
+      const stream = one.processJobs(metadataOf({ queue: "back", prefetch: "4" }), options);
       const [first] = await take(stream, 4);
       stream.write({ id: first.id, success: true });
       await until(async () => (await jobs.count()).completed === 1);
       if (how === "ended") stream.end();
       else if (how === "cancelled") stream.cancel();
-      else one.close();
+      else if (how === "cut") one.close();
       if (how === "cut") stream.cancel();
       await until(async () => (await jobs.count()).waiting === 3);
       const again = await jobs.pull({ queue: "back", limit: 10 });

@@ -276,6 +276,27 @@ describe.each(engines)("on the %s engine", (engine) => {
     expect(await page("state=active")).toEqual([]);
   });
 
+  test("lists show the jobs of each state", async () => {
+    const { call } = await virtualApi(engine);
+    const push = async (job: object): Promise<number> =>
+      (await call("POST", "/queues/thumbnails/jobs", job)).body.data.id;
+    const made: Record<string, number> = {};
+    for (const state of ["completed", "failed", "active"]) {
+      const id = (made[state] = await push({ data: state }));
+      await call("GET", "/queues/thumbnails/jobs");
+      if (state === "completed") await call("POST", `/jobs/${id}/ack`);
+      if (state === "failed") await call("POST", `/jobs/${id}/fail`);
+    }
+    made["waiting"] = await push({ data: 1 });
+    made["delayed"] = await push({ data: 1, delay: 5000 });
+    made["waiting-children"] = await push({ data: 1, depends_on: [made["active"]] });
+    for (const [state, id] of Object.entries(made)) {
+      const { body } = await call("GET", `/jobs?queue=thumbnails&state=${state}`);
+      expect([state, body.data]).toEqual([state, [expect.objectContaining({ id, state })]]);
+      expect((await call("GET", `/jobs?queue=other&state=${state}`)).body.data).toEqual([]);
+    }
+  });
+
   test.each([
     ["POST", "/queues/a b/jobs", { data: 1 }, 400, /^Invalid queue name/],
     ["POST", "/queues/q/jobs", {}, 400, /^data: /],
@@ -313,6 +334,18 @@ describe.each(engines)("on the %s engine", (engine) => {
     ["POST", "/jobs/77/ack", { result: 1 }, 404, /^Job 77 not found$/],
     ["POST", "/jobs/1.5/fail", {}, 404, /^Job 1.5 not found$/],
     ["POST", "/jobs/77/progress", { progress: 101 }, 400, /^progress: /],
+    ["GET", "/jobs/77/result", undefined, 404, /^Job 77 not found$/],
+    ["GET", "/jobs/77/progress", undefined, 404, /^Job 77 not found$/],
+    ["POST", "/jobs/77/cancel", undefined, 404, /^Job 77 not found$/],
+    ["GET", "/jobs?limit=1001", undefined, 400, /^limit: /],
+    ["GET", "/jobs?offset=-1", undefined, 400, /^offset: /],
+    [
+      "POST",
+      "/crons/c",
+      { queue: "q", data: 1, schedule: "*".repeat(257) },
+      400,
+      /^schedule: .*256/,
+    ],
   ] as const)(
     "%s %s with bad input says what is wrong",
     async (method, path, sent, status, error) => {

@@ -206,6 +206,27 @@ describe.each(engines)("on the %s engine", (engine) => {
     });
   });
 
+  test("readers that cannot send headers name their token in the address", async () => {
+    const api = await serve({ engine, env: { JWT_SECRET: secret }, handlers: [] });
+    const [own, other] = await Promise.all(
+      ["north", "south"].map((tenantId) => tokenOf({ roles: ["ADMIN"], tenantId })),
+    );
+    const all = await stream(`${api.url}/events?token=${own}`);
+    const one = await stream(`${api.url}/events/paintings?token=${own}`);
+    await runOne(api, "paintings", { Authorization: `Bearer ${other}` });
+    const id = await runOne(api, "paintings", { Authorization: `Bearer ${own}` });
+    for (const reader of [all, one]) {
+      const messages = await reader.has(4);
+      expect(messages.map(({ data }) => JSON.parse(data) as unknown)).toEqual(
+        lifeOf(id, "paintings"),
+      );
+    }
+    const statuses = ["/events?token=guess", "/events/paintings", `/jobs?token=${own}`].map(
+      async (path) => (await fetch(`${api.url}${path}`)).status,
+    );
+    expect(await Promise.all(statuses)).toEqual([401, 401, 401]);
+  });
+
   test("a reader goes with its token, and with the server", async () => {
     const api = await serve({ engine, env: { JWT_SECRET: secret }, handlers: [] });
     const short = new Reader(`${api.url}/ws?token=${await tokenOf({ roles: ["MANAGER"] }, "4s")}`);
@@ -232,6 +253,39 @@ describe.each(engines)("on the %s engine", (engine) => {
     expect(await reader.has(4)).toEqual(lifeOf(id, "paintings"));
     reader.socket.send("x".repeat(5000));
     expect((await reader.closed).code).toBe(1009);
+  });
+
+  test("who sends pings and reads no answers is dropped", async () => {
+    const api = await serve({ engine, handlers: [] });
+    const { hostname, port } = new URL(api.url);
+    const flood = connect(Number(port), hostname);
+    onTestFinished(() => void flood.destroy());
+    flood.on("error", () => undefined);
+    flood.write(
+      `GET /ws HTTP/1.1\r\nHost: localhost:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    await new Promise((resolve) => flood.once("data", resolve));
+    flood.pause();
+    const gone = new Promise<void>((resolve) => {
+      flood.on("close", () => resolve());
+    });
+    const ping = Buffer.concat([Buffer.of(0x89, 0xfd, 0, 0, 0, 0), Buffer.alloc(125, "p")]);
+    const pings = Buffer.concat(Array.from({ length: 8000 }, () => ping));
+    let sent = 0;
+    const more = (): void => {
+      while (!flood.destroyed && flood.write(pings)) sent++;
+      sent++;
+    };
+    flood.on("drain", more);
+    more();
+    await gone;
+    // What lies in the buffers of both sides besides.
+    expect(sent * pings.length).toBeLessThan(60_000_000);
+    const reader = new Reader(`${api.url}/ws`);
+    await reader.opened;
+    const id = await runOne(api, "paintings");
+    expect(await reader.has(4)).toEqual(lifeOf(id, "paintings"));
   });
 
   test("a reader that stops reading is dropped, and the others feel nothing", async () => {

@@ -240,6 +240,33 @@ describe.each(engines)("on the %s engine", (engine) => {
       expect(answers.map(({ ok }) => ok)).toEqual([true, true, true]);
     });
 
+    test("nothing long is looked at before, and all of it after, in one packet too", async () => {
+      const { one } = await start({ env });
+      const long = {
+        cmd: "PUSH",
+        queue: "q",
+        data: "d".repeat(900_000),
+        more: "m".repeat(200_000),
+      };
+      const noise = `${"[".repeat(1_200_000)}\n`;
+      one.send(noise, stats);
+      expect(await one.next()).toEqual({ ok: false, error: "Authentication required" });
+      expect(await one.next()).toEqual({ ok: false, error: "Authentication required" });
+      const answers = await one.askAll([
+        long,
+        { cmd: "AUTH", token: "for-tests-only" },
+        long,
+        stats,
+      ]);
+      expect(answers).toMatchObject([
+        { ok: false, error: "Authentication required" },
+        { ok: true },
+        { ok: true, id: expect.any(Number) },
+        { ok: true, queued: 1 },
+      ]);
+      expect(await one.ask(noise)).toEqual(failure("Payload too large"));
+    });
+
     test("names tenant and roles", async () => {
       const { one, client } = await start({ env });
       const manager = {

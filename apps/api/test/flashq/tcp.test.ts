@@ -360,6 +360,35 @@ describe.each(engines)("on the %s engine", (engine) => {
     },
   );
 
+  test("a job that was pulled outlives its connection, and is ended over another", async () => {
+    const { one, client } = await start();
+    const jobs = [{ data: 1 }, { data: 2 }, { data: 3 }];
+    await one.ask({ cmd: "PUSHB", queue: "shared", jobs });
+    const pulled = await one.ask({ cmd: "PULLB", queue: "shared", count: 3 });
+    const [first, second, third] = pulled.jobs;
+    one.socket.destroy();
+    await one.closed;
+    const other = await client();
+    expect(await other.ask({ cmd: "PROGRESS", id: first.id, progress: 9 })).toEqual({ ok: true });
+    expect(await other.ask({ cmd: "ACK", id: first.id, lease: "not-mine" })).toEqual({
+      ok: false,
+      error: expect.any(String),
+    });
+    expect(await other.ask({ cmd: "ACK", id: first.id, lease: first.lease })).toEqual({ ok: true });
+    expect(await other.ask({ cmd: "FAIL", id: second.id, error: "Gone" })).toEqual({ ok: true });
+    expect(await other.ask({ cmd: "ACKB", ids: [first.id, third.id] })).toEqual({
+      ok: true,
+      ids: [1],
+    });
+    expect(await other.ask({ cmd: "STATS" })).toEqual({
+      ok: true,
+      queued: 0,
+      processing: 0,
+      delayed: 0,
+      dlq: 1,
+    });
+  });
+
   test("who ends its side is answered first", async () => {
     const { one } = await start();
     await one.ask(push("last", 5));

@@ -1020,7 +1020,10 @@ export interface operations {
     };
     streamEvents: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For readers that cannot send headers */
+                token?: string;
+            };
             header?: {
                 /** @description The `id` of the last event that was read: the stream goes on after it */
                 "Last-Event-ID"?: string;
@@ -1043,7 +1046,10 @@ export interface operations {
     };
     streamQueueEvents: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For readers that cannot send headers */
+                token?: string;
+            };
             header?: {
                 /** @description The `id` of the last event that was read: the stream goes on after it */
                 "Last-Event-ID"?: string;

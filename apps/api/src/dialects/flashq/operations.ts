@@ -269,6 +269,10 @@ const streamHeaders = z.object({
   }),
 });
 
+const streamQuery = z.object({
+  token: z.string().optional().openapi({ description: "For readers that cannot send headers" }),
+});
+
 const stream = {
   method: "get",
   responses: {
@@ -671,14 +675,14 @@ export const operations = {
     path: "/events",
     operationId: "streamEvents",
     summary: "Events of all queues, as they happen",
-    request: { headers: streamHeaders },
+    request: { headers: streamHeaders, query: streamQuery },
   }),
   streamQueueEvents: operation("read", {
     ...stream,
     path: "/events/{queue}",
     operationId: "streamQueueEvents",
     summary: "Events of one queue, as they happen",
-    request: { params: queueParams, headers: streamHeaders },
+    request: { params: queueParams, headers: streamHeaders, query: streamQuery },
   }),
   listWebhooks: operation(commands.listWebhooks.access, {
     method: "get",

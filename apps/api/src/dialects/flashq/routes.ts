@@ -34,6 +34,7 @@ export const flashq: Dialect = {
   prefix: "",
   operations,
   asksForToken: "unless open",
+  streams: /^\/events(?:\/[^/]+)?$/,
   figures: operations.prometheus.path,
   admission,
   routes: (deps) => mount(operations, handlersOf(deps), deps.log),

@@ -19,7 +19,7 @@ export const native: Dialect = {
   prefix: BASE,
   operations,
   asksForToken: "unless open",
-  streams: [`${BASE}/events`, `${BASE}/activity`],
+  streams: new RegExp(`^${BASE}/(?:events|activity)$`),
   routes: (deps) => mount(operations, handlersOf(deps), deps.log),
   refuse,
 };

@@ -12,7 +12,7 @@ import { RequestError } from "../../request-error.ts";
 import { Answers, type Slot } from "./answers.ts";
 import { Claims } from "./claims.ts";
 import { LineReader, type UnfinishedLines } from "./line-reader.ts";
-import { Login } from "./login.ts";
+import { authFirst, Login } from "./login.ts";
 import { Singles } from "./singles.ts";
 import { Turns } from "./turns.ts";
 import { DONE, perform, refusalText, wireCommands } from "./wire-commands.ts";
@@ -307,6 +307,11 @@ export class Connection {
   /** False where it has to wait for what was asked for earlier; pulls that found nothing hold up nobody. */
   #begin(asked: Asked | Unparsed): boolean {
     if ("bytes" in asked) {
+      // AUTH is short: nothing else is worth the work yet.
+      if (this.#login.isNeeded) {
+        this.#answers.settle(asked.slot, this.#refusal(authFirst()));
+        return true;
+      }
       this.#turns.began();
       this.#turns.shutOut();
       void this.#parse(asked);

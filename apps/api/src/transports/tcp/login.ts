@@ -16,6 +16,10 @@ export interface LoginOptions {
   readonly onExpired: () => void;
 }
 
+export function authFirst(): RequestError {
+  return new RequestError("UNAUTHENTICATED", "AUTH comes first");
+}
+
 /** Who calls on one connection: nobody before AUTH, where it is needed, nor once the token has expired. */
 export class Login {
   readonly #options: LoginOptions;
@@ -35,7 +39,7 @@ export class Login {
   /** @throws RequestError UNAUTHENTICATED */
   session(): Session {
     this.check(Date.now());
-    if (this.#session === null) throw new RequestError("UNAUTHENTICATED", "AUTH comes first");
+    if (this.#session === null) throw authFirst();
     return this.#session;
   }
 
