@@ -110,6 +110,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       },
       onMissing: () => log.warn("This machine has no ::1; listening on 127.0.0.1 alone"),
       ServerResponse: Answer,
+      // Some clients offer HTTP/2 (h2c) with every request: who does not speak it answers as if they had not.
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
     });
     webSockets = new WebSockets({
       hub: events,

@@ -102,6 +102,31 @@ test.each([
   expect((await call("GET", "/api/v1/jobs")).body.data.total).toBe(0);
 });
 
+test("requests that come at once on a connection are answered in their order, the refused ones among them", async () => {
+  const { url } = await serve({ handlers: [] });
+  const { socket, closed } = await line(url);
+  const sent = (length: number, body: string) => `${head(`Content-Length: ${length}`)}${body}`;
+  socket.write(
+    [
+      sent(job.length, job),
+      sent(10, "0123456789"),
+      sent(9, '{"type":1').replace("Host: localhost", "Host: local host"),
+      sent(2, "{}").replace("/jobs", "/nothing"),
+      "GET /api/v1/jobs?limit=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    ].join(""),
+  );
+  const statuses = [...(await closed).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+  expect(statuses).toEqual(["201", "400", "400", "404", "200"]);
+});
+
+test("who offers HTTP/2 with a request is answered in HTTP/1.1", async () => {
+  const { url } = await serve({ handlers: [] });
+  const { socket, closed } = await line(url);
+  const offer = `Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__`;
+  socket.write(`${head(`Content-Length: ${job.length}\r\n${offer}`)}${job}`);
+  expect(await closed).toMatch(/^HTTP\/1\.1 201 .*"jobId":/s);
+});
+
 test("who holds on to connections without using them loses them, others are served meanwhile", async () => {
   const { url, call } = await serve({ handlers: [] });
   const slow = await Promise.all(Array.from({ length: 50 }, () => line(url)));

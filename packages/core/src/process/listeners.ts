@@ -47,13 +47,21 @@ const IDLE_CHECK_MS = 20;
 export function listen({
   onRequest,
   ServerResponse,
+  shouldUpgradeCallback,
   ...options
 }: Omit<BindOptions<HttpServer>, "scheme" | "create"> &
-  Pick<ServerOptions, "ServerResponse"> & {
+  Pick<ServerOptions, "ServerResponse" | "shouldUpgradeCallback"> & {
     readonly onRequest: RequestListener;
   }): Promise<readonly Listener[]> {
   const create = (): HttpServer =>
-    createServer({ ...(ServerResponse && { ServerResponse }), ...patience }, onRequest);
+    createServer(
+      {
+        ...(ServerResponse && { ServerResponse }),
+        ...(shouldUpgradeCallback && { shouldUpgradeCallback }),
+        ...patience,
+      },
+      onRequest,
+    );
   return bind({ ...options, scheme: "http", create });
 }
 

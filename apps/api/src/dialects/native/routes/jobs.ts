@@ -126,8 +126,10 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
       const { jobs: asked, atomic } = parseInput(schemas.bulkBody, body);
       const refused = unsoundJobs(asked);
       if (atomic) for (const error of refused.values()) throw error;
-      // Core refuses what is no job in its place.
+      // Core refuses what is no job in its place, unless the call repeats one that added something there.
       const jobs = asked.map((job, i) => (refused.has(i) ? null : job));
+      const sound = (outcome: Outcome<number>, i: number): Outcome<number> =>
+        outcome instanceof QueueError ? (refused.get(i) ?? outcome) : outcome;
       if (jobs.some((job) => keyOf(job) !== undefined)) {
         if (atomic) throw keysNotAtomic();
         const keyed = jobs.map((job) => ({
@@ -137,7 +139,7 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
         const added = await scopeOf(c, queue).addEachOnce(keyed);
         return told(
           c,
-          added.map((one, i) => ({ ...one, outcome: refused.get(i) ?? one.outcome })),
+          added.map((one, i) => ({ ...one, outcome: sound(one.outcome, i) })),
         );
       }
       const outcomes = await scopeOf(c, queue).addMany(jobs.map(newJob), {
@@ -146,7 +148,7 @@ export function jobRoutes(deps: DialectDeps): Record<keyof typeof jobOperations,
       });
       return told(
         c,
-        outcomes.map((outcome, i) => ({ outcome: refused.get(i) ?? outcome })),
+        outcomes.map((outcome, i) => ({ outcome: sound(outcome, i) })),
       );
     },
 
