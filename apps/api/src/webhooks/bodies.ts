@@ -71,7 +71,7 @@ function wellflowText(event: Told, job: Job | null, maxBytes: number): string {
   const about =
     jobId === null
       ? { queue }
-      : { jobId: String(jobId), queue, name: job?.name ?? null, ...(error && { error }) };
+      : { jobId: String(jobId), queue, name: job?.name ?? queue, ...(error && { error }) };
   const fields = JSON.stringify(about);
   const result =
     type === "job.completed" && job !== null

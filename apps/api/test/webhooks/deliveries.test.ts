@@ -125,7 +125,7 @@ describe.each(engines)("webhooks, %s", (engine) => {
     expect(failed?.body).toEqual({
       event: "job.failed",
       timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
-      data: { jobId: String(failing), queue: "deep", name: null, error: "second" },
+      data: { jobId: String(failing), queue: "deep", name: "deep", error: "second" },
     });
     const id = await runOne(api, "deep", { ok: true }, auth);
     const [, completed] = await receiver.has(2);
