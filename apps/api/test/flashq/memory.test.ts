@@ -1,5 +1,10 @@
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect as connectHttp2,
+} from "node:http2";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -24,7 +29,10 @@ async function start(env: Record<string, string> = {}) {
     NODE_OPTIONS: `--import=${join(import.meta.dirname, "collect-on-signal.ts")}`,
     ...env,
   });
-  const { tcp } = JSON.parse(await api.line(/Jobyard is ready/)) as { tcp: readonly string[] };
+  const { tcp, grpc } = JSON.parse(await api.line(/Jobyard is ready/)) as {
+    readonly tcp: readonly string[];
+    readonly grpc: readonly string[];
+  };
   const port = Number(/:(\d+)$/.exec(tcp[0] ?? "")?.[1]);
   const { pid = 0 } = api.child;
   const field = (name: string): number => {
@@ -33,6 +41,7 @@ async function start(env: Record<string, string> = {}) {
   };
   return {
     url: api.urls[0] ?? "",
+    grpc: grpc[0]?.replace("grpc:", "http:") ?? "",
     client: () => LineClient.connect({ port }),
     /** In buffers, and in all, without garbage; from now on the highest is looked for anew. */
     async held(): Promise<{ readonly buffers: number; readonly all: number }> {
@@ -75,6 +84,112 @@ test("1,000 idle connections take less than 50 MB", async () => {
   const grown = resident() - before;
   tell(`1,000 idle TCP connections: ${shown(grown)}`);
   expect(grown).toBeLessThan(50);
+});
+
+/** An HTTP connection that has been answered; what it asked for may go on. */
+async function asked(url: string, path: string, headers = ""): Promise<Socket> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  onTestFinished(() => void socket.destroy());
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n`);
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  expect(answer.toString()).toMatch(/^HTTP\/1\.1 (?:200|101) /);
+  return socket;
+}
+
+const upgrade =
+  "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+async function overGrpc(address: string): Promise<ClientHttp2Session> {
+  const session = connectHttp2(address, { maxSessionMemory: 1000 });
+  onTestFinished(() => session.destroy());
+  session.on("error", () => undefined);
+  const stream = callOn(session, "Stats");
+  stream.end(Buffer.alloc(5));
+  await once(stream, "end");
+  return session;
+}
+
+function callOn(session: ClientHttp2Session, method: string): ClientHttp2Stream {
+  const stream = session.request({
+    ":method": "POST",
+    ":path": `/flashq.QueueService/${method}`,
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  return stream.on("error", () => undefined).resume();
+}
+
+test.each<[string, (server: { url: string; grpc: string }) => Promise<unknown>]>([
+  ["HTTP connections", ({ url }) => asked(url, "/stats")],
+  ["WebSockets", ({ url }) => asked(url, "/ws/q", upgrade)],
+  ["readers of server-sent events", ({ url }) => asked(url, "/events/q")],
+  ["gRPC connections", ({ grpc }) => overGrpc(grpc)],
+])("1,000 idle %s take less than 50 MB", async (name, open) => {
+  const server = await start({ GRPC_MAX_CONNECTIONS: "1200" });
+  const { held, resident } = server;
+  for (let i = 0; i < 200; i++) await open(server);
+  await held();
+  const [before, none] = [resident(), (await held()).all];
+  for (let i = 0; i < 10; i++) await Promise.all(Array.from({ length: 100 }, () => open(server)));
+  const all = (await held()).all - none;
+  const grown = resident() - before;
+  tell(`1,000 idle ${name}: ${shown(all)} held, ${shown(grown)} more in memory`);
+  expect(all).toBeLessThan(50);
+  expect(grown).toBeLessThan(50 + GARBAGE);
+});
+
+test("gRPC messages that do not end hold no more than 64 MB together", async () => {
+  const { grpc, held, resident, peak } = await start();
+  const sessions = await Promise.all([overGrpc(grpc), overGrpc(grpc)]);
+  const none = (await held()).buffers;
+  const begin = resident();
+  const LENGTH = 15 * MB;
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(LENGTH, 1);
+  const message = Buffer.concat([prefix, Buffer.alloc(LENGTH - 1, "x")]);
+  const calls = Array.from({ length: 20 }, (_, i) => {
+    const call = callOn(sessions[i % 2] as ClientHttp2Session, "Push");
+    call.write(message);
+    return call;
+  });
+  const closed = (): number => calls.filter((call) => call.closed).length;
+  // Four of them fit.
+  await expect.poll(closed).toBe(16);
+  await expect.poll(async () => (await held()).buffers - none).toBeGreaterThan(4 * 14);
+  const [left, most] = [(await held()).buffers - none, peak() - begin];
+  tell(`20 gRPC messages of 15 MB without end: ${shown(left)} of buffers, at most ${shown(most)}`);
+  expect(left).toBeLessThan(64 + OTHERS);
+  // Of 300 MB.
+  expect(most).toBeLessThan(64 + 3 * GARBAGE);
+  const neighbour = await overGrpc(grpc);
+  expect(neighbour.closed).toBe(false);
+});
+
+test("WebSocket messages that do not end hold 4 kB each", async () => {
+  const { url, held } = await start();
+  const readers = await Promise.all(
+    Array.from({ length: 500 }, () => asked(url, "/ws/q", upgrade)),
+  );
+  const none = (await held()).buffers;
+  // Of a text without its end, masked: 4,000 bytes of 4,096 in one frame, or in fragments.
+  const frame = (first: number, length: number, bytes: number): Buffer =>
+    Buffer.concat([Buffer.of(first, 0xfe, length >> 8, length & 0xff), Buffer.alloc(4 + bytes)]);
+  const fragments = Array.from({ length: 7 }, () => frame(0x00, 500, 500));
+  const whole = [frame(0x01, 4096, 4000)];
+  for (const [i, reader] of readers.entries()) {
+    for (const part of i % 2 === 0 ? whole : [frame(0x01, 500, 500), ...fragments]) {
+      await sent(reader, part);
+    }
+  }
+  await expect.poll(async () => (await held()).buffers - none).toBeGreaterThan(1);
+  const kept = (await held()).buffers - none;
+  tell(`500 WebSocket messages of 4 kB without end: ${shown(kept)} of buffers`);
+  expect(kept).toBeLessThan(500 * 0.0041 + 2 * OTHERS);
+  // One byte more than a message may have.
+  const closing = readers.map((reader) => once(reader, "end"));
+  for (const reader of readers) reader.write(frame(0x00, 600, 600));
+  await Promise.all(closing);
 });
 
 test("a line without end costs no more than a line may, all of them together no more than 64 MB", async () => {
