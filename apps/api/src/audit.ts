@@ -12,15 +12,19 @@ export interface AuditedCall {
   readonly outcome: string;
 }
 
-const auditLogs = new WeakMap<Logger, Logger>();
+/** Of each log, by whose calls are told; what is known of a caller is spelt once. */
+const auditLogs = new WeakMap<Logger, WeakMap<Caller, Logger>>();
 
 /** Leaves a line of who did what. */
-export function audit(log: Logger, { subject, tenant, roles }: Caller, call: AuditedCall): void {
-  let lines = auditLogs.get(log);
+export function audit(log: Logger, caller: Caller, call: AuditedCall): void {
+  let ofCallers = auditLogs.get(log);
+  if (ofCallers === undefined) auditLogs.set(log, (ofCallers = new WeakMap()));
+  let lines = ofCallers.get(caller);
   if (lines === undefined) {
+    const { subject, tenant, roles } = caller;
     // Nothing of what they hold is secret; looking for secrets would take longer than all the rest of a line.
-    lines = log.child({ audit: true }, { redact: [] });
-    auditLogs.set(log, lines);
+    lines = log.child({ audit: true, subject, tenant, roles }, { redact: [] });
+    ofCallers.set(caller, lines);
   }
-  lines.info({ subject, tenant, roles, ...call }, "audit");
+  lines.info(call, "audit");
 }

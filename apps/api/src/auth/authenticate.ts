@@ -46,8 +46,8 @@ export function authenticator(
     ...(config.jwtAudience === null ? {} : { audience: config.jwtAudience }),
     ...(config.jwtIssuer === null ? {} : { issuer: config.jwtIssuer }),
   };
-  const known = apiTokens.map(digest);
-  const scrapers = metricsToken === null ? [] : [digest(metricsToken)];
+  const known = apiTokens.map((token) => tokenHolder(token, "api-token"));
+  const scrapers = metricsToken === null ? [] : [tokenHolder(metricsToken, "metrics-token")];
 
   return async (authorization, wanted) => {
     if (authorization === undefined) {
@@ -58,14 +58,9 @@ export function authenticator(
     if (token === undefined) {
       throw unauthenticated("The Authorization header must be: Bearer <token>");
     }
-    if (isAmong(known, token)) {
-      const credential = digest(token).toString("base64url");
-      return { ...fullAccess, subject: "api-token", credential };
-    }
-    if (wanted === "figures" && isAmong(scrapers, token)) {
-      const credential = digest(token).toString("base64url");
-      return { ...fullAccess, subject: "metrics-token", credential };
-    }
+    const holder =
+      holderOf(token, known) ?? (wanted === "figures" ? holderOf(token, scrapers) : undefined);
+    if (holder !== undefined) return holder;
     try {
       const { payload } = await jwtVerify(
         token,
@@ -143,10 +138,20 @@ function digest(token: string): Buffer {
   return createHash("sha256").update(token).digest();
 }
 
+interface TokenHolder {
+  readonly digest: Buffer;
+  readonly caller: Caller;
+}
+
+function tokenHolder(token: string, subject: string): TokenHolder {
+  const own = digest(token);
+  return { digest: own, caller: { ...fullAccess, subject, credential: own.toString("base64url") } };
+}
+
 /** Takes as long for every token: digests are of one length, and all are compared. */
-function isAmong(known: readonly Buffer[], token: string): boolean {
+function holderOf(token: string, holders: readonly TokenHolder[]): Caller | undefined {
   const asked = digest(token);
-  let found = false;
-  for (const one of known) if (timingSafeEqual(one, asked)) found = true;
+  let found: Caller | undefined;
+  for (const holder of holders) if (timingSafeEqual(holder.digest, asked)) found = holder.caller;
   return found;
 }

@@ -35,15 +35,15 @@ export function epochOf(moment: string): number {
 
 const origin = { via: "native" };
 
-const jobFields = Object.keys(newJobSchema.shape) as (keyof typeof newJobSchema.shape)[];
+const jobFields: ReadonlySet<string> = new Set(Object.keys(newJobSchema.shape));
 
 /** As core takes it, and judges it: what is no job here is none there. */
 export function newJob(body: unknown): NewJob {
   if (typeof body !== "object" || body === null) return body as never;
   const sent = body as Record<string, unknown>;
   const job: Record<string, unknown> = { data: null, origin };
-  for (const field of jobFields) {
-    if (sent[field] !== undefined) job[field] = sent[field];
+  for (const field of Object.keys(sent)) {
+    if (jobFields.has(field) && sent[field] !== undefined) job[field] = sent[field];
   }
   if (Array.isArray(sent["dependsOn"])) {
     job["dependsOn"] = sent["dependsOn"].map((on: unknown) => parseJobId(on) ?? on);

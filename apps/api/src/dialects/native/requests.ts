@@ -1,7 +1,7 @@
 import { ALL_TENANTS, type JobQueue, QueueError, type TenantQueue } from "@jobyard/core";
 import { z } from "zod";
 import type { ApiContext } from "../../dialect.ts";
-import { success } from "../../envelope.ts";
+import { success, timestamp } from "../../envelope.ts";
 import { readJsonOrEmpty } from "../../json-body.ts";
 import { parseInput } from "../../operations.ts";
 import { RequestError } from "../../request-error.ts";
@@ -68,7 +68,7 @@ export function answer(c: ApiContext, data: unknown, status: 200 | 201 = 200): R
 
 /** Of data that is JSON text already. */
 export function answerText(c: ApiContext, data: string): Response {
-  const text = `{"success":true,"data":${data},"timestamp":"${new Date().toISOString()}"}`;
+  const text = `{"success":true,"data":${data},"timestamp":"${timestamp()}"}`;
   return c.body(text, 200, { "Content-Type": "application/json" });
 }
 
