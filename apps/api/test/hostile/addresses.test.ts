@@ -250,6 +250,23 @@ describe.each(engines)("on the %s engine", (engine) => {
     patience,
   );
 
+  test("HEAD is answered as GET is, without a body", async () => {
+    const { url, logged } = await fortress({ engine });
+    const headers = await bearer({ roles: ["ADMIN"], tenantId: "*" });
+    const reading = calls.filter(({ operation }) => operation.method === "get");
+    await tryEach(reading, async (call) => {
+      // Both exist before their first job.
+      const params = { queueName: "data-validation", queue: "data-validation" };
+      const get = await send(url, call, { headers, params });
+      const head = await send(url, call, { headers, params, method: "HEAD" });
+      const told = ({ status, headers: own }: typeof get) => [status, own["content-type"]];
+      expect(told(head), `${call.title}: ${get.text.slice(0, 200)}`).toEqual(told(get));
+      expect(head.text).toBe("");
+    });
+    expect(reading.length).toBeGreaterThan(30);
+    assertQuiet(logged());
+  });
+
   test("no page of another origin is invited, whatever it asks", async () => {
     const { url } = await fortress({ engine });
     await tryEach(calls, async (call) => {

@@ -114,7 +114,9 @@ export function systemRoutes(deps: DialectDeps): Record<keyof typeof systemOpera
         "Content-Type": "application/vnd.sqlite3",
         "Content-Disposition": 'attachment; filename="jobyard.db"',
       };
-      if (c.req.method === "HEAD") return c.body(null, 200, headers);
+      // Nobody would read it; what cannot be made says so below.
+      const { capabilities } = queue.adapter;
+      if (c.req.method === "HEAD" && capabilities.backup) return c.body(null, 200, headers);
       const path = join(config.engine.dataDir, `backup-${randomUUID()}.tmp`);
       try {
         await queue.adapter.backup({ file: path });
