@@ -131,6 +131,8 @@ describe.each(engines)("on the %s engine", (engine) => {
     const jobs = api.queue.of("default");
     await jobs.add({ queue: "pumps", data: { id: 4 } });
     await jobs.add({ queue: "pumps", data: "plain", name: "tell" });
+    // A queue's name like any other.
+    await jobs.add({ queue: "__proto__", data: 1 });
     await jobs.configure("pumps", { paused: true, concurrency: 2 });
     const { data } = await get("/queues");
     const pumps = {
@@ -142,8 +144,8 @@ describe.each(engines)("on the %s engine", (engine) => {
       delayed: 0,
       paused: true,
     };
-    expect(data).toHaveLength(13);
-    expect(data[12]).toEqual(pumps);
+    expect(data).toHaveLength(14);
+    expect(data).toContainEqual(pumps);
     const detail = await get("/queues/pumps");
     expect(detail.data).toMatchObject({ ...pumps, opts: { maxConcurrency: 2 } });
     await jobs.configure("pumps", { concurrency: null });
@@ -155,6 +157,12 @@ describe.each(engines)("on the %s engine", (engine) => {
     ]);
     const health = await get("/health");
     expect(health.data.queues.pumps).toBe("paused");
+    const { metrics } = (await get("/metrics")).data;
+    for (const told of [health.data.queues, metrics]) {
+      expect(Object.keys(told).toSorted()).toEqual(
+        data.map(({ name }: { name: string }) => name).toSorted(),
+      );
+    }
   });
 
   test("health: the store's latency, queues and workers", async () => {

@@ -52,7 +52,6 @@ import {
   newSchedule,
   newWebhook,
   type QueueDetail,
-  type QueueMetrics,
   schedulePatch,
   type Stats,
   statusBody,
@@ -66,6 +65,8 @@ const MAX_SMALL_BYTES = 100_000;
 const JOB = { maxValues: 50_000, judged: ["data"] };
 /** Up to a thousand, each judged by itself. */
 const JOBS = { maxValues: 1_000_000, judged: ["jobs"] };
+type QueueHealth = [queue: string, Health["queues"][string]];
+
 /** Stands for a job that was refused before core saw it; core refuses it as well, in its place. */
 const NO_JOB: NewJob = { queue: "", data: null };
 
@@ -220,20 +221,19 @@ function handlersOf({ config, queue }: DialectDeps): Record<keyof typeof operati
       const jobs = tenantOf(c);
       const [infos, workers] = await Promise.all([jobs.queues(), jobs.workers()]);
       const attended = new Set(workers.flatMap(({ queues }) => queues));
-      const queues: Health["queues"] = {};
-      for (const [name, own] of queuesByName(infos)) {
+      const queues = [...queuesByName(infos)].map(([name, own]): QueueHealth => {
         const { waiting, paused } = queueView(name, own);
         // Who pulls from other queues need not say so.
         const unattended = waiting > 0 && isJobTypeName(name) && !attended.has(name);
-        queues[name] = paused ? "paused" : unattended ? "unattended" : "healthy";
-      }
+        return [name, paused ? "paused" : unattended ? "unattended" : "healthy"];
+      });
       const active = statusCounts(infos.map(({ counts }) => counts)).active;
       const slots = workers.reduce((sum, { concurrency }) => sum + concurrency, 0);
       const answer: Health = {
-        status: Object.values(queues).includes("unattended") ? "degraded" : "healthy",
+        status: queues.some(([, own]) => own === "unattended") ? "degraded" : "healthy",
         timestamp: new Date().toISOString(),
         redis: { status: "connected", latency: rounded(latencyMs, 2) },
-        queues,
+        queues: Object.fromEntries(queues),
         // Whoever pulls without telling of itself runs jobs, too.
         workers: { active, total: Math.max(active, slots) },
       };
@@ -253,9 +253,8 @@ function handlersOf({ config, queue }: DialectDeps): Record<keyof typeof operati
         groupBy: "queue",
       });
       const byQueue = new Map(rows.map((row) => [row.key, row]));
-      const metrics: Record<string, QueueMetrics> = {};
-      for (const one of names) metrics[one] = metricsOf(byQueue.get(one), timeframe);
-      return c.json(success({ timeframe, metrics }));
+      const metrics = names.map((one) => [one, metricsOf(byQueue.get(one), timeframe)] as const);
+      return c.json(success({ timeframe, metrics: Object.fromEntries(metrics) }));
     },
 
     async stats(c) {
