@@ -745,16 +745,23 @@ export class TenantQueue {
     readonly id: string;
     readonly queues?: readonly string[];
     readonly concurrency?: number;
+    /** Runs under way; default: as it said before. */
+    readonly active?: number;
+    /** Runs that have ended since its start; default: as it said before. */
+    readonly jobsProcessed?: number;
   }): Promise<void> {
     const errors: FieldError[] = [];
     checkObject(worker, "worker", errors);
     refuseIfAny(errors);
-    const { id, queues = [], concurrency = 1 } = worker;
+    const { id, queues = [], concurrency = 1, active, jobsProcessed } = worker;
     checkName(id, "worker", errors);
     if (checkList(queues, "queues", MAX_BATCH, errors)) {
       for (const [i, queue] of queues.entries()) checkName(queue, `queues[${i}]`, errors);
     }
     checkInteger(concurrency, "concurrency", 1, 1_000_000, errors);
+    for (const [field, told] of Object.entries({ active, jobsProcessed })) {
+      if (told !== undefined) checkInteger(told, field, 0, Number.MAX_SAFE_INTEGER, errors);
+    }
     refuseIfAny(errors);
     const known = (await this.workers()).find((w) => w.id === id && w.tenant === this.tenant);
     await this.#adapter.heartbeatWorker({
@@ -762,8 +769,8 @@ export class TenantQueue {
       tenant: this.tenant,
       queues,
       concurrency,
-      jobsProcessed: known?.jobsProcessed ?? 0,
-      active: known?.active ?? 0,
+      jobsProcessed: jobsProcessed ?? known?.jobsProcessed ?? 0,
+      active: active ?? known?.active ?? 0,
     });
     const { leaseMs } = this.#queue;
     await this.#adapter.renew({ tenant: this.tenant, runs: [], worker: id, leaseMs });

@@ -548,6 +548,8 @@ const methods: Record<string, Args> = {
       id: fc.constant("w"),
       queues: fc.array(fc.constant("work"), { maxLength: 2 }),
       concurrency: fc.nat(5),
+      active: fc.nat(5),
+      jobsProcessed: fc.nat(5),
     }),
   ],
   cancel: [id, partly({ running: fc.boolean(), reason: fc.string() })],
@@ -1352,10 +1354,10 @@ describe("pulled jobs", () => {
     await desk.ours.pull({ queue: "work", limit: 1, worker: "mine" });
     await desk.ours.pull({ queue: "work", limit: 1, worker: "other" });
     await desk.advance(200_000);
-    await desk.ours.heartbeat({ id: "mine", queues: ["work"], concurrency: 3 });
-    expect(await desk.ours.workers()).toMatchObject([
-      { id: "mine", concurrency: 3, queues: ["work"] },
-    ]);
+    const mine = { id: "mine", queues: ["work"], concurrency: 3 };
+    await desk.ours.heartbeat({ ...mine, active: 1, jobsProcessed: 20 });
+    await desk.ours.heartbeat(mine);
+    expect(await desk.ours.workers()).toMatchObject([{ ...mine, active: 1, jobsProcessed: 20 }]);
     await desk.advance(100_200);
     expect((await desk.ours.get(mine!)).state).toBe("active");
     expect(await desk.ours.get(other!)).toMatchObject({ state: "waiting", crashes: 1 });

@@ -103,6 +103,8 @@ export class Worker<
   readonly #runs = new Set<Run>();
   /** Handlers under way. */
   #active = 0;
+  /** Runs that have ended, well or not. */
+  #processed = 0;
   #ended: (Ended & { readonly told: Run })[] = [];
   #telling: Promise<void> | undefined;
   #reporting = false;
@@ -235,7 +237,10 @@ export class Worker<
     }
     this.#active--;
     if (run.lost) this.#runs.delete(run);
-    else if (!abort.signal.aborted) this.#ended.push({ run: claim, ending, told: run });
+    else if (!abort.signal.aborted) {
+      this.#processed++;
+      this.#ended.push({ run: claim, ending, told: run });
+    }
     if (this.#ended.length > 0) this.#telling ??= this.#tell();
     this.#wake();
   }
@@ -303,7 +308,11 @@ export class Worker<
       try {
         const before = Date.now() - Math.min(YOUNG_MS, this.#lookMs);
         const old = [...this.#runs].filter((run) => run.since <= before && !run.lost);
-        await this.#link.heartbeat(this.#concurrency);
+        await this.#link.heartbeat({
+          concurrency: this.#concurrency,
+          active: this.#active,
+          jobsProcessed: this.#processed,
+        });
         for (let from = 0; from < old.length; from += MAX_BATCH) {
           const runs = new Map(old.slice(from, from + MAX_BATCH).map((run) => [run.claim, run]));
           const lost = new Set<object>(await this.#link.renew([...runs.keys()]));

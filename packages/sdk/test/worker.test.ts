@@ -47,8 +47,31 @@ describe.each(["http", "tcp"] as const)("a worker over %s", (over) => {
     const failed = await client.jobs.wait(bad);
     expect(failed).toMatchObject({ state: "failed", error: { message: "no wind" } });
     expect(attempts).toEqual([1, 2]);
-    expect((await client.workers()).map(({ id }) => id)).toContain("miller");
     expect(errors).toEqual([]);
+  });
+
+  test("tells what it can run, runs and has run", async () => {
+    const { client, work } = await setUp(over);
+    const end = Promise.withResolvers<void>();
+    const seen = async (): Promise<unknown> =>
+      (await client.workers()).find(({ id }) => id === "miller");
+    work(
+      "mill",
+      async ({ data }) => {
+        if (data === "bad") throw new JobError("no wind", { final: true });
+        if (data === "slow") await end.promise;
+      },
+      { id: "miller", concurrency: 3 },
+    );
+    const said = { queues: ["mill"], concurrency: 3 };
+    await client.jobs.addMany("mill", [{ data: "slow" }, { data: "bad" }, {}]);
+    await expect
+      .poll(seen, { timeout: 20_000 })
+      .toMatchObject({ ...said, active: 1, jobsProcessed: 2 });
+    end.resolve();
+    await expect
+      .poll(seen, { timeout: 20_000 })
+      .toMatchObject({ ...said, active: 0, jobsProcessed: 3 });
   });
 
   test("stops a job that is cancelled", async () => {

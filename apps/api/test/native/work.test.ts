@@ -160,11 +160,14 @@ describe.each(engines)("remote work on %s", (engine) => {
 
   test("workers: heartbeats, the list, and the end", async () => {
     const { call, data } = await native({ engine });
-    const put = await data("PUT", "/workers/miller-2", { queues: ["mill"], concurrency: 6 });
-    expect(put).toEqual({ leaseMs: 300_000 });
+    const said = { queues: ["mill"], concurrency: 6, active: 2, jobsProcessed: 40 };
+    expect(await data("PUT", "/workers/miller-2", said)).toEqual({ leaseMs: 300_000 });
     expect(await data("GET", "/workers")).toMatchObject({
-      items: [{ id: "miller-2", tenant: "default", queues: ["mill"], concurrency: 6 }],
+      items: [{ id: "miller-2", tenant: "default", ...said }],
     });
+    expect(await call("PUT", "/workers/miller-2", { active: -1 })).toMatchObject(
+      refusal(400, "INVALID_JOB_DATA", { errors: [{ field: "active" }] }),
+    );
     expect(await call("PUT", "/workers/no%20name")).toMatchObject(
       refusal(400, "INVALID_JOB_DATA", { errors: [{ field: "worker" }] }),
     );

@@ -1233,6 +1233,8 @@ export interface operations {
                 "application/json": {
                     queues?: string[] | null;
                     concurrency?: number | null;
+                    active?: number | null;
+                    jobs_processed?: number | null;
                 };
             };
         };

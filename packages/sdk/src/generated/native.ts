@@ -545,6 +545,10 @@ export interface components {
             queues?: string[];
             /** @default 1 */
             concurrency?: number;
+            /** @description Runs under way; default: as it said before */
+            active?: number;
+            /** @description Runs that have ended since its start; default: as it said before */
+            jobsProcessed?: number;
         };
         Queues: {
             items: components["schemas"]["Queue"][];

@@ -1,7 +1,7 @@
 import { JobyardError } from "../errors.ts";
 import type { CallOptions } from "../http.ts";
 import { Native, type NativeOptions, type OperationId, type Schemas } from "../native.ts";
-import type { Claim, Ended, Link, Refusals, Report, RunRef } from "./link.ts";
+import type { Claim, Ended, Link, Load, Refusals, Report, RunRef } from "./link.ts";
 
 /** One pull at the server; proxies cut those that last longer. */
 const WAIT_MS = 25_000;
@@ -84,8 +84,8 @@ export class HttpLink implements Link {
     return runs.filter((_, i) => refusals[i] !== undefined);
   }
 
-  async heartbeat(concurrency: number): Promise<void> {
-    const body = { queues: [this.#queue], concurrency };
+  async heartbeat(load: Load): Promise<void> {
+    const body = { queues: [this.#queue], ...load };
     await this.#native.call("heartbeatWorker", { path: { worker: this.#worker }, body });
   }
 

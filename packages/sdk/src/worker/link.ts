@@ -36,6 +36,14 @@ export interface Report {
   readonly lines: readonly string[];
 }
 
+/** What a worker tells of itself. */
+export interface Load {
+  readonly concurrency: number;
+  readonly active: number;
+  /** Runs that have ended since its start. */
+  readonly jobsProcessed: number;
+}
+
 /** Why one item was refused; undefined: it was not. */
 export type Refusals = readonly (JobyardError | undefined)[];
 
@@ -48,7 +56,7 @@ export interface Link {
   /** Keeps the runs; answers with those that are lost or cancelled. */
   renew(runs: readonly RunRef[]): Promise<readonly RunRef[]>;
   /** Keeps the worker in the server's list. */
-  heartbeat(concurrency: number): Promise<void>;
+  heartbeat(load: Load): Promise<void>;
   /** Gives runs back, and takes its leave. */
   close(runs: readonly RunRef[]): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { JobyardError } from "../errors.ts";
 import type { ClientOptions } from "../http.ts";
-import type { Claim, Ended, Link, Refusals, Report, RunRef } from "./link.ts";
+import type { Claim, Ended, Link, Load, Refusals, Report, RunRef } from "./link.ts";
 
 type Token = ClientOptions["token"];
 
@@ -96,8 +96,9 @@ export class TcpLink implements Link {
     return runs.filter((_, i) => answers[i]?.state !== "active");
   }
 
-  async heartbeat(concurrency: number): Promise<void> {
-    const command = { cmd: "HEARTBEAT", worker: this.#worker, queues: [this.#queue], concurrency };
+  async heartbeat({ jobsProcessed, ...load }: Load): Promise<void> {
+    const who = { worker: this.#worker, queues: [this.#queue] };
+    const command = { cmd: "HEARTBEAT", ...who, ...load, jobs_processed: jobsProcessed };
     await this.#reports.ask(JSON.stringify(command));
   }
 

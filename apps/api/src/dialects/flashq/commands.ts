@@ -284,11 +284,13 @@ export const commands = {
   }),
 
   heartbeat: command("operate", schemas.heartbeatInput, ({ jobs }, input) => {
-    const { worker, queues, concurrency } = input;
+    const { worker, queues, concurrency, active, jobs_processed: jobsProcessed } = input;
     return jobs.heartbeat({
       id: worker,
       ...(queues == null ? {} : { queues }),
       ...(concurrency == null ? {} : { concurrency }),
+      ...(active == null ? {} : { active }),
+      ...(jobsProcessed == null ? {} : { jobsProcessed }),
     });
   }),
 

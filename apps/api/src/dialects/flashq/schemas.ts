@@ -90,6 +90,9 @@ export const heartbeatInput = z.object({
   worker: z.string(),
   queues: z.array(z.string()).nullish(),
   concurrency: whole,
+  /** Jobs under way, and jobs that have ended since its start; as it said before where it does not. */
+  active: whole,
+  jobs_processed: whole,
 });
 
 export const flashqStates = [

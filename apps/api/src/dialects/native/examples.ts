@@ -254,7 +254,10 @@ export const examples: Readonly<Record<string, Example>> = {
       ],
     },
   },
-  heartbeatWorker: { body: { queues: ["thumbnails"], concurrency: 8 }, data: { leaseMs: 300_000 } },
+  heartbeatWorker: {
+    body: { queues: ["thumbnails"], concurrency: 8, active: 3, jobsProcessed: 310 },
+    data: { leaseMs: 300_000 },
+  },
   forgetWorker: { data: { worker: "press-2" } },
 
   listQueues: { data: { items: [queue] } },

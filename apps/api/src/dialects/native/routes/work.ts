@@ -2,7 +2,7 @@ import { type JobState, parseJobId, QueueError, type TenantQueue } from "@jobyar
 import type { ApiContext, DialectDeps } from "../../../dialect.ts";
 import type { Handle } from "../../../operations.ts";
 import { problemOf } from "../errors.ts";
-import { epochOf, jobText, workerView } from "../mapping.ts";
+import { defined, epochOf, jobText, workerView } from "../mapping.ts";
 import type { workOperations } from "../operations/work.ts";
 import { answer, answerText, bodyOf, outcomeOf, refuseIfAway, scopeOf } from "../requests.ts";
 import * as schemas from "../schemas/work.ts";
@@ -149,8 +149,8 @@ export function workRoutes(deps: DialectDeps): Record<keyof typeof workOperation
     },
 
     async heartbeatWorker(c) {
-      const { queues, concurrency } = await bodyOf(c, schemas.heartbeatBody);
-      await scopeOf(c, queue).heartbeat({ id: workerIn(c), queues, concurrency });
+      const body = await bodyOf(c, schemas.heartbeatBody);
+      await scopeOf(c, queue).heartbeat({ id: workerIn(c), ...defined(body) });
       return answer(c, { leaseMs: queue.leaseMs });
     },
 

@@ -107,6 +107,10 @@ export const heartbeatBody = z
   .object({
     queues: z.array(name).max(MAX_BATCH).default([]),
     concurrency: z.number().int().min(1).max(1_000_000).default(1),
+    active: count.optional().openapi({ description: "Runs under way; default: as it said before" }),
+    jobsProcessed: count
+      .optional()
+      .openapi({ description: "Runs that have ended since its start; default: as it said before" }),
   })
   .openapi("Heartbeat");
 
