@@ -1354,10 +1354,10 @@ describe("pulled jobs", () => {
     await desk.ours.pull({ queue: "work", limit: 1, worker: "mine" });
     await desk.ours.pull({ queue: "work", limit: 1, worker: "other" });
     await desk.advance(200_000);
-    const mine = { id: "mine", queues: ["work"], concurrency: 3 };
-    await desk.ours.heartbeat({ ...mine, active: 1, jobsProcessed: 20 });
-    await desk.ours.heartbeat(mine);
-    expect(await desk.ours.workers()).toMatchObject([{ ...mine, active: 1, jobsProcessed: 20 }]);
+    const worker = { id: "mine", queues: ["work"], concurrency: 3 };
+    await desk.ours.heartbeat({ ...worker, active: 1, jobsProcessed: 20 });
+    await desk.ours.heartbeat(worker);
+    expect(await desk.ours.workers()).toMatchObject([{ ...worker, active: 1, jobsProcessed: 20 }]);
     await desk.advance(100_200);
     expect((await desk.ours.get(mine!)).state).toBe("active");
     expect(await desk.ours.get(other!)).toMatchObject({ state: "waiting", crashes: 1 });
