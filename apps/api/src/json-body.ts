@@ -1,5 +1,6 @@
 import { checkBody, parseJson, QueueError } from "@jobyard/core";
 import type { ApiContext } from "./dialect.ts";
+import type { Unfinished } from "./unfinished.ts";
 
 /** What dialects call the field of a job's data. */
 const DATA = "data";
@@ -49,26 +50,36 @@ export async function readJsonOrEmpty(
   return body === undefined ? {} : body;
 }
 
-/** @throws QueueError VALIDATION, PAYLOAD_TOO_LARGE */
-export async function readBody(c: ApiContext, maxBytes: number): Promise<Buffer> {
+/**
+ * `all`: what others of its kind hold together with it.
+ * @throws QueueError VALIDATION, PAYLOAD_TOO_LARGE, LIMIT_REACHED
+ */
+export async function readBody(c: ApiContext, maxBytes: number, all?: Unfinished): Promise<Buffer> {
   const { incoming } = c.env;
   if (Number(incoming.headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes);
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = [];
     let length = 0;
-    const onData = (chunk: Buffer): void => {
-      length += chunk.length;
-      chunks.push(chunk);
-      if (length <= maxBytes) return;
+    const refuse = (error: QueueError): void => {
       // What else comes is for nobody to keep.
       incoming.off("data", onData).pause();
       chunks = [];
-      reject(tooLarge(maxBytes));
+      reject(error);
     };
-    const onEnd = (): void =>
+    const holder = { giveUp: () => refuse(tooMany()) };
+    const onData = (chunk: Buffer): void => {
+      length += chunk.length;
+      chunks.push(chunk);
+      all?.holds(holder, length > maxBytes ? 0 : length);
+      if (length > maxBytes) refuse(tooLarge(maxBytes));
+    };
+    const onEnd = (): void => {
+      all?.holds(holder, 0);
       resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+    };
     // Nobody is left to read the answer.
     const onCut = (): void => {
+      all?.holds(holder, 0);
       if (!incoming.readableEnded) reject(malformed("Ends before its time"));
     };
     incoming.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);
@@ -81,6 +92,10 @@ function malformed(message: string): QueueError {
   return new QueueError("VALIDATION", `The body is malformed: ${message}`, {
     errors: [{ field: "body", message }],
   });
+}
+
+function tooMany(): QueueError {
+  return new QueueError("LIMIT_REACHED", "Too much is being sent at once: try again later");
 }
 
 function tooLarge(maxBytes: number): QueueError {

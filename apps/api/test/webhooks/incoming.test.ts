@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
+import { connect } from "node:net";
 import { SignJWT } from "jose";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { engines } from "../engines.ts";
 import { type Answer, type Api, serve } from "../running-server.ts";
 
@@ -102,6 +103,44 @@ describe.each(engines)("events from outside, %s", (engine) => {
     const operator = await tokenOf({ roles: ["OPERATOR"] });
     const put = "/api/native/queues/github/incoming-secret";
     expect((await call("PUT", put, { secret }, operator)).status).toBe(403);
+  });
+
+  test("that do not end hold 64 MB together, whoever sends them: the longest goes first", async () => {
+    const api = await serve({ engine, env });
+    const { call } = api;
+    const admin = await tokenOf({ roles: ["ADMIN"] });
+    await setSecret(api, "github", admin);
+    const { hostname, port } = new URL(api.url);
+    const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nX-FlashQ-Signature: none\r\nContent-Length: 1000000\r\n\r\n`;
+    const part = Buffer.alloc(990_000, "x");
+    const senders = Array.from({ length: 70 }, () => {
+      const socket = connect(Number(port), hostname);
+      onTestFinished(() => void socket.destroy());
+      socket.on("error", () => undefined);
+      let told = "";
+      socket.on("data", (text: Buffer) => (told += text.toString()));
+      socket.write(head);
+      socket.write(part);
+      return { socket, told: () => told };
+    });
+    const answered = () => senders.filter(({ told }) => told().length > 0);
+    // 64 of them fit.
+    await expect.poll(() => answered().length).toBe(6);
+    for (const { told } of answered()) {
+      expect(told()).toMatch(/^HTTP\/1\.1 429 /);
+      expect(told()).toContain("Too much is being sent at once: try again later");
+    }
+    // Whoever is done in time is heard.
+    const text = JSON.stringify(event);
+    const taken = await call("POST", path, text, { "X-FlashQ-Signature": signed(text) });
+    expect(taken.status).toBe(200);
+    // What has gone counts no more.
+    for (const { socket } of senders) socket.destroy();
+    const long = JSON.stringify("y".repeat(999_000));
+    const late = async () =>
+      (await call("POST", path, long, { "X-FlashQ-Signature": signed(long) })).status;
+    await expect.poll(late).toBe(200);
+    expect(await Promise.all([late(), late(), late()])).toEqual([200, 200, 200]);
   });
 
   test("that are sent again make one job", async () => {

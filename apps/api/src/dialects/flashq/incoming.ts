@@ -3,10 +3,13 @@ import { DEFAULT_TENANT, type JobQueue } from "@jobyard/core";
 import type { Caller } from "../../auth/caller.ts";
 import type { Admission, ApiContext, DialectDeps } from "../../dialect.ts";
 import { readBody } from "../../json-body.ts";
+import { Unfinished } from "../../unfinished.ts";
 import { RequestError } from "../../request-error.ts";
 
 /** What an event from outside may be long. */
 export const MAX_EVENT_BYTES = 1_000_000;
+/** Of events that have not ended, all together: until then nobody knows who sends them. */
+const UNFINISHED_BYTES = 64_000_000;
 
 /** As it goes over the wire, so that the queue that is signed for is the one that the route sees. */
 const PATH = /^\/webhooks\/incoming\/([A-Za-z0-9_.-]{1,256})$/;
@@ -25,12 +28,13 @@ const eventIds = [
 
 /** An event from outside is let in by its queue's secret as well as by a token. */
 export function admission({ queue }: DialectDeps): Admission {
+  const unfinished = new Unfinished(UNFINISHED_BYTES);
   return async (c, identify) => {
     const [, name] = PATH.exec(c.req.path) ?? [];
     const signature = c.req.header("x-flashq-signature") ?? c.req.header("x-hub-signature-256");
     const signs = name !== undefined && c.req.method === "POST" && signature !== undefined;
     if (!signs || c.req.header("authorization") !== undefined) return identify();
-    const body = await readBody(c, MAX_EVENT_BYTES);
+    const body = await readBody(c, MAX_EVENT_BYTES, unfinished);
     c.set("body", body);
     return senderOf(queue, c.req.query("tenant") ?? DEFAULT_TENANT, name, signature, body);
   };

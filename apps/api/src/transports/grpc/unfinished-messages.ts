@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
+import { type Holder, Unfinished } from "../../unfinished.ts";
 
 /** Before each message: whether it is compressed, and its length. */
 const PREFIX_BYTES = 5;
@@ -18,17 +19,15 @@ interface Progress {
 
 /**
  * What all calls hold of messages that have not ended. The library gathers each of them in memory up to the longest message, and
- * a connection has thousands of calls: where all together take too many bytes, the longest is given up.
+ * a connection has thousands of calls.
  */
 export class UnfinishedMessages {
-  readonly #maxBytes: number;
-  readonly #calls = new Map<ServerHttp2Stream, Progress>();
+  readonly #all: Unfinished;
   /** On a socket, so that its streams are known for those of this server. */
   readonly #mark = Symbol("a gRPC server's own");
-  #bytes = 0;
 
   constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+    this.#all = new Unfinished(maxBytes);
     subscribe(CREATED, this.#onStream);
   }
 
@@ -46,14 +45,17 @@ export class UnfinishedMessages {
     const socket = stream.session?.socket as Record<symbol, unknown> | undefined;
     if (socket?.[this.#mark] !== true) return;
     const progress: Progress = { prefix: 0, length: 0, held: 0 };
-    stream.on("data", (chunk: Buffer) => this.#onData(stream, progress, chunk));
+    // Clients read it as RESOURCE_EXHAUSTED.
+    const call = { giveUp: () => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM) };
+    stream.on("data", (chunk: Buffer) => {
+      if (!stream.closed) this.#onData(call, progress, chunk);
+    });
     // The library decides when it flows.
     stream.pause();
-    stream.on("close", () => this.#forget(stream, progress));
+    stream.on("close", () => this.#all.holds(call, 0));
   };
 
-  #onData(stream: ServerHttp2Stream, progress: Progress, chunk: Buffer): void {
-    if (stream.closed) return;
+  #onData(call: Holder, progress: Progress, chunk: Buffer): void {
     const before = progress.held;
     for (let at = 0; at < chunk.length;) {
       if (progress.prefix < PREFIX_BYTES) {
@@ -69,27 +71,6 @@ export class UnfinishedMessages {
         progress.prefix = progress.length = progress.held = 0;
       }
     }
-    this.#bytes += progress.held - before;
-    if (progress.held === 0) this.#calls.delete(stream);
-    else this.#calls.set(stream, progress);
-    while (this.#bytes > this.#maxBytes) this.#giveUpLongest();
-  }
-
-  #giveUpLongest(): void {
-    let longest: [ServerHttp2Stream, Progress] | undefined;
-    for (const call of this.#calls) {
-      if (longest === undefined || call[1].held > longest[1].held) longest = call;
-    }
-    if (longest === undefined) return;
-    const [stream, progress] = longest;
-    this.#forget(stream, progress);
-    // Clients read it as RESOURCE_EXHAUSTED.
-    stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-  }
-
-  #forget(stream: ServerHttp2Stream, progress: Progress): void {
-    if (!this.#calls.delete(stream)) return;
-    this.#bytes -= progress.held;
-    progress.held = 0;
+    if (progress.held !== before) this.#all.holds(call, progress.held);
   }
 }
