@@ -19,7 +19,7 @@ import { developmentSecret } from "./auth/open-mode.ts";
 import type { ApiEnv } from "./dialect.ts";
 import { Webhooks, type WebhooksOptions } from "./webhooks/webhooks.ts";
 import { EventHub } from "./transports/event-hub.ts";
-import { WebSockets } from "./transports/websocket.ts";
+import { asksForWebSocket, WebSockets } from "./transports/websocket.ts";
 import { refusal } from "./envelope.ts";
 import { type GrpcServer, startGrpc } from "./transports/grpc/server.ts";
 import { startTcp, type TcpServer } from "./transports/tcp/server.ts";
@@ -110,8 +110,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       },
       onMissing: () => log.warn("This machine has no ::1; listening on 127.0.0.1 alone"),
       ServerResponse: Answer,
-      // Some clients offer HTTP/2 (h2c) with every request: who does not speak it answers as if they had not.
-      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
+      shouldUpgradeCallback: asksForWebSocket,
     });
     webSockets = new WebSockets({
       hub: events,

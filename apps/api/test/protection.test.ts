@@ -127,6 +127,15 @@ test("who offers HTTP/2 with a request is answered in HTTP/1.1", async () => {
   expect(await closed).toMatch(/^HTTP\/1\.1 201 .*"jobId":/s);
 });
 
+test("where there is no WebSocket, who asks for one is answered by the dialect", async () => {
+  const { url } = await serve({ handlers: [] });
+  const { socket, closed } = await line(url);
+  const ask = "Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13";
+  const key = "Sec-WebSocket-Key: a2V5IG9mIHNpeHRlZW4gYg==";
+  socket.write(`GET /api/v1/nothing HTTP/1.1\r\nHost: localhost\r\n${ask}\r\n${key}\r\n\r\n`);
+  expect(await closed).toMatch(/^HTTP\/1\.1 404 .*"details":\{"code":"NOT_FOUND"\}/s);
+});
+
 test("who holds on to connections without using them loses them, others are served meanwhile", async () => {
   const { url, call } = await serve({ handlers: [] });
   const slow = await Promise.all(Array.from({ length: 50 }, () => line(url)));

@@ -41,6 +41,14 @@ interface Reader {
   answered: boolean;
 }
 
+/**
+ * Whether a request is for here. Whatever else is offered, as HTTP/2 is by some clients with each request, is answered as if
+ * it had not been.
+ */
+export function asksForWebSocket({ headers, url = "" }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === "websocket" && /^\/ws(?:[/?]|$)/.test(url);
+}
+
 /** Events over WebSocket: `/ws` for all of a tenant's queues, `/ws/{queue}` for one. */
 export class WebSockets {
   readonly #options: WebSocketOptions;
