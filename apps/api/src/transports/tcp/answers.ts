@@ -111,7 +111,9 @@ export class Answers {
     if (lines.length === 0) return;
     this.#first = slot;
     if (slot === undefined) this.#last = undefined;
-    const text = `${lines.join("\n")}\n`;
+    // The last newline with the others: appended, it would have the whole text copied once more.
+    lines.push("");
+    const text = lines.join("\n");
     if (length <= 2 * PIECE) this.#write(text);
     else this.#write(this.#cut(Buffer.from(text)));
     this.#onSent();
