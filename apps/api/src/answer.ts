@@ -1,4 +1,9 @@
-import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from "node:http";
+import {
+  type IncomingMessage,
+  type OutgoingHttpHeader,
+  type OutgoingHttpHeaders,
+  ServerResponse,
+} from "node:http";
 
 /**
  * Unless an answer has its own: a page says what it may load, a file whether it may be kept. That a whole domain is reached
@@ -14,7 +19,12 @@ const onEveryAnswer: Readonly<Record<string, string>> = {
   "X-Frame-Options": "DENY",
 };
 
-const spellings = new Map(Object.keys(onEveryAnswer).map((name) => [name.toLowerCase(), name]));
+/** Value after name, as Node takes them fastest. */
+const standard = Object.entries(onEveryAnswer).flat();
+/** Where the values stand. */
+const places = new Map(
+  Object.keys(onEveryAnswer).map((name, i) => [name.toLowerCase(), 2 * i + 1]),
+);
 
 /** Writes its headers at once: to be set one by one beforehand, they would cost Node several times as much. */
 export class Answer<Asked extends IncomingMessage = IncomingMessage> extends ServerResponse<Asked> {
@@ -22,12 +32,15 @@ export class Answer<Asked extends IncomingMessage = IncomingMessage> extends Ser
   requestId: string | undefined;
 
   override writeHead(status: number, ...rest: readonly unknown[]): this {
-    const headers: OutgoingHttpHeaders = { ...onEveryAnswer };
-    if (this.requestId !== undefined) headers["X-Request-Id"] = this.requestId;
+    const headers: OutgoingHttpHeader[] = standard.slice();
+    if (this.requestId !== undefined) headers.push("X-Request-Id", this.requestId);
     const own = rest.at(-1);
     if (typeof own === "object" && own !== null) {
       for (const [name, value] of Object.entries(own as OutgoingHttpHeaders)) {
-        headers[spellings.get(name.toLowerCase()) ?? name] = value;
+        if (value === undefined) continue;
+        const place = places.get(name.toLowerCase());
+        if (place === undefined) headers.push(name, value);
+        else headers[place] = value;
       }
     }
     return super.writeHead(status, headers);

@@ -34,11 +34,11 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
     if (admission !== undefined) admissions.set(dialect, admission);
   }
 
-  const callerOf = (c: ApiContext, own: Dialect): Promise<Caller> => {
+  const callerOf = (c: ApiContext, own: Dialect): Caller | Promise<Caller> => {
     if (stopping.aborted) {
       throw new QueueError("UNAVAILABLE", "The server is stopping", { retryAfterMs: 1000 });
     }
-    const identify = (): Promise<Caller> => {
+    const identify = (): Caller | Promise<Caller> => {
       const token = c.env.incoming.headers.authorization ?? tokenInQuery(own, c);
       if (own.asksForToken === "always" && token === undefined) {
         throw tokenMissing(open ? ` (\`pnpm -s jobs token create\` prints one)` : "");
@@ -69,7 +69,11 @@ export function createApp(options: AppOptions): Hono<ApiEnv> {
       if (c.env.malformed !== undefined) throw malformed(c.env.malformed);
       // Of two hosts Node shows the first alone, here they are one that is none.
       if (open) refuseForeign(incoming.headers, c.req.header("host"));
-      if (access === "with caller") c.set("caller", await callerOf(c, own));
+      if (access === "with caller") {
+        const caller = callerOf(c, own);
+        // Who is known at once is not waited for.
+        c.set("caller", caller instanceof Promise ? await caller : caller);
+      }
       response = await handle(c);
     } catch (error) {
       response = own.refuse(known(error, c, options), c);

@@ -51,7 +51,10 @@ export interface DialectDeps {
 }
 
 /** Lets a request in on behalf of whom `identify` tells, or refuses it by throwing. */
-export type Admission = (c: ApiContext, identify: () => Promise<Caller>) => Promise<Caller>;
+export type Admission = (
+  c: ApiContext,
+  identify: () => Caller | Promise<Caller>,
+) => Promise<Caller>;
 
 /** One of the HTTP interfaces: a translator, mounted under its prefix. */
 export interface Dialect {

@@ -30,7 +30,11 @@ export class RequestLimits {
    * Lets a request in, and writes how its caller's limit stands into the answer's headers.
    * @throws QueueError RATE_LIMITED
    */
-  async admit(c: ApiContext, kind: RateClass, identify: () => Promise<Caller>): Promise<Caller> {
+  async admit(
+    c: ApiContext,
+    kind: RateClass,
+    identify: () => Caller | Promise<Caller>,
+  ): Promise<Caller> {
     const address = `address:${this.#addressOf(c.env.incoming)}`;
     try {
       const caller = await identify();

@@ -446,7 +446,7 @@ export class TenantQueue {
       await this.#withdraw(orphans.map((i) => specs.get(i) as JobSpec));
       for (const i of orphans) specs.delete(i);
     }
-    return this.#enqueue(specs, options, outcomes);
+    return await this.#enqueue(specs, options, outcomes);
   }
 
   /** Positions of the jobs whose rate is limited. */
@@ -1283,30 +1283,26 @@ function checkJob(
   checkName(job.queue, "queue", errors);
   if (!isTenant(tenant)) errors.push({ field: "tenantId", message: "Is no tenant name" });
   const type = errors.length > 0 ? undefined : jobTypeOf(job.queue);
-  const optional = (
-    field: "delayMs" | "ttlMs" | "timeoutMs" | "maxAttempts" | "backoffMs",
-    min: number,
-    max: number,
-  ): void => {
-    const value = job[field];
-    const unset =
-      value === undefined || (value === null && (field === "ttlMs" || field === "timeoutMs"));
-    if (!unset) checkInteger(value, field, min, max, errors);
+  const whole = (value: unknown, field: string, min: number, max: number): void => {
+    if (value !== undefined) checkInteger(value, field, min, max, errors);
   };
-  optional("delayMs", 0, LONGEST_MS);
-  optional("ttlMs", 1, LONGEST_MS);
-  optional("timeoutMs", 1, LONGEST_MS);
-  optional("maxAttempts", 1, MAX_ATTEMPTS);
-  optional("backoffMs", 0, LONGEST_MS);
+  whole(job.delayMs, "delayMs", 0, LONGEST_MS);
+  whole(job.ttlMs ?? undefined, "ttlMs", 1, LONGEST_MS);
+  whole(job.timeoutMs ?? undefined, "timeoutMs", 1, LONGEST_MS);
+  whole(job.maxAttempts, "maxAttempts", 1, MAX_ATTEMPTS);
+  whole(job.backoffMs, "backoffMs", 0, LONGEST_MS);
   const priority = checkedPriority(job.priority ?? type?.defaults.priority ?? 0);
   if (priority === null) {
     const message = `Must be a whole number from -${MAX_PRIORITY} to ${MAX_PRIORITY}`;
     errors.push({ field: "priority", message });
   }
-  for (const field of ["name", "uniqueKey", "project", "batch"] as const) {
-    const value = job[field];
+  const label = (value: unknown, field: string): void => {
     if (value != null) checkText(value, field, 1, MAX_LABEL, errors);
-  }
+  };
+  label(job.name, "name");
+  label(job.uniqueKey, "uniqueKey");
+  label(job.project, "project");
+  label(job.batch, "batch");
   if (job.lifo !== undefined) checkBoolean(job.lifo, "lifo", errors);
   const { tags = [], dependsOn = [] } = job;
   if (checkList(tags, "tags", MAX_TAGS, errors)) {

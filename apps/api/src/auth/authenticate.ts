@@ -24,7 +24,7 @@ import { type Caller, type Role, roles } from "./caller.ts";
 export type Authenticate = (
   authorization: string | undefined,
   wanted?: "figures",
-) => Promise<Caller>;
+) => Caller | Promise<Caller>;
 
 const BEARER = /^Bearer +([^\s]+) *$/i;
 
@@ -49,18 +49,7 @@ export function authenticator(
   const known = apiTokens.map((token) => tokenHolder(token, "api-token"));
   const scrapers = metricsToken === null ? [] : [tokenHolder(metricsToken, "metrics-token")];
 
-  return async (authorization, wanted) => {
-    if (authorization === undefined) {
-      if (open) return anybody;
-      throw tokenMissing();
-    }
-    const token = BEARER.exec(authorization)?.[1];
-    if (token === undefined) {
-      throw unauthenticated("The Authorization header must be: Bearer <token>");
-    }
-    const holder =
-      holderOf(token, known) ?? (wanted === "figures" ? holderOf(token, scrapers) : undefined);
-    if (holder !== undefined) return holder;
+  const verified = async (token: string): Promise<Caller> => {
     try {
       const { payload } = await jwtVerify(
         token,
@@ -77,6 +66,20 @@ export function authenticator(
     } catch (error) {
       throw refusalOf(error);
     }
+  };
+
+  return (authorization, wanted) => {
+    if (authorization === undefined) {
+      if (open) return anybody;
+      throw tokenMissing();
+    }
+    const token = BEARER.exec(authorization)?.[1];
+    if (token === undefined) {
+      throw unauthenticated("The Authorization header must be: Bearer <token>");
+    }
+    const holder =
+      holderOf(token, known) ?? (wanted === "figures" ? holderOf(token, scrapers) : undefined);
+    return holder ?? verified(token);
   };
 }
 

@@ -42,7 +42,7 @@ export function statesOf(state: FlashqState): readonly JobState[] {
   return (Object.keys(stateOf) as JobState[]).filter((own) => stateOf[own] === state);
 }
 
-const origin = { via: "flashq" } as const;
+const origin = Object.freeze({ via: "flashq" });
 
 /** What is absent, null or, where 0 stands for none on the wire, 0 is left to the queue's default. */
 export function newJob(queue: string, input: JobInput): NewJob {

@@ -17,7 +17,7 @@ import {
 import type { FileInfo } from "@jobyard/handlers";
 import type { Attempt, Delivery } from "../../webhooks/deliveries.ts";
 import { BASE } from "./operations/define.ts";
-import { type JobFilterBody, type JobView, newJob as newJobSchema } from "./schemas/jobs.ts";
+import type { JobFilterBody, JobView } from "./schemas/jobs.ts";
 import type { QueueView } from "./schemas/queues.ts";
 
 export function iso(epochMs: number): string {
@@ -33,22 +33,35 @@ export function epochOf(moment: string): number {
   return Date.parse(moment);
 }
 
-const origin = { via: "native" };
-
-const jobFields: ReadonlySet<string> = new Set(Object.keys(newJobSchema.shape));
+const origin = Object.freeze({ via: "native" });
 
 /** As core takes it, and judges it: what is no job here is none there. */
 export function newJob(body: unknown): NewJob {
   if (typeof body !== "object" || body === null) return body as never;
-  const sent = body as Record<string, unknown>;
-  const job: Record<string, unknown> = { data: null, origin };
-  for (const field of Object.keys(sent)) {
-    if (jobFields.has(field) && sent[field] !== undefined) job[field] = sent[field];
-  }
-  if (Array.isArray(sent["dependsOn"])) {
-    job["dependsOn"] = sent["dependsOn"].map((on: unknown) => parseJobId(on) ?? on);
-  }
-  return job as unknown as NewJob;
+  const { queue, data = null, name, priority, lifo, delayMs, ttlMs, timeoutMs } = body as NewJob;
+  const { maxAttempts, backoffMs, uniqueKey, dependsOn, tags, project, batch } = body as NewJob;
+  // All fields in all jobs: objects of one shape are several times as fast to read.
+  const job: Record<keyof NewJob, unknown> = {
+    queue,
+    data,
+    name,
+    priority,
+    lifo,
+    delayMs,
+    ttlMs,
+    timeoutMs,
+    maxAttempts,
+    backoffMs,
+    uniqueKey,
+    dependsOn: Array.isArray(dependsOn)
+      ? dependsOn.map((on: unknown) => parseJobId(on) ?? on)
+      : dependsOn,
+    tags,
+    project,
+    batch,
+    origin,
+  };
+  return job as NewJob;
 }
 
 type Defined<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };

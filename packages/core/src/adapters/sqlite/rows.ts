@@ -73,6 +73,21 @@ const defaults: JobOptions = {
   origin: null,
 };
 
+/** Of jobs that have only that from elsewhere; they share one object for each origin that nobody can change, and its text. */
+const ofOrigins = new WeakMap<JobOrigin, JobOptions>();
+const texts = new WeakMap<JobOptions, string>();
+
+function ofOrigin(origin: JobOrigin): JobOptions {
+  const known = ofOrigins.get(origin);
+  if (known !== undefined) return known;
+  const options = { ...defaults, origin };
+  if (Object.isFrozen(origin)) {
+    ofOrigins.set(origin, options);
+    texts.set(options, encodeOptions(options) as string);
+  }
+  return options;
+}
+
 export function optionsOf(
   spec: Omit<JobOptions, "dependsOn">,
   dependsOn: readonly number[],
@@ -89,10 +104,9 @@ export function optionsOf(
     dependsOn.length === 0 &&
     spec.tags.length === 0 &&
     spec.project === null &&
-    spec.batch === null &&
-    spec.origin === null
+    spec.batch === null
   ) {
-    return defaults;
+    return spec.origin === null ? defaults : ofOrigin(spec.origin);
   }
   const { name, lifo, delayMs, maxAttempts, backoffMs, ttlMs, timeoutMs } = spec;
   const { uniqueKey, tags, project, batch, origin } = spec;
@@ -118,6 +132,8 @@ const optionNames = Object.keys(defaults) as (keyof JobOptions)[];
 /** Only what is not as usual. */
 export function encodeOptions(options: JobOptions): string | null {
   if (options === defaults) return null;
+  const known = texts.get(options);
+  if (known !== undefined) return known;
   const unusual: Record<string, unknown> = {};
   for (const name of optionNames) {
     const value = options[name];
@@ -153,12 +169,15 @@ export function payloadFiles(...texts: readonly (string | null)[]): PayloadFile[
 }
 
 /** What jobs are found by. */
-export function* labels(options: JobOptions): Generator<readonly [kind: string, value: string]> {
-  for (const tag of new Set(options.tags)) yield ["tag", tag];
-  if (options.name !== null) yield ["name", options.name];
-  if (options.project !== null) yield ["project", options.project];
-  if (options.batch !== null) yield ["batch", options.batch];
-  if (options.origin?.schedule !== undefined) yield ["schedule", options.origin.schedule];
+export function labels(options: JobOptions): readonly (readonly [kind: string, value: string])[] {
+  const { tags, name, project, batch, origin } = options;
+  const all: [kind: string, value: string][] = [];
+  if (tags.length > 0) for (const tag of new Set(tags)) all.push(["tag", tag]);
+  if (name !== null) all.push(["name", name]);
+  if (project !== null) all.push(["project", project]);
+  if (batch !== null) all.push(["batch", batch]);
+  if (origin?.schedule !== undefined) all.push(["schedule", origin.schedule]);
+  return all;
 }
 
 /** An unfinished job. */
