@@ -28,7 +28,9 @@ export function createLogger(level: string, terminal: boolean): Logger {
     const pretty = { sync: true, ignore: "pid,hostname", translateTime: "HH:MM:ss.l" };
     return pino(options, PinoPretty(pretty));
   }
-  return pino(options, new Lines(pino.destination({ fd: 1, sync: true })));
+  const output = pino.destination({ fd: 1, sync: true, contentMode: "buffer" });
+  // Its types do not know that this mode takes bytes.
+  return pino(options, new Lines((bytes) => output.write(bytes as never)));
 }
 
 const unwritten = new Set<Lines>();
@@ -41,11 +43,11 @@ process.on("exit", () => {
  * before the process ends, for the last lines are the ones that matter.
  */
 class Lines {
-  readonly #sink: { write(text: string): unknown };
+  readonly #write: (bytes: Buffer) => unknown;
   #text = "";
 
-  constructor(sink: { write(text: string): unknown }) {
-    this.#sink = sink;
+  constructor(write: (bytes: Buffer) => unknown) {
+    this.#write = write;
   }
 
   write(line: string): void {
@@ -63,6 +65,6 @@ class Lines {
     if (text === "") return;
     this.#text = "";
     unwritten.delete(this);
-    this.#sink.write(text);
+    this.#write(Buffer.from(text));
   }
 }
