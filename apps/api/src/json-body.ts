@@ -59,7 +59,7 @@ export async function readBody(c: ApiContext, maxBytes: number, all?: Unfinished
   const announced = Number(incoming.headers["content-length"] ?? 0);
   if (announced > maxBytes) throw tooLarge(maxBytes);
   // A short body comes in one packet with the headers, which are told first: it needs nobody to listen for it.
-  await undefined;
+  await Promise.resolve();
   if (announced > 0 && announced === incoming.readableLength) {
     const bytes = incoming.read() as Buffer;
     incoming.resume();

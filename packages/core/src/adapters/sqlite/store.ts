@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../../clock.ts";
 import { jobNotFound, QueueError } from "../../errors.ts";
 import { jobTypeOf } from "../../job-types/index.ts";
@@ -129,9 +129,6 @@ export class Store {
   readonly #waiters = new Waiters();
   readonly stopListeners = new Set<(request: StopRequest) => void>();
   #nextId = 1;
-  /** Values of rows of the open transaction that are not yet written. */
-  #newJobs: SQLInputValue[] = [];
-  #newOpen: SQLInputValue[] = [];
   #reserved = 1;
   #dependencies = 0;
   #turn = 0;
@@ -159,37 +156,29 @@ export class Store {
     this.labels = new LabelSets(db);
     this.#deadlines = new Deadlines(this.agenda);
     this.answers = new Answers(db, this.agenda);
-    this.#insertJob = new BulkInsert(db, "job", [
-      "id",
-      "lane",
-      "priority",
-      "created_at",
-      "options",
-      "data",
-    ]);
-    this.#insertOpen = new BulkInsert(db, "open_job", [
-      "lane",
-      "id",
-      "phase",
-      "priority",
-      "ord",
-      "run_at",
-      "expire_at",
-    ]);
-    this.#insertFinished = new BulkInsert(db, "finished_job", [
-      "lane",
-      "phase",
-      "id",
-      "run_at",
-      "started_at",
-      "finished_at",
-      "attempts",
-      "crashes",
-      "worker",
-      "result",
-      "error",
-      "report",
-    ]);
+    this.#insertJob = new BulkInsert(db, "job", {
+      shared: ["lane", "priority", "created_at", "options"],
+      own: ["id", "data"],
+    });
+    this.#insertOpen = new BulkInsert(db, "open_job", {
+      shared: ["lane", "phase", "priority", "ord", "run_at", "expire_at"],
+      own: ["id"],
+    });
+    this.#insertFinished = new BulkInsert(db, "finished_job", {
+      shared: [
+        "lane",
+        "phase",
+        "run_at",
+        "started_at",
+        "finished_at",
+        "attempts",
+        "crashes",
+        "worker",
+        "error",
+        "report",
+      ],
+      own: ["id", "result"],
+    });
     this.#reserved = this.#nextId = Number(this.#sql.getMeta.get("next_id")?.["value"] ?? 1);
     this.#reserveIds();
     this.events = new EventLog(
@@ -292,11 +281,8 @@ export class Store {
 
   /** Writes the rows of new jobs: a few statements for many calls that add one job each. Before anything reads them. */
   flush(): void {
-    if (this.#newJobs.length === 0) return;
-    this.#insertJob.run(this.#newJobs);
-    this.#insertOpen.run(this.#newOpen);
-    this.#newJobs = [];
-    this.#newOpen = [];
+    this.#insertJob.flush();
+    this.#insertOpen.flush();
   }
 
   beforeCommit(tx: Transaction): void {
@@ -336,8 +322,9 @@ export class Store {
   }
 
   #forget(): void {
-    this.#newJobs = [];
-    this.#newOpen = [];
+    this.#insertJob.discard();
+    this.#insertOpen.discard();
+    this.#insertFinished.discard();
     this.#touched.clear();
     this.#freed.clear();
     this.#finished.clear();
@@ -461,9 +448,6 @@ export class Store {
     if (specs.some(({ dependsOn }) => dependsOn.length > 0)) this.flush();
     const outcomes: (Outcome<number> | undefined)[] = Array.from(specs, () => undefined);
     const ids = specs.map(() => this.#newId());
-    const jobs = this.#newJobs;
-    const open = this.#newOpen;
-    const [jobsBefore, openBefore] = [jobs.length, open.length];
     const added: OpenRow[] = [];
     const held = new Map<string, number>();
     const places = new Map<LaneGroup, number>();
@@ -491,11 +475,6 @@ export class Store {
         const row = this.#admit(tx, spec, id, siblings, held, places);
         if (known === undefined) created.push(row.lane);
         added.push(row);
-        const { lane, priority, options, data, phase, expireAt } = row;
-        jobs.push(id, lane.no, priority, tx.now, encodeOptions(options), data);
-        const ord = row.ord === id ? null : row.ord;
-        const runAt = row.runAt === tx.now ? null : row.runAt;
-        open.push(lane.no, id, phase, priority, ord, runAt, expireAt);
         return (outcomes[i] = id);
       } catch (error) {
         if (!(error instanceof QueueError)) throw error;
@@ -509,13 +488,25 @@ export class Store {
       for (let i = 0; i < specs.length; i++) add(i);
     } catch (error) {
       // A refused call has changed nothing.
-      jobs.length = jobsBefore;
-      open.length = openBefore;
       if (error instanceof QueueError) for (const lane of created) this.#dropLane(lane);
       throw error;
     }
-    for (const row of added) this.#added(tx, row);
+    for (const row of added) {
+      this.#write(row, tx.now);
+      this.#added(tx, row);
+    }
     return outcomes as Outcome<number>[];
+  }
+
+  /** A new job's rows, with the next `flush`. */
+  #write(
+    { id, lane, priority, options, data, phase, ord, runAt, expireAt }: OpenRow,
+    now: number,
+  ): void {
+    this.#insertJob.add([lane.no, priority, now, encodeOptions(options)], [id, data]);
+    const place = ord === id ? null : ord;
+    const later = runAt === now ? null : runAt;
+    this.#insertOpen.add([lane.no, phase, priority, place, later, expireAt], [id]);
   }
 
   enqueueOnce(
@@ -1168,24 +1159,13 @@ export class Store {
     ended: readonly { readonly row: OpenRow; readonly finished: FinishedRow }[],
   ): void {
     if (ended.length === 0) return;
-    const rows: SQLInputValue[] = [];
     const byLane = new Map<Lane, number[]>();
     for (const { row, finished } of ended) {
       const { id, lane } = row;
-      rows.push(
-        lane.no,
-        finished.phase,
-        id,
-        row.runAt === row.createdAt ? null : row.runAt,
-        finished.startedAt,
-        finished.finishedAt,
-        finished.attempts,
-        finished.crashes,
-        finished.worker,
-        finished.result,
-        finished.error,
-        finished.report,
-      );
+      const { phase, startedAt, finishedAt, attempts, crashes, worker, error, report } = finished;
+      const runAt = row.runAt === row.createdAt ? null : row.runAt;
+      const run = [startedAt, finishedAt, attempts, crashes, worker, error, report];
+      this.#insertFinished.add([lane.no, phase, runAt, ...run], [id, finished.result]);
       this.#keepFile(finished.result);
       this.indexes.add(lane, id, finished.result, "result");
       if (finished.phase === Phase.failed) {
@@ -1207,7 +1187,7 @@ export class Store {
       this.#deleteOpen(lane, ids);
       this.#refresh(lane, tx.now);
     }
-    this.#insertFinished.run(rows);
+    this.#insertFinished.flush();
     if (this.#dependencies === 0) return;
     for (const { row, finished } of ended) {
       if (row.options.dependsOn.length > 0) this.#dropDependencies(tx, row.id);
@@ -1418,7 +1398,8 @@ export class Store {
       // A claim that gave out its earlier run may live on with other jobs.
       over: ord,
     };
-    this.#insertOpen.run([lane.no, id, phase, row.priority, row.ord, tx.now, null]);
+    this.#insertOpen.add([lane.no, phase, row.priority, row.ord, tx.now, null], [id]);
+    this.#insertOpen.flush();
     this.#sql.overOpen.run(row.over, lane.no, id);
     lane.counts[stateOf(phase)]++;
     this.facts.set(id, lane.no, stateOf(phase), row.priority);

@@ -45,40 +45,39 @@ export class Writer {
     this.#db = db;
     this.#sql = prepareStatements(db);
     this.#labels = new LabelSets(db);
-    this.#jobs = new BulkInsert(db, "job", [
-      "id",
-      "lane",
-      "priority",
-      "created_at",
-      "options",
-      "data",
-    ]);
-    this.#open = new BulkInsert(db, "open_job", [
-      "lane",
-      "id",
-      "phase",
-      "priority",
-      "run_at",
-      "expire_at",
-      "attempts",
-      "crashes",
-      "error",
-      "over",
-    ]);
-    this.#finished = new BulkInsert(db, "finished_job", [
-      "lane",
-      "phase",
-      "id",
-      "run_at",
-      "started_at",
-      "finished_at",
-      "attempts",
-      "crashes",
-      "worker",
-      "result",
-      "error",
-      "report",
-    ]);
+    this.#jobs = new BulkInsert(db, "job", {
+      own: ["id", "lane", "priority", "created_at", "options", "data"],
+    });
+    this.#open = new BulkInsert(db, "open_job", {
+      own: [
+        "lane",
+        "id",
+        "phase",
+        "priority",
+        "run_at",
+        "expire_at",
+        "attempts",
+        "crashes",
+        "error",
+        "over",
+      ],
+    });
+    this.#finished = new BulkInsert(db, "finished_job", {
+      own: [
+        "lane",
+        "phase",
+        "id",
+        "run_at",
+        "started_at",
+        "finished_at",
+        "attempts",
+        "crashes",
+        "worker",
+        "result",
+        "error",
+        "report",
+      ],
+    });
     this.#ord = db.prepare("UPDATE open_job SET ord = ? WHERE lane = ? AND id = ?");
     for (const { no, tenant, queue } of this.#sql.allLanes.all()) {
       this.#lanes.set(`${String(tenant)} ${String(queue)}`, Number(no));
@@ -168,9 +167,6 @@ export class Writer {
   }
 
   #writeJobs(records: readonly StoredJob[]): void {
-    const jobs: SQLInputValue[] = [];
-    const open: SQLInputValue[] = [];
-    const finished: SQLInputValue[] = [];
     /** By lane, phase and minute, for pruning. */
     const ended = new Map<string, { lane: number; phase: Phase; at: number; ids: number[] }>();
     for (const record of records) {
@@ -178,7 +174,8 @@ export class Writer {
       const { id, tenant, queue, priority, createdAt, state, attemptsMade, crashes } = job;
       const lane = this.#laneNo(tenant, queue);
       const options = optionsOf(job, job.dependsOn);
-      jobs.push(id, lane, priority, createdAt, encodeOptions(options), encodePayload(job.data));
+      const about = [id, lane, priority, createdAt, encodeOptions(options)];
+      this.#jobs.add([], [...about, encodePayload(job.data)]);
       const runAt = job.runAt === createdAt ? null : job.runAt;
       const error = job.error === null ? null : JSON.stringify(job.error);
       if (isFinished(state)) {
@@ -190,8 +187,8 @@ export class Writer {
           message: job.progressMessage,
           stats: job.stats,
         });
-        finished.push(lane, phase, id, runAt, job.startedAt, at, attemptsMade, crashes, job.worker);
-        finished.push(result, error, report);
+        const run = [runAt, job.startedAt, at, attemptsMade, crashes, job.worker];
+        this.#finished.add([], [lane, phase, id, ...run, result, error, report]);
         const key = `${lane} ${phase} ${Math.floor(at / MINUTE_MS)}`;
         const together = ended.get(key);
         if (together === undefined) ended.set(key, { lane, phase, at, ids: [id] });
@@ -202,8 +199,8 @@ export class Writer {
         if (state === "failed") this.#sql.insertFailure.run(id, lane, error, at);
       } else {
         const phase = state === "delayed" || state === "blocked" ? Phase[state] : Phase.ready;
-        open.push(lane, id, phase, priority, runAt, expireAt, attemptsMade, crashes, error);
-        open.push(started ? 1 : 0);
+        const times = [runAt, expireAt, attemptsMade, crashes];
+        this.#open.add([], [lane, id, phase, priority, ...times, error, started ? 1 : 0]);
         if (job.uniqueKey !== null) this.#sql.insertUnique.run(lane, job.uniqueKey, id);
         for (const { id: parent, done } of dependencies) {
           this.#sql.insertDependency.run(parent, id, done ? 1 : 0);
@@ -221,9 +218,9 @@ export class Writer {
       }
     }
     this.#labels.write();
-    this.#jobs.run(jobs);
-    this.#open.run(open);
-    this.#finished.run(finished);
+    this.#jobs.flush();
+    this.#open.flush();
+    this.#finished.flush();
     for (const { lane, phase, at, ids } of ended.values()) {
       this.#sql.logFinished.run(phase, at, lane, JSON.stringify(ids));
     }
