@@ -24,16 +24,18 @@ export function refuseIfAny(errors: readonly FieldError[]): void {
   if (errors.length > 0) throw validationError(errors);
 }
 
-/** The fields of an options object; of anything else, none, and a complaint. */
+/** The fields of an options object; of anything else, none, and a complaint. `index`: its place in a list of that name. */
 export function checkObject(
   value: unknown,
   field: string,
   errors: FieldError[],
+  index?: number,
 ): Readonly<Record<string, unknown>> {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
   }
-  errors.push({ field, message: "Must be an object" });
+  const name = index === undefined ? field : `${field}[${index}]`;
+  errors.push({ field: name, message: "Must be an object" });
   return {};
 }
 

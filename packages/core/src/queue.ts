@@ -110,6 +110,12 @@ const MAX_PAGE = 10_000;
 const NO_JOB = 0;
 const GROUPS = ["queue", "level", "project", "minute", "hour"] as const;
 
+/** Its data comes last: it may have to be written to a file first. */
+type Spec = Omit<JobSpec, "data"> & { data: JobSpec["data"] };
+
+/** Of the jobs of a call, each in its place; none for those that were refused. */
+type Specs = (JobSpec | undefined)[];
+
 /** A job as a caller asks for it. */
 export interface NewJob {
   readonly queue: string;
@@ -415,20 +421,20 @@ export class TenantQueue {
     const needs = siblingsOf(jobs);
     const cycle = siblingCycle(needs);
     const outcomes = jobs.map((): Outcome<number> | undefined => undefined);
-    const specs = new Map<number, JobSpec>();
-    for (const [i, job] of jobs.entries()) {
+    const specs: Specs = jobs.map(() => undefined);
+    for (let i = 0; i < jobs.length; i++) {
       try {
         if (cycle?.has(i) === true) {
           throw new QueueError("DEPENDENCY_CYCLE", "The jobs depend on each other in a circle");
         }
-        const { spec, text } = checkJob(this.home, job, jobs.length);
+        const { spec, text } = checkJob(this.home, jobs[i] as NewJob, jobs.length);
         // Without a wait where there is nothing to write: most data is small.
-        const data = isShort(text) ? text : await this.#queue.payloads.keep(text);
-        specs.set(i, { ...spec, data });
+        spec.data = isShort(text) ? text : await this.#queue.payloads.keep(text);
+        specs[i] = spec;
       } catch (error) {
         const told = indexed(error, i);
         if (options.atomic) {
-          await this.#discard(specs.values());
+          await this.#discard(specs);
           throw told;
         }
         outcomes[i] = told;
@@ -443,23 +449,23 @@ export class TenantQueue {
     if (hasty.length > 0) {
       await this.#drop(hasty, specs);
       const orphans = refuseOrphans(needs, outcomes);
-      await this.#withdraw(orphans.map((i) => specs.get(i) as JobSpec));
-      for (const i of orphans) specs.delete(i);
+      await this.#withdraw(orphans.map((i) => specs[i] as JobSpec));
+      for (const i of orphans) specs[i] = undefined;
     }
     return await this.#enqueue(specs, options, outcomes);
   }
 
   /** Positions of the jobs whose rate is limited. */
-  #askingAdmission(specs: ReadonlyMap<number, JobSpec>): readonly number[] {
+  #askingAdmission(specs: Specs): readonly number[] {
     const { admission } = this.#queue;
     if (admission === undefined) return none;
-    return [...specs.keys()].filter((i) => admission.queues.has(specs.get(i)?.queue ?? ""));
+    return [...specs.keys()].filter((i) => admission.queues.has(specs[i]?.queue ?? ""));
   }
 
   /** Refuses jobs that are added faster than they may be; answers with their positions. The others are counted. */
   async #refuseHasty(
     asking: readonly number[],
-    specs: ReadonlyMap<number, JobSpec>,
+    specs: Specs,
     atomic: boolean,
     outcomes: (Outcome<number> | undefined)[],
   ): Promise<readonly number[]> {
@@ -480,27 +486,27 @@ export class TenantQueue {
       if (atomic && hasty.length > 0) throw outcomes[hasty[0] as number] as QueueError;
       return hasty;
     } catch (error) {
-      await this.#discard(specs.values());
+      await this.#discard(specs);
       throw error;
     }
   }
 
-  async #drop(positions: readonly number[], specs: Map<number, JobSpec>): Promise<void> {
+  async #drop(positions: readonly number[], specs: Specs): Promise<void> {
     for (const i of positions) {
-      await this.#discard([specs.get(i) as JobSpec]);
-      specs.delete(i);
+      await this.#discard([specs[i]]);
+      specs[i] = undefined;
     }
   }
 
   /** Hands the sound jobs of a call to the engine, by their positions in the call; the others have their outcomes. */
   async #enqueue(
-    specs: ReadonlyMap<number, JobSpec>,
+    specs: Specs,
     options: AddOptions,
     outcomes: (Outcome<number> | undefined)[],
   ): Promise<Added> {
     const told = outcomes as Outcome<number>[];
-    if (specs.size === 0) return { outcomes: told, repeated: false };
-    const jobs = specs.size === outcomes.length ? [...specs.values()] : withoutGaps(specs);
+    const jobs = specs.includes(undefined) ? withoutGaps(specs) : (specs as JobSpec[]);
+    if (jobs.length === 0) return { outcomes: told, repeated: false };
     let added: readonly Outcome<number>[];
     try {
       const { atomic, idempotencyKey: key } = options;
@@ -524,7 +530,9 @@ export class TenantQueue {
     }
     const refused: JobSpec[] = [];
     let place = 0;
-    for (const [i, spec] of specs) {
+    for (let i = 0; i < specs.length; i++) {
+      const spec = specs[i];
+      if (spec === undefined) continue;
       const outcome = added[place++] as Outcome<number>;
       outcomes[i] = outcome instanceof QueueError ? indexed(outcome, i) : outcome;
       if (outcome instanceof QueueError) refused.push(spec);
@@ -543,8 +551,8 @@ export class TenantQueue {
   }
 
   /** Deletes the files of jobs that were not taken. */
-  async #discard(specs: Iterable<JobSpec>): Promise<void> {
-    for (const { data } of specs) await this.#queue.payloads.discard(data);
+  async #discard(specs: Readonly<Specs>): Promise<void> {
+    for (const spec of specs) if (spec !== undefined) await this.#queue.payloads.discard(spec.data);
   }
 
   /**
@@ -616,9 +624,9 @@ export class TenantQueue {
 
   async ack(acks: readonly Ack[]): Promise<readonly Outcome<true>[]> {
     checkBatch(acks, "acks");
+    const errors: FieldError[] = [];
     const texts = acks.map((ack, i) => {
-      const errors: FieldError[] = [];
-      const { id, lease, result } = checkObject(ack, `acks[${i}]`, errors);
+      const { id, lease, result } = checkObject(ack, "acks", errors, i);
       checkLease(lease, errors);
       refuseIfAny(errors);
       if (!isJobId(id)) throw unknownJob(id);
@@ -1276,7 +1284,7 @@ function checkJob(
   tenant: string,
   job: NewJob,
   batch: number,
-): { readonly spec: Omit<JobSpec, "data">; readonly text: string | Uint8Array } {
+): { readonly spec: Spec; readonly text: string | Uint8Array } {
   const errors: FieldError[] = [];
   checkObject(job, "job", errors);
   refuseIfAny(errors);
@@ -1350,6 +1358,7 @@ function checkJob(
     spec: {
       tenant,
       queue: job.queue,
+      data: "",
       typed: type !== undefined,
       name: job.name ?? null,
       priority: priority ?? 0,
@@ -1437,12 +1446,15 @@ function siblingCycle(needs: readonly (readonly number[])[]): Set<number> | unde
 }
 
 /** The jobs of a call without those that were refused: the engine counts siblings without them. */
-function withoutGaps(specs: ReadonlyMap<number, JobSpec>): JobSpec[] {
-  const places = new Map([...specs.keys()].map((i, place) => [i, place]));
-  return [...specs.values()].map((spec) => ({
-    ...spec,
-    dependsOnSiblings: spec.dependsOnSiblings.map((i) => places.get(i) as number),
-  }));
+function withoutGaps(specs: Specs): JobSpec[] {
+  const left = [...specs.keys()].filter((i) => specs[i] !== undefined);
+  const places = new Map(left.map((i, place) => [i, place]));
+  return left
+    .map((i) => specs[i] as JobSpec)
+    .map((spec) => ({
+      ...spec,
+      dependsOnSiblings: spec.dependsOnSiblings.map((i) => places.get(i) as number),
+    }));
 }
 
 /** Refuses the jobs whose sibling was refused, and those of such siblings in turn; answers with their positions. */

@@ -83,25 +83,64 @@ function dependency(spelling: number | string, index: number): number {
  * `,"name":value`.
  */
 export function jobText({ job, data }: LoadedJob, more = ""): string {
-  const [before, after] = aroundData(job);
-  return `${before}${data}${after}${more}}`;
+  return `${beforeData(job)}${data}${afterData(job)}${more}}`;
+}
+
+/** As `jobText`, of job after job: what follows their data is spelt anew only where it differs. */
+export function jobTexts(): (loaded: LoadedJob, more?: string) => string {
+  let last: LoadedJob["job"] | undefined;
+  let after = "";
+  return ({ job, data }: LoadedJob, more = ""): string => {
+    if (last === undefined || !isAlikeAfterData(job, last)) after = afterData(job);
+    last = job;
+    return `${beforeData(job)}${data}${after}${more}}`;
+  };
 }
 
 /** The text of a job, without the brace at its end, before its data and after it. */
 export function aroundData(job: LoadedJob["job"]): readonly [before: string, after: string] {
+  return [beforeData(job), afterData(job)];
+}
+
+function beforeData({ id, queue }: LoadedJob["job"]): string {
+  return `{"id":${id},"queue":"${queue}","data":`;
+}
+
+function afterData(job: LoadedJob["job"]): string {
   const { uniqueKey, progressMessage, lease } = job;
   return [
-    `{"id":${job.id},"queue":"${job.queue}","data":`,
-    `,"priority":${toHigherFirst(job.priority)},"created_at":${job.createdAt}` +
-      `,"run_at":${job.runAt},"started_at":${job.startedAt ?? 0}` +
-      `,"attempts":${attemptsStarted(job)},"max_attempts":${job.maxAttempts}` +
-      `,"backoff":${job.backoffMs},"ttl":${job.ttlMs ?? 0},"timeout":${job.timeoutMs ?? 0}` +
-      (uniqueKey === null ? "" : `,"unique_key":${JSON.stringify(uniqueKey)}`) +
-      `,"depends_on":[${job.dependsOn.join()}],"progress":${wholePercent(job)}` +
-      (progressMessage === null ? "" : `,"progress_msg":${JSON.stringify(progressMessage)}`) +
-      `,"tags":${job.tags.length === 0 ? "[]" : JSON.stringify(job.tags)},"lifo":${job.lifo}` +
-      (lease === undefined ? "" : `,"lease":${JSON.stringify(lease)}`),
-  ];
+    `,"priority":${toHigherFirst(job.priority)},"created_at":${job.createdAt}`,
+    `,"run_at":${job.runAt},"started_at":${job.startedAt ?? 0}`,
+    `,"attempts":${attemptsStarted(job)},"max_attempts":${job.maxAttempts}`,
+    `,"backoff":${job.backoffMs},"ttl":${job.ttlMs ?? 0},"timeout":${job.timeoutMs ?? 0}`,
+    uniqueKey === null ? "" : `,"unique_key":${JSON.stringify(uniqueKey)}`,
+    `,"depends_on":[${job.dependsOn.join()}],"progress":${wholePercent(job)}`,
+    progressMessage === null ? "" : `,"progress_msg":${JSON.stringify(progressMessage)}`,
+    `,"tags":${job.tags.length === 0 ? "[]" : JSON.stringify(job.tags)},"lifo":${job.lifo}`,
+    lease === undefined ? "" : `,"lease":${JSON.stringify(lease)}`,
+  ].join("");
+}
+
+function isAlikeAfterData(a: LoadedJob["job"], b: LoadedJob["job"]): boolean {
+  return (
+    a.priority === b.priority &&
+    a.createdAt === b.createdAt &&
+    a.runAt === b.runAt &&
+    a.startedAt === b.startedAt &&
+    a.state === b.state &&
+    a.attemptsMade === b.attemptsMade &&
+    a.maxAttempts === b.maxAttempts &&
+    a.backoffMs === b.backoffMs &&
+    a.ttlMs === b.ttlMs &&
+    a.timeoutMs === b.timeoutMs &&
+    a.uniqueKey === b.uniqueKey &&
+    a.dependsOn === b.dependsOn &&
+    a.progress === b.progress &&
+    a.progressMessage === b.progressMessage &&
+    a.tags === b.tags &&
+    a.lifo === b.lifo &&
+    a.lease === b.lease
+  );
 }
 
 /** Clients take it for a small whole number. */

@@ -20,6 +20,7 @@ import {
   flashqState,
   historyPoint,
   jobText,
+  jobTexts,
   type LoadedJob,
   wholePercent,
 } from "./mapping.ts";
@@ -133,7 +134,8 @@ function handlersOf(deps: DialectDeps): Record<keyof typeof operations, Handle> 
         );
         return answer(c, "[]");
       }
-      return answer(c, listText(claimed.map((job) => jobText(job))));
+      const textOf = jobTexts();
+      return answer(c, listText(claimed.map((job) => textOf(job))));
     },
     pause: onPath(commands.pause, nothing),
     resume: onPath(commands.resume, nothing),

@@ -9,6 +9,7 @@ import {
   failureOf,
   flashqState,
   jobText,
+  jobTexts,
   type LoadedJob,
   referenceText,
   wholePercent,
@@ -70,9 +71,10 @@ export function jobsText(
 ): string {
   let text = '{"ok":true,"jobs":[';
   let comma = "";
+  const textOf = jobTexts();
   // Appended, not joined: it becomes one piece when it is sent.
   for (const job of jobs) {
-    text += comma + jobText(job, more(job));
+    text += comma + textOf(job, more(job));
     comma = ",";
   }
   return `${text}]}`;

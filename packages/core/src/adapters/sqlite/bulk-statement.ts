@@ -30,7 +30,9 @@ export class BulkInsert {
     this.#shared = shared.map((column) => `$${column}`);
     this.#width = own.length;
     const columns = [...shared, ...own];
-    const head = `INSERT INTO ${table} (${columns.join(",")}) VALUES `;
+    // A row that breaks a rule takes the whole transaction back, as it does anyway; to take back one statement alone, SQLite
+    // would copy each page before it is changed.
+    const head = `INSERT OR ROLLBACK INTO ${table} (${columns.join(",")}) VALUES `;
     const row = `(${[...this.#shared, ...own.map(() => "?")].join(",")})`;
     this.#many = SIZES.map((rows) => ({
       rows,

@@ -10,6 +10,8 @@ const SLOT_MS = 100;
  */
 export class Deadlines {
   readonly #slots = new Map<number, Set<Run>>();
+  /** The one asked for last: most runs begin and end beside others. */
+  #last: { readonly slot: number; readonly runs: Set<Run> } | undefined;
   readonly #agenda: Agenda;
 
   constructor(agenda: Agenda) {
@@ -22,7 +24,7 @@ export class Deadlines {
 
   add(run: Run): void {
     const slot = Math.floor(Deadlines.of(run) / SLOT_MS);
-    let runs = this.#slots.get(slot);
+    let runs = this.#runsOf(slot);
     if (runs === undefined) {
       this.#slots.set(slot, (runs = new Set()));
       this.#agenda.add((slot + 1) * SLOT_MS, Due.deadlines, slot);
@@ -33,7 +35,14 @@ export class Deadlines {
 
   remove(run: Run): void {
     // An empty slot stays until its time has come: another one would cost the agenda another entry.
-    this.#slots.get(run.slot)?.delete(run);
+    this.#runsOf(run.slot)?.delete(run);
+  }
+
+  #runsOf(slot: number): Set<Run> | undefined {
+    if (this.#last?.slot === slot) return this.#last.runs;
+    const runs = this.#slots.get(slot);
+    if (runs !== undefined) this.#last = { slot, runs };
+    return runs;
   }
 
   /** The deadline was moved. */
@@ -49,7 +58,10 @@ export class Deadlines {
     const last = Math.floor(now / SLOT_MS);
     for (const [slot, runs] of this.#slots) {
       if (slot > last) continue;
-      if (runs.size === 0 && slot < last) this.#slots.delete(slot);
+      if (runs.size === 0 && slot < last) {
+        this.#slots.delete(slot);
+        this.#last = undefined;
+      }
       for (const run of runs) {
         if (past.length === limit) return past;
         if (Deadlines.of(run) <= now) past.push(run);

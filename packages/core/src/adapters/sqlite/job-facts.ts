@@ -7,6 +7,7 @@ import { type FinishedPhase, stateOf } from "./rows.ts";
 const STEP = 2000;
 
 interface Bucket {
+  readonly no: number;
   readonly facts: Facts;
   /** Jobs that are there. */
   live: number;
@@ -21,6 +22,8 @@ interface Bucket {
  */
 export class JobFacts {
   readonly #buckets = new Map<number, Bucket>();
+  /** The one asked for last: most ids come after each other. */
+  #last: Bucket | undefined;
   /** Of the current transaction: ids, and what was known of them before. */
   #changed: number[] = [];
   #before: number[] = [];
@@ -77,7 +80,7 @@ export class JobFacts {
       const no = bucketOf(id);
       if (this.#buckets.get(no)?.live !== 0) continue;
       this.#buckets.delete(no);
-      this.#sorted = undefined;
+      this.#last = this.#sorted = undefined;
     }
     this.#changed = [];
     this.#before = [];
@@ -119,14 +122,18 @@ export class JobFacts {
   }
 
   #write(id: number, fact: number): void {
+    const bucket = this.#bucketAt(id);
+    const place = id % BUCKET;
     this.#changed.push(id);
-    this.#before.push(this.#factOf(id));
-    this.#put(id, fact);
+    this.#before.push(bucket.facts[place] ?? 0);
+    this.#putIn(bucket, place, fact);
   }
 
   #put(id: number, fact: number): void {
-    const bucket = this.#bucketAt(id);
-    const place = id % BUCKET;
+    this.#putIn(this.#bucketAt(id), id % BUCKET, fact);
+  }
+
+  #putIn(bucket: Bucket, place: number, fact: number): void {
     const before = bucket.facts[place] ?? 0;
     bucket.facts[place] = fact;
     bucket.live += (fact === 0 ? 0 : 1) - (before === 0 ? 0 : 1);
@@ -134,12 +141,14 @@ export class JobFacts {
 
   #bucketAt(id: number): Bucket {
     const no = bucketOf(id);
+    if (this.#last?.no === no) return this.#last;
     let bucket = this.#buckets.get(no);
     if (bucket === undefined) {
-      bucket = { facts: new Uint32Array(BUCKET), live: 0, oldest: Infinity, newest: -Infinity };
+      bucket = { no, facts: new Uint32Array(BUCKET), live: 0, oldest: Infinity, newest: -Infinity };
       this.#buckets.set(no, bucket);
       this.#sorted = undefined;
     }
+    this.#last = bucket;
     return bucket;
   }
 }

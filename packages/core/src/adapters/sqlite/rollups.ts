@@ -60,6 +60,8 @@ export class Rollups {
   readonly #db: DatabaseSync;
   readonly #upsert: StatementSync;
   readonly #byLane = new Map<number, Sum>();
+  /** The one of `#byLane` that was added to last. */
+  #last: Sum | undefined;
   readonly #byProject = new Map<string, Sum>();
   #foldedHour = 0;
 
@@ -128,6 +130,7 @@ export class Rollups {
   }
 
   discard(): void {
+    this.#last = undefined;
     this.#byLane.clear();
     this.#byProject.clear();
   }
@@ -227,9 +230,12 @@ export class Rollups {
   #sum(lane: number, priority: number, project: string | null): Sum {
     const level = priority <= -7 ? 0 : priority < 0 ? 1 : priority === 0 ? 2 : 3;
     if (project === null) {
+      const last = this.#last;
+      if (last?.lane === lane && last.level === level) return last;
       const key = lane * 4 + level;
       let sum = this.#byLane.get(key);
       if (sum === undefined) this.#byLane.set(key, (sum = emptySum(lane, level, "")));
+      this.#last = sum;
       return sum;
     }
     const key = `${lane}.${level}.${project}`;

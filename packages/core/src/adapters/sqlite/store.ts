@@ -135,6 +135,7 @@ export class Store {
 
   // Of the open transaction.
   readonly #touched = new Map<Lane, () => void>();
+  #lastTouched: Lane | undefined;
   readonly #freed = new Set<Lane>();
   readonly #finished = new Map<number, number[]>();
   readonly #endedClaims: number[] = [];
@@ -326,6 +327,7 @@ export class Store {
     this.#insertOpen.discard();
     this.#insertFinished.discard();
     this.#touched.clear();
+    this.#lastTouched = undefined;
     this.#freed.clear();
     this.#finished.clear();
     this.#endedClaims.length = 0;
@@ -333,7 +335,8 @@ export class Store {
 
   /** To be called before a lane's counts or window change. */
   #touch(lane: Lane): void {
-    if (this.#touched.has(lane)) return;
+    if (lane === this.#lastTouched || this.#touched.has(lane)) return;
+    this.#lastTouched = lane;
     const { windowEnd, windowStarts, paused, rateLimit, concurrency, typed } = lane;
     const counts = { ...lane.counts };
     this.#touched.set(lane, () => {
@@ -472,7 +475,7 @@ export class Store {
           siblings.push(ids[sibling] as number);
         }
         const known = this.lanes.find(spec.tenant, spec.queue);
-        const row = this.#admit(tx, spec, id, siblings, held, places);
+        const row = this.#admit(tx, spec, known, { id, siblings, held, places });
         if (known === undefined) created.push(row.lane);
         added.push(row);
         return (outcomes[i] = id);
@@ -526,16 +529,24 @@ export class Store {
   }
 
   /**
-   * Checks a new job against the store without writing anything. `held` and `places`: keys that jobs of the same call
-   * hold, and how many of them each group has taken.
+   * Checks a new job against the store without writing anything. `known`: its lane, where it has one; `held` and `places`:
+   * keys that jobs of the same call hold, and how many of them each group has taken.
    */
   #admit(
     tx: Transaction,
     spec: JobSpec,
-    id: number,
-    siblings: readonly number[],
-    held: Map<string, number>,
-    places: Map<LaneGroup, number>,
+    known: Lane | undefined,
+    {
+      id,
+      siblings,
+      held,
+      places,
+    }: {
+      readonly id: number;
+      readonly siblings: readonly number[];
+      readonly held: Map<string, number>;
+      readonly places: Map<LaneGroup, number>;
+    },
   ): OpenRow {
     const { dependsOn } = spec;
     let pending = siblings.length;
@@ -549,7 +560,6 @@ export class Store {
       const what = `Jobs to depend on were not found, or were cancelled: ${hopeless.join(", ")}`;
       throw new QueueError("DEPENDENCY_NOT_FOUND", what, { ids: hopeless });
     }
-    const known = this.lanes.find(spec.tenant, spec.queue);
     if (known !== undefined && spec.uniqueKey !== null) {
       const holder =
         held.get(`${known.no} ${spec.uniqueKey}`) ??
@@ -817,7 +827,9 @@ export class Store {
       const run = this.#begin(row, claim, now, now);
       taken.runs.push(run);
       if (lane.typed) this.#typedRuns(lane, 1);
-      taken.jobs.push(Object.assign(toJob(row, data, run), { lease: claim.lease }));
+      const job: { lease?: string } & Job = toJob(row, data, run);
+      job.lease = claim.lease;
+      taken.jobs.push(job as ClaimedJob);
       this.events.add("job.started", lane, id, now);
     }
     if (count > 0) this.rollups.active(lane.no, lane.counts.active);
@@ -1171,7 +1183,6 @@ export class Store {
       if (finished.phase === Phase.failed) {
         this.#sql.insertFailure.run(id, lane.no, finished.error, finished.finishedAt);
       }
-      this.#uncache(id);
       this.#touch(lane);
       lane.counts[stateOf(finished.phase)]++;
       this.facts.set(id, lane.no, stateOf(finished.phase), row.priority);
@@ -1255,6 +1266,7 @@ export class Store {
     error: JobFailure,
   ): void {
     const { lane, id } = row;
+    this.#uncache(id);
     this.#touch(lane);
     lane.counts[stateOf(row.phase)]--;
     this.#tidy(tx, lane);
