@@ -40,7 +40,14 @@ export function factIn(fact: number, state: JobState): number {
   return ((byte & ~7) | (stateCodes.get(state) ?? 0)) * MAX_LANES + (fact % MAX_LANES);
 }
 
-const stateOfFact = (fact: number): JobState | undefined => jobStates[((fact >>> 24) & 7) - 1];
+export const stateOfFact = (fact: number): JobState | undefined =>
+  jobStates[((fact >>> 24) & 7) - 1];
+
+/** undefined where it is one of those that are not told apart. */
+export function priorityOfFact(fact: number): number | undefined {
+  const near = (fact >>> 27) - FARTHEST;
+  return Math.abs(near) === FARTHEST ? undefined : near;
+}
 
 export const laneOfFact = (fact: number): number => fact & 0xff_ffff;
 

@@ -126,7 +126,8 @@ function onDisk(path: string): { rows: Row[]; inProcess: Set<number>; pulled: Se
     expect(integrity).toEqual([{ integrity_check: "ok" }]);
     const rows = db
       .prepare(
-        `SELECT j.id, j.options ->> 'name' label, f.phase finished, o.crashes, o.over, o.phase
+        `SELECT j.id, j.options ->> 'name' label, f.phase finished, o.crashes, o.over,
+           coalesce(o.phase, CASE WHEN f.id IS NULL THEN 0 END) phase
          FROM job j LEFT JOIN open_job o ON o.lane = j.lane AND o.id = j.id
          LEFT JOIN finished_job f ON f.lane = j.lane AND f.phase IN (3, 4, 5) AND f.id = j.id`,
       )

@@ -188,6 +188,10 @@ export class SqliteAtRest implements StoreAtRest {
     db.prepare(
       "INSERT OR REPLACE INTO meta VALUES ('next_id', max(?, coalesce((SELECT value FROM meta WHERE key = 'next_id'), 1)))",
     ).run(nextNumber);
+    // All open jobs that are written into it have their rows.
+    db.exec(
+      "UPDATE meta SET value = (SELECT n.value FROM meta n WHERE n.key = 'next_id') WHERE key = 'open_from'",
+    );
     this.#keep({ mark, filled: nothing });
     db.exec("COMMIT");
   }

@@ -5,6 +5,7 @@ import { QueueError } from "../../errors.ts";
 import type { JobFailure } from "../../job.ts";
 import { addTo, type Bits, encodeBits, noBits } from "../../job-facts.ts";
 import type { Filled, MoveMark } from "../../store-at-rest.ts";
+import { writeLate } from "./open-jobs.ts";
 
 const migrations = new URL("./migrations/", import.meta.url);
 
@@ -59,6 +60,7 @@ export function openDatabase(path: string): DatabaseSync {
     db.exec("BEGIN IMMEDIATE; COMMIT");
     defineFunctions(db);
     migrate(db);
+    writeLate(db);
     return db;
   } catch (error) {
     db?.close();

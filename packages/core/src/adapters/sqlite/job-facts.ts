@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { JobState } from "../../job.ts";
-import { BUCKET, bucketOf, factIn, factOf, type Facts } from "../../job-facts.ts";
+import { isFinished, type JobState } from "../../job.ts";
+import { BUCKET, bucketOf, factIn, factOf, type Facts, stateOfFact } from "../../job-facts.ts";
 import { type FinishedPhase, stateOf } from "./rows.ts";
 
 /** Rows read in one step. */
@@ -24,9 +24,10 @@ export class JobFacts {
   readonly #buckets = new Map<number, Bucket>();
   /** The one asked for last: most ids come after each other. */
   #last: Bucket | undefined;
-  /** Of the current transaction: ids, and what was known of them before. */
-  #changed: number[] = [];
-  #before: number[] = [];
+  /** Of the current transaction: ids, and what was known of them before; so many of them. */
+  #changed = new Float64Array(BUCKET);
+  #before = new Uint32Array(BUCKET);
+  #changes = 0;
   #sorted: number[] | undefined;
   readonly #jobs: StatementSync;
   readonly #finished: StatementSync;
@@ -64,6 +65,12 @@ export class JobFacts {
     this.#put(id, factOf(lane, state, priority));
   }
 
+  /** Exact also before `build` is through: what is open is known from the beginning. */
+  isOpen(id: number): boolean {
+    const state = stateOfFact(this.of(id));
+    return state !== undefined && !isFinished(state);
+  }
+
   /** Of a job that is new. */
   created(id: number, at: number): void {
     const bucket = this.#bucketAt(id);
@@ -76,19 +83,20 @@ export class JobFacts {
   }
 
   commit(): void {
-    for (const id of this.#changed) {
-      const no = bucketOf(id);
+    let looked = -1;
+    for (let i = 0; i < this.#changes; i++) {
+      const no = bucketOf(this.#changed[i] as number);
+      if (no === looked) continue;
+      looked = no;
       if (this.#buckets.get(no)?.live !== 0) continue;
       this.#buckets.delete(no);
       this.#last = this.#sorted = undefined;
     }
-    this.#changed = [];
-    this.#before = [];
+    this.#changes = 0;
   }
 
   rollback(): void {
-    const { length } = this.#changed;
-    for (let i = length - 1; i >= 0; i--) {
+    for (let i = this.#changes - 1; i >= 0; i--) {
       this.#put(this.#changed[i] as number, this.#before[i] as number);
     }
     this.commit();
@@ -101,7 +109,7 @@ export class JobFacts {
       for (const [id, lane, priority, at] of rows) {
         this.created(id, at);
         // What is open is known.
-        if (this.#factOf(id) === 0) this.#put(id, factOf(lane, "completed", priority));
+        if (this.of(id) === 0) this.#put(id, factOf(lane, "completed", priority));
       }
       read = rows.length;
       after = rows.at(-1)?.[0] ?? after;
@@ -110,23 +118,33 @@ export class JobFacts {
     let last: readonly [number, number, number] = [0, 0, 0];
     for (let read = STEP; read === STEP;) {
       const rows = this.#finished.all(...last) as unknown as [number, FinishedPhase, number][];
-      for (const [, phase, id] of rows) this.#put(id, factIn(this.#factOf(id), stateOf(phase)));
+      for (const [, phase, id] of rows) this.#put(id, factIn(this.of(id), stateOf(phase)));
       read = rows.length;
       last = rows.at(-1) ?? last;
       await pause();
     }
   }
 
-  #factOf(id: number): number {
+  /** 0 where there is no such job. */
+  of(id: number): number {
     return this.#buckets.get(bucketOf(id))?.facts[id % BUCKET] ?? 0;
   }
 
   #write(id: number, fact: number): void {
     const bucket = this.#bucketAt(id);
     const place = id % BUCKET;
-    this.#changed.push(id);
-    this.#before.push(bucket.facts[place] ?? 0);
+    if (this.#changes === this.#changed.length) this.#grow();
+    this.#changed[this.#changes] = id;
+    this.#before[this.#changes++] = bucket.facts[place] ?? 0;
     this.#putIn(bucket, place, fact);
+  }
+
+  #grow(): void {
+    const [changed, before] = [this.#changed, this.#before];
+    this.#changed = new Float64Array(2 * changed.length);
+    this.#before = new Uint32Array(2 * before.length);
+    this.#changed.set(changed);
+    this.#before.set(before);
   }
 
   #put(id: number, fact: number): void {

@@ -5,10 +5,10 @@ import {
   type FinishedPhase,
   type FinishedRow,
   type OpenRow,
-  type Phase,
+  Phase,
 } from "./rows.ts";
 
-/** Columns 0 to 5 are the job's, 6 to 15 the open row's. */
+/** Columns 0 to 5 are the job's, 6 to 15 the open row's, null where `OpenJobs` has put it off. */
 export type OpenTuple = readonly [
   id: number,
   lane: number,
@@ -16,19 +16,19 @@ export type OpenTuple = readonly [
   createdAt: number,
   options: string | null,
   data: string,
-  phase: Phase,
+  phase: Phase | null,
   ord: number | null,
   runAt: number | null,
   expireAt: number | null,
-  attempts: number,
-  crashes: number,
+  attempts: number | null,
+  crashes: number | null,
   error: string | null,
-  over: number,
+  over: number | null,
   stop: string | null,
   report: string | null,
 ];
 
-/** An open row's columns, null when it is finished, then the finished row's, null when it is open. */
+/** An open row's columns, null when it is finished as well, then the finished row's, null when it is open. */
 export type JobTuple = readonly [
   ...OpenTuple,
   phase: FinishedPhase | null,
@@ -54,14 +54,14 @@ export function openRow(row: OpenTuple | JobTuple, lane: Lane): RevivedRow {
     createdAt: row[3],
     options: decodeOptions(row[4]),
     data: row[5],
-    phase: row[6],
+    phase: row[6] ?? Phase.ready,
     ord: row[7] ?? row[0],
     runAt: row[8] ?? row[17] ?? row[3],
     expireAt: row[9],
-    attempts: row[10],
-    crashes: row[11],
+    attempts: row[10] ?? 0,
+    crashes: row[11] ?? 0,
     error: row[12],
-    over: row[13],
+    over: row[13] ?? 0,
     stop: row[14],
     report: row[15],
   };
@@ -115,8 +115,9 @@ export function prepareStatements(db: DatabaseSync) {
       "SELECT id, phase, priority, ord, run_at, expire_at FROM open_job WHERE lane = ? ORDER BY id",
     ),
     countFinished: one("SELECT lane, phase, count(*) n FROM finished_job GROUP BY lane, phase"),
+    /** Of a job that is known to be open. */
     getOpen: arrays(
-      `SELECT ${jobColumns}, ${openColumns} FROM job j JOIN open_job o ON o.lane = j.lane AND o.id = j.id
+      `SELECT ${jobColumns}, ${openColumns} FROM job j LEFT JOIN open_job o ON o.lane = j.lane AND o.id = j.id
        WHERE j.id = ?`,
     ),
     getJob: arrays(
@@ -131,18 +132,6 @@ export function prepareStatements(db: DatabaseSync) {
     ),
     findState: one(
       `SELECT j.lane, f.phase finished FROM job j LEFT JOIN finished_job f ON ${ofFinished} WHERE j.id = ?`,
-    ),
-    updateOpen: one(
-      `UPDATE open_job SET phase = ?, ord = ?, run_at = ?, attempts = ?, crashes = ?, error = ?, over = ?, stop = NULL, report = NULL
-       WHERE lane = ? AND id = ?`,
-    ),
-    reportOpen: one("UPDATE open_job SET report = ? WHERE lane = ? AND id = ?"),
-    overOpen: one("UPDATE open_job SET over = ? WHERE lane = ? AND id = ?"),
-    stopOpen: one("UPDATE open_job SET stop = ? WHERE lane = ? AND id = ?"),
-    deleteOpen: one("DELETE FROM open_job WHERE lane = ? AND id = ?"),
-    deleteOpenRange: one("DELETE FROM open_job WHERE lane = ? AND id BETWEEN ? AND ?"),
-    deleteOpenMany: one(
-      "DELETE FROM open_job WHERE lane = ? AND id IN (SELECT value FROM json_each(?))",
     ),
     deleteFinished: one("DELETE FROM finished_job WHERE lane = ? AND phase = ? AND id = ?"),
     deleteJob: one("DELETE FROM job WHERE id = ?"),

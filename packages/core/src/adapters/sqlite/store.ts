@@ -39,6 +39,7 @@ import { afterCrash, CRASH_LIMIT, decideRetry } from "../../retry-policy.ts";
 import { Agenda, Due, due } from "./agenda.ts";
 import { Answers } from "./answers.ts";
 import { BulkInsert } from "./bulk-statement.ts";
+import { OpenJobs } from "./open-jobs.ts";
 import type { Transaction } from "./committer.ts";
 import { Deadlines } from "./deadlines.ts";
 import { EventLog } from "./event-log.ts";
@@ -122,6 +123,7 @@ export class Store {
   readonly #db: DatabaseSync;
   readonly #active = new Map<number, Run>();
   readonly #deadlines: Deadlines;
+  readonly #openJobs: OpenJobs;
   readonly #cache = new Map<number, OpenRow>();
   #cachedBytes = 0;
   /** Runs at once in each tenant's typed queues. */
@@ -141,7 +143,6 @@ export class Store {
   readonly #endedClaims: number[] = [];
 
   readonly #insertJob: BulkInsert;
-  readonly #insertOpen: BulkInsert;
   readonly #insertFinished: BulkInsert;
   readonly #sql: Statements;
 
@@ -161,10 +162,6 @@ export class Store {
       shared: ["lane", "priority", "created_at", "options"],
       own: ["id", "data"],
     });
-    this.#insertOpen = new BulkInsert(db, "open_job", {
-      shared: ["lane", "phase", "priority", "ord", "run_at", "expire_at"],
-      own: ["id"],
-    });
     this.#insertFinished = new BulkInsert(db, "finished_job", {
       shared: [
         "lane",
@@ -181,6 +178,7 @@ export class Store {
       own: ["id", "result"],
     });
     this.#reserved = this.#nextId = Number(this.#sql.getMeta.get("next_id")?.["value"] ?? 1);
+    this.#openJobs = new OpenJobs(db, this.#nextId, this.facts);
     this.#reserveIds();
     this.events = new EventLog(
       randomBytes(6).toString("hex"),
@@ -283,7 +281,7 @@ export class Store {
   /** Writes the rows of new jobs: a few statements for many calls that add one job each. Before anything reads them. */
   flush(): void {
     this.#insertJob.flush();
-    this.#insertOpen.flush();
+    this.#openJobs.flush();
   }
 
   beforeCommit(tx: Transaction): void {
@@ -293,6 +291,7 @@ export class Store {
       this.#sql.logFinished.run(key % 8, tx.now, Math.floor(key / 8), JSON.stringify(ids));
     }
     for (const no of this.#endedClaims) this.#sql.deleteClaim.run(no);
+    this.#openJobs.beforeCommit(tx, this.#nextId);
     this.rollups.write(tx.now);
     this.labels.write();
     this.outbox.write(tx);
@@ -302,6 +301,7 @@ export class Store {
   commit(): void {
     this.#db.exec("COMMIT");
     this.facts.commit();
+    this.#openJobs.commit();
     this.#forget();
   }
 
@@ -312,6 +312,7 @@ export class Store {
     for (const restore of this.#touched.values()) restore();
     const lanes = [...this.#touched.keys()];
     this.facts.rollback();
+    this.#openJobs.rollback();
     this.labels.discard();
     this.rollups.discard();
     this.events.discard();
@@ -324,7 +325,6 @@ export class Store {
 
   #forget(): void {
     this.#insertJob.discard();
-    this.#insertOpen.discard();
     this.#insertFinished.discard();
     this.#touched.clear();
     this.#lastTouched = undefined;
@@ -455,6 +455,7 @@ export class Store {
     const held = new Map<string, number>();
     const places = new Map<LaneGroup, number>();
     const created: Lane[] = [];
+    let last: Lane | undefined;
     const add = (i: number): Outcome<number> => {
       const known = outcomes[i];
       if (known !== undefined) return known;
@@ -474,9 +475,12 @@ export class Store {
           }
           siblings.push(ids[sibling] as number);
         }
-        const known = this.lanes.find(spec.tenant, spec.queue);
+        const { tenant, queue } = spec;
+        const known =
+          last?.queue === queue && last.tenant === tenant ? last : this.lanes.find(tenant, queue);
         const row = this.#admit(tx, spec, known, { id, siblings, held, places });
         if (known === undefined) created.push(row.lane);
+        last = row.lane;
         added.push(row);
         return (outcomes[i] = id);
       } catch (error) {
@@ -495,21 +499,12 @@ export class Store {
       throw error;
     }
     for (const row of added) {
-      this.#write(row, tx.now);
+      const { id, lane, priority, createdAt, options, data } = row;
+      this.#insertJob.add([lane.no, priority, createdAt, encodeOptions(options)], [id, data]);
+      this.#openJobs.add(row);
       this.#added(tx, row);
     }
     return outcomes as Outcome<number>[];
-  }
-
-  /** A new job's rows, with the next `flush`. */
-  #write(
-    { id, lane, priority, options, data, phase, ord, runAt, expireAt }: OpenRow,
-    now: number,
-  ): void {
-    this.#insertJob.add([lane.no, priority, now, encodeOptions(options)], [id, data]);
-    const place = ord === id ? null : ord;
-    const later = runAt === now ? null : runAt;
-    this.#insertOpen.add([lane.no, phase, priority, place, later, expireAt], [id]);
   }
 
   enqueueOnce(
@@ -674,6 +669,7 @@ export class Store {
   }
 
   #readOpen(id: number): RevivedRow | undefined {
+    if (!this.facts.isOpen(id)) return undefined;
     const found = this.#sql.getOpen.get(id) as unknown as OpenTuple | undefined;
     if (found === undefined) return undefined;
     const lane = this.lanes.get(found[1]);
@@ -800,7 +796,8 @@ export class Store {
       const { priority, ord, id } = popped;
       let row: OpenRow | undefined;
       try {
-        if (!this.#active.has(id)) row = this.#uncache(id) ?? this.#readOpen(id);
+        // What is in memory is not being run.
+        row = this.#uncache(id) ?? (this.#active.has(id) ? undefined : this.#readOpen(id));
       } catch (error) {
         lane.ready.push(priority, ord, id);
         throw error;
@@ -949,7 +946,10 @@ export class Store {
 
   /** The run a reference means. */
   #run(tenant: TenantScope, ref: RunRef, now: number): Run {
-    const run = this.#active.get(ref.id);
+    return this.#mayReport(this.#active.get(ref.id), tenant, ref, now);
+  }
+
+  #mayReport(run: Run | undefined, tenant: TenantScope, ref: RunRef, now: number): Run {
     if (run === undefined || !sees(tenant, run.row.lane)) {
       const job = this.read(tenant, ref.id);
       if (job === undefined) throw jobNotFound(ref.id);
@@ -995,8 +995,12 @@ export class Store {
     const outcomes = runs.map((ref) =>
       attempt((): true => {
         // Asked for twice: the second must find the job as the first left it.
-        if (ended.length > 0 && !this.#active.has(ref.id)) this.#finish(tx, ended.splice(0));
-        const run = this.#run(tenant, ref, tx.now);
+        let known = this.#active.get(ref.id);
+        if (known === undefined && ended.length > 0) {
+          this.#finish(tx, ended.splice(0));
+          known = this.#active.get(ref.id);
+        }
+        const run = this.#mayReport(known, tenant, ref, tx.now);
         if (run.stop !== null) {
           this.#cancelRun(tx, run);
           return true;
@@ -1147,17 +1151,7 @@ export class Store {
       row.runAt = tx.now;
     }
     this.#uncache(id);
-    this.#sql.updateOpen.run(
-      phase,
-      row.ord === id ? null : row.ord,
-      row.runAt === row.createdAt ? null : row.runAt,
-      row.attempts,
-      row.crashes,
-      row.error,
-      row.over,
-      lane.no,
-      id,
-    );
+    this.#openJobs.update(row);
     lane.counts[stateOf(phase)]++;
     this.facts.set(id, lane.no, stateOf(phase), row.priority);
     if (phase === Phase.ready) lane.ready.push(row.priority, row.ord, id);
@@ -1172,6 +1166,7 @@ export class Store {
   ): void {
     if (ended.length === 0) return;
     const byLane = new Map<Lane, number[]>();
+    let last: { readonly lane: Lane; readonly ids: number[] } | undefined;
     for (const { row, finished } of ended) {
       const { id, lane } = row;
       const { phase, startedAt, finishedAt, attempts, crashes, worker, error, report } = finished;
@@ -1187,15 +1182,18 @@ export class Store {
       lane.counts[stateOf(finished.phase)]++;
       this.facts.set(id, lane.no, stateOf(finished.phase), row.priority);
       this.#logFinished(lane, finished.phase, id);
-      const ids = byLane.get(lane);
-      if (ids === undefined) byLane.set(lane, [id]);
-      else ids.push(id);
+      if (last?.lane !== lane) {
+        let ids = byLane.get(lane);
+        if (ids === undefined) byLane.set(lane, (ids = []));
+        last = { lane, ids };
+      }
+      last.ids.push(id);
       if (row.options.uniqueKey !== null) {
         this.#sql.deleteUnique.run(lane.no, row.options.uniqueKey);
       }
     }
     for (const [lane, ids] of byLane) {
-      this.#deleteOpen(lane, ids);
+      this.#openJobs.delete(lane.no, ids);
       this.#refresh(lane, tx.now);
     }
     this.#insertFinished.flush();
@@ -1212,17 +1210,6 @@ export class Store {
     const ids = this.#finished.get(key);
     if (ids === undefined) this.#finished.set(key, [id]);
     else ids.push(id);
-  }
-
-  #deleteOpen(lane: Lane, ids: readonly number[]): void {
-    const first = ids[0] as number;
-    if (ids.length === 1) {
-      this.#sql.deleteOpen.run(lane.no, first);
-    } else if (ids.every((id, i) => id === first + i)) {
-      this.#sql.deleteOpenRange.run(lane.no, first, first + ids.length - 1);
-    } else {
-      this.#sql.deleteOpenMany.run(lane.no, JSON.stringify(ids));
-    }
   }
 
   // ---- dependencies
@@ -1322,7 +1309,7 @@ export class Store {
       run.stop = reason;
       tx.onRollback(() => (run.stop = null));
       if (run.claim.inProcess) {
-        this.#sql.stopOpen.run(reason, run.row.lane.no, id);
+        this.#openJobs.stop(run);
         this.#askToStop(tx, run, "cancelled");
       } else {
         this.#cancelRun(tx, run);
@@ -1373,7 +1360,9 @@ export class Store {
     if (found === undefined || lane === undefined || !sees(tenant, lane)) throw jobNotFound(id);
     const finished = finishedRow(found);
     if (finished === undefined || finished.phase === Phase.completed) {
-      const state = this.#active.has(id) ? "active" : stateOf(finished?.phase ?? found[6]);
+      const state = this.#active.has(id)
+        ? "active"
+        : stateOf(finished?.phase ?? found[6] ?? Phase.ready);
       throw invalidState(id, state, "has not failed");
     }
     const options = decodeOptions(found[4]);
@@ -1410,9 +1399,9 @@ export class Store {
       // A claim that gave out its earlier run may live on with other jobs.
       over: ord,
     };
-    this.#insertOpen.add([lane.no, phase, row.priority, row.ord, tx.now, null], [id]);
-    this.#insertOpen.flush();
-    this.#sql.overOpen.run(row.over, lane.no, id);
+    this.#openJobs.add(row);
+    this.#openJobs.flush();
+    this.#openJobs.over(row);
     lane.counts[stateOf(phase)]++;
     this.facts.set(id, lane.no, stateOf(phase), row.priority);
     if (phase === Phase.ready) lane.ready.push(row.priority, row.ord, id);
@@ -1435,7 +1424,7 @@ export class Store {
       if (row.options.uniqueKey !== null)
         this.#sql.deleteUnique.run(lane.no, row.options.uniqueKey);
       this.#uncache(id);
-      this.#sql.deleteOpen.run(lane.no, id);
+      this.#openJobs.delete(lane.no, [id]);
       this.#dropDependencies(tx, id);
       this.#refresh(lane, tx.now);
     } else {
@@ -1517,7 +1506,7 @@ export class Store {
         if (timeoutMs !== null && run.claim.timeoutFrom === "progress")
           run.timeoutAt = tx.now + timeoutMs;
         this.#renewed(run, tx.now, leaseMs);
-        this.#sql.reportOpen.run(encodeReport(run), run.row.lane.no, run.row.id);
+        this.#openJobs.report(run);
         this.events.add("job.progress", run.row.lane, run.row.id, tx.now, {
           progress: run.progress,
           message: run.message,
@@ -1557,6 +1546,8 @@ export class Store {
         if (lane !== undefined) this.#refresh(lane, now);
       } else if (kind === Due.indexes) {
         const lane = this.lanes.get(key);
+        // They look for open jobs by their rows.
+        this.#openJobs.writeUntil(tx, this.#nextId);
         if (lane !== undefined && this.indexes.step(tx, lane)) {
           // Others come in between.
           this.agenda.add(now, Due.indexes, key);
