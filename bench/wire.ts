@@ -14,8 +14,11 @@ import { median } from "./measure.ts";
 import { freePort, run, startRedis } from "./processes.ts";
 import type { Addresses } from "./wire-server.ts";
 
-/** Batches of 1,000 and of 100, and single commands, under way at once on the one connection; what they are held against, too. */
-const LANES = "4";
+/**
+ * Batches of 1,000 and of 100, and single commands, under way at once on the one connection, and in what they are held
+ * against: enough that neither client nor server waits for the other.
+ */
+const LANES = "8";
 const SMALL_LANES = "16";
 const IN_FLIGHT = "256";
 

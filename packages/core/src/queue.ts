@@ -639,7 +639,7 @@ export class TenantQueue {
         const text = texts[i] ?? null;
         const result =
           text === null || isShort(text) ? text : await this.#queue.payloads.keep(text);
-        runs.push({ ...refTo(id, lease), result });
+        runs.push(lease === undefined ? { id, result } : { id, lease, result });
       }
       outcomes = await this.#adapter.complete({ tenant: this.tenant, runs });
     } catch (error) {
@@ -1280,6 +1280,9 @@ function checkStats(stats: unknown, errors: FieldError[]): void {
   }
 }
 
+/** Those that nobody can change are looked at once. */
+const soundOrigins = new WeakSet<JobOrigin>();
+
 function checkJob(
   tenant: string,
   job: NewJob,
@@ -1320,13 +1323,14 @@ function checkJob(
     for (const [i, on] of dependsOn.entries())
       checkDependency(on, `dependsOn[${i}]`, batch, errors);
   }
-  if (job.origin != null) {
+  if (job.origin != null && !soundOrigins.has(job.origin)) {
     const { via, priority, schedule } = checkObject(job.origin, "origin", errors);
     if (schedule !== undefined) checkName(schedule, "origin.schedule", errors);
     checkText(via, "origin.via", 1, MAX_LABEL, errors);
     if (priority !== undefined && typeof priority !== "number") {
       checkText(priority, "origin.priority", 1, MAX_LABEL, errors);
     }
+    if (errors.length === 0 && Object.isFrozen(job.origin)) soundOrigins.add(job.origin);
   }
   refuseIfAny(errors);
 

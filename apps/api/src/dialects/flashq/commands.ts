@@ -101,9 +101,13 @@ export const commands = {
 
   /** Answers how many were acknowledged. */
   ackBatch: command("operate", schemas.ackBatchInput, async ({ jobs }, { ids }) => {
-    const known = ids.map(parseJobId).filter((id) => id !== null);
-    if (known.length === 0) return 0;
-    const outcomes = await jobs.ack(known.map((id) => ({ id })));
+    const acks: Ack[] = [];
+    for (const spelling of ids) {
+      const id = parseJobId(spelling);
+      if (id !== null) acks.push({ id });
+    }
+    if (acks.length === 0) return 0;
+    const outcomes = await jobs.ack(acks);
     return outcomes.filter((outcome) => outcome === true).length;
   }),
 
@@ -330,8 +334,9 @@ export async function pull(session: Session, asked: Pull): Promise<readonly Load
     ...(signal === undefined ? {} : { signal }),
   });
   const fitting = countFitting(claimed, maxBytes);
-  if (fitting < claimed.length) await giveBack(session, claimed.slice(fitting));
-  const taken = claimed.slice(0, fitting);
+  const all = fitting === claimed.length;
+  if (!all) await giveBack(session, claimed.slice(fitting));
+  const taken = all ? claimed : claimed.slice(0, fitting);
   try {
     return await loadAll(jobs, taken);
   } catch (error) {
@@ -353,11 +358,13 @@ export async function giveBack(
 
 function countFitting(claimed: readonly ClaimedJob[], maxBytes: number): number {
   let total = 0;
-  for (const [i, { data }] of claimed.entries()) {
+  let count = 0;
+  for (const { data } of claimed) {
     total += typeof data === "string" ? data.length : data.bytes;
-    if (total > maxBytes && i > 0) return i;
+    if (total > maxBytes && count > 0) break;
+    count++;
   }
-  return claimed.length;
+  return count;
 }
 
 /** For lists: a payload that lies in a file is only named, and what is too much for one answer is left out. */

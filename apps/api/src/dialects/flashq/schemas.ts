@@ -34,10 +34,33 @@ export type JobInput = z.output<typeof jobInput>;
 
 export const pushInput = z.object({ queue, ...jobFields });
 
-export const pushBatchInput = z.object({
-  queue,
-  jobs: z.array(jobInput).min(1).max(MAX_BATCH),
-});
+/** Whether it has data and nothing else, of which nothing is to be checked. */
+function isBare(job: unknown): boolean {
+  if (typeof job !== "object" || job === null || Array.isArray(job)) return false;
+  for (const key in job) if (key !== "data") return false;
+  return true;
+}
+
+/** An array of items, of which most are sound at a glance: the schema would take longer than all else that is done to them. */
+function batchOf<Item extends z.ZodType>(item: Item, isSound: (value: unknown) => boolean) {
+  return z
+    .array(z.unknown())
+    .min(1)
+    .max(MAX_BATCH)
+    .transform((values, context): z.output<Item>[] => {
+      if (values.every(isSound)) return values as z.output<Item>[];
+      return values.map((value, i) => {
+        const parsed = item.safeParse(value);
+        if (parsed.success) return parsed.data;
+        for (const issue of parsed.error.issues) {
+          context.issues.push({ ...issue, input: value, path: [i, ...issue.path] } as never);
+        }
+        return z.NEVER;
+      });
+    });
+}
+
+export const pushBatchInput = z.object({ queue, jobs: batchOf(jobInput, isBare) });
 
 const worker = text;
 
@@ -48,7 +71,7 @@ export const pullBatchInput = z.object({ queue, worker, count: batchCount });
 export const ackInput = z.object({ id, lease, result: z.unknown().optional() });
 export type AckInput = z.output<typeof ackInput>;
 
-export const ackBatchInput = z.object({ ids: z.array(id).min(1).max(MAX_BATCH) });
+export const ackBatchInput = z.object({ ids: batchOf(id, (value) => typeof value === "number") });
 
 export const failInput = z.object({
   id,

@@ -168,7 +168,7 @@ export class Claims {
     let served = 0;
     for (const { slot, count, list } of demand.wanting) {
       if (from === got.length) break;
-      const own = got.slice(from, from + count);
+      const own = count === got.length ? got : got.slice(from, from + count);
       from += own.length;
       served++;
       demand.wanted -= count;
