@@ -82,6 +82,52 @@ test("a row that did not reach the disk with the first report is written with th
   await copy.adapter.close();
 });
 
+test("a retry of a cancelled job that did not reach the disk leaves its row known", async () => {
+  const disk = FailingDisk.install();
+  const store = await StoreOnDisk.open();
+  onTestFinished(() => store.dispose());
+  const { adapter } = store;
+  const [id] = (await adapter.enqueue({ jobs: jobSpecs(1), atomic: true })) as [number];
+  const [run] = (await adapter.claim(claimOf(1))) as [ClaimedJob];
+  await adapter.release({ tenant, runs: [{ id, lease: run.lease }] });
+  disk.breakDown("disk full");
+  const lost = await Promise.allSettled([
+    adapter.cancel({ tenant, ids: [id], running: false, reason: "r" }),
+    adapter.retry({ tenant, ids: [id] }),
+  ]);
+  expect(lost.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  disk.mend();
+  const [again] = (await adapter.claim(claimOf(1))) as [ClaimedJob];
+  await adapter.complete({ tenant, runs: [{ id, lease: again.lease, result: null }] });
+  const copy = await store.reopened();
+  expect(await copy.adapter.claim(claimOf(1))).toEqual([]);
+  expect(await copy.adapter.count({ tenant })).toMatchObject({ waiting: 0, completed: 1 });
+  await copy.adapter.close();
+});
+
+test("jobs are not lost where ids were given out that did not reach the disk", async () => {
+  const disk = FailingDisk.install();
+  const store = await StoreOnDisk.open();
+  onTestFinished(() => store.dispose());
+  disk.breakDown("disk full");
+  for (let i = 0; i < 20; i++) {
+    const jobs = jobSpecs(STEP);
+    await expect(store.adapter.enqueue({ jobs, atomic: true })).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+    });
+  }
+  disk.mend();
+  // Needs no id, and so reserves none.
+  await store.adapter.renew({ tenant, runs: [], leaseMs: 1000 });
+  const second = await store.reopened();
+  const ids = await second.adapter.enqueue({ jobs: jobSpecs(3), atomic: true });
+  await second.adapter.close();
+  await second.adapter.open();
+  const found = await second.adapter.claim(claimOf(5));
+  expect(found.map(({ id }) => id)).toEqual(ids);
+  await second.adapter.close();
+});
+
 test.each<Fault | "none">(["none", "disk full"])(
   "the jobs are all there after a crash, whether their rows were written or put off (fault: %s)",
   async (fault) => {

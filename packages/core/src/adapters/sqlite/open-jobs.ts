@@ -25,7 +25,7 @@ export class OpenJobs {
   readonly #setFrom: StatementSync;
   readonly #priority: StatementSync;
   readonly #facts: JobFacts;
-  /** Jobs from this id on have a row only if they are in `#written`. */
+  /** Open jobs from this id on have a row if they are in `#written`, in which finished ones may be as well. */
   #from: number;
   #written = new Set<number>();
   /** Those of the current transaction. */
@@ -148,7 +148,8 @@ export class OpenJobs {
   }
 
   #note(id: number): void {
-    if (id < this.#from) return;
+    // One that had a row before this transaction has it again after a rollback.
+    if (this.#has(id)) return;
     this.#written.add(id);
     this.#writtenNow.push(id);
   }
@@ -163,7 +164,8 @@ export function writeLate(db: DatabaseSync): void {
     WHERE j.id >= (SELECT value FROM meta WHERE key = 'open_from')
       AND NOT EXISTS (SELECT 1 FROM open_job o WHERE o.lane = j.lane AND o.id = j.id)
       AND NOT EXISTS (SELECT 1 FROM finished_job f WHERE f.lane = j.lane AND f.phase IN (3, 4, 5) AND f.id = j.id);
-    UPDATE meta SET value = max(value, coalesce((SELECT n.value FROM meta n WHERE n.key = 'next_id'), 1))
+    -- Never higher: it may have counted ids that were given out in vain, and are given out again.
+    UPDATE meta SET value = coalesce((SELECT n.value FROM meta n WHERE n.key = 'next_id'), 1)
     WHERE key = 'open_from';
     COMMIT;
   `);
