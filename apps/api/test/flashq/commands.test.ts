@@ -134,6 +134,7 @@ describe("refusals", () => {
       "jobs[1].depends_on[0]: Must be a job's id",
     ],
     ["no id", commands.ack, {}, "id: "],
+    ["a boundless id", commands.ackBatch, { ids: [1, Infinity] }, "ids[1]: Has none of the"],
     ["an id of none", commands.ack, { id: 2 ** 60 }, "Job 1152921504606847000 not found"],
     ["a word", commands.getState, { id: "seven" }, "Job seven not found"],
     ["a bad limit", commands.rateLimit, { queue: "q", limit: 0 }, "limit: Must be at least 1"],
@@ -148,6 +149,13 @@ describe("refusals", () => {
     const own = await session();
     expect(await textOf(execute(own, command, input))).toContain(text);
     expect(await execute(own, commands.stats, {})).toMatchObject({ queued: 0 });
+  });
+
+  test("of a batch name each job that has no data", async () => {
+    const batch = { queue: "q", jobs: [{}, { data: 1 }, {}] };
+    await expect(execute(await session(), commands.pushBatch, batch)).rejects.toMatchObject({
+      details: { errors: [{ field: "jobs[0].data" }, { field: "jobs[2].data" }] },
+    });
   });
 
   test("of a duplicate names the holder, and in a batch the place", async () => {

@@ -37,6 +37,7 @@ export const pushInput = z.object({ queue, ...jobFields });
 /** Whether it has data and nothing else, of which nothing is to be checked. */
 function isBare(job: unknown): boolean {
   if (typeof job !== "object" || job === null || Array.isArray(job)) return false;
+  if (!("data" in job)) return false;
   for (const key in job) if (key !== "data") return false;
   return true;
 }
@@ -71,7 +72,7 @@ export const pullBatchInput = z.object({ queue, worker, count: batchCount });
 export const ackInput = z.object({ id, lease, result: z.unknown().optional() });
 export type AckInput = z.output<typeof ackInput>;
 
-export const ackBatchInput = z.object({ ids: batchOf(id, (value) => typeof value === "number") });
+export const ackBatchInput = z.object({ ids: batchOf(id, Number.isFinite) });
 
 export const failInput = z.object({
   id,
