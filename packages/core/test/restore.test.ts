@@ -1,4 +1,5 @@
 import { cpSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -114,4 +115,19 @@ test("it stands in for a store that is damaged or gone", async () => {
   await rm(path);
   expect((await restore()).replaced).toBeNull();
   expect(await using(idsOf)).toEqual([1, 2, 3]);
+});
+
+test("ids are not given out again where the store's jobs are damaged, but not what tells of its ids", async () => {
+  await prepare();
+  // More than are reserved at once, in the backup as well.
+  await using((adapter) => adapter.enqueue({ jobs: jobSpecs(10_000), atomic: true }));
+  const db = new DatabaseSync(path);
+  const page = db.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'job'").get();
+  db.close();
+  const at = (Number(page?.["rootpage"]) - 1) * 8192;
+  writeFileSync(path, readFileSync(path).fill(0xff, at, at + 8192));
+  await restore();
+  await using(async (adapter) => {
+    expect(await adapter.enqueue({ jobs: jobSpecs(1), atomic: true })).toEqual([10_005]);
+  });
 });

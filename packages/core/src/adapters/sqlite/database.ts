@@ -41,8 +41,11 @@ export function storeError(error: unknown, path: string): QueueError | undefined
   );
 }
 
-/** Opens the file for this process alone, brought up to the newest schema. */
-export function openDatabase(path: string): DatabaseSync {
+/**
+ * Opens the file for this process alone, brought up to the newest schema. `late`: rows that the last process put off are
+ * written, or left as they are, for whom the jobs do not matter: they may be damaged.
+ */
+export function openDatabase(path: string, late: "written" | "left" = "written"): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(path, { timeout: 0, allowExtension: false });
@@ -60,7 +63,7 @@ export function openDatabase(path: string): DatabaseSync {
     db.exec("BEGIN IMMEDIATE; COMMIT");
     defineFunctions(db);
     migrate(db);
-    writeLate(db);
+    if (late === "written") writeLate(db);
     return db;
   } catch (error) {
     db?.close();

@@ -86,7 +86,7 @@ function checkBackup(file: string): void {
 function firstNewNumber(path: string): number {
   if (!existsSync(path)) return 0;
   try {
-    const db = openDatabase(path);
+    const db = openDatabase(path, "left");
     try {
       return nextId(db);
     } finally {
