@@ -1,9 +1,8 @@
 import { expect, onTestFinished, test } from "vitest";
 import type { ClaimedJob } from "../../src/job.ts";
-import type { ClaimParams } from "../../src/queue-adapter.ts";
 import { jobSpecs } from "../../src/testing/index.ts";
 import { FailingDisk, type Fault } from "./failing-disk.ts";
-import { runOrder, StoreOnDisk } from "./store-on-disk.ts";
+import { claimOf, runOrder, StoreOnDisk } from "./store-on-disk.ts";
 
 /** Rows of jobs that wait are put off for 8,192 to 16,384 ids: enough for them to be written twice. */
 const JOBS = 26_000;
@@ -11,19 +10,6 @@ const STEP = 1000;
 
 const tenant = "default";
 const priorities = [0, 0, 0, 2, -3, 15, -400];
-
-function claimOf(limit: number): ClaimParams {
-  return {
-    tenant,
-    queues: [{ queue: "work", limit }],
-    limit,
-    worker: "w",
-    leaseMs: 60_000,
-    inProcess: false,
-    timeoutFrom: "progress",
-    waitMs: 0,
-  };
-}
 
 /** Adds jobs and lets all kinds of things happen to some of them; answers with their ids. */
 async function fill({ adapter, clock }: StoreOnDisk, added: number): Promise<readonly number[]> {

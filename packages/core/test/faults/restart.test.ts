@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { SqliteAdapter } from "../../src/adapters/sqlite/index.ts";
 import type { ClaimParams } from "../../src/queue-adapter.ts";
 import { jobSpec, jobSpecs } from "../../src/testing/index.ts";
-import { StoreOnDisk } from "./store-on-disk.ts";
+import { claimOf, StoreOnDisk } from "./store-on-disk.ts";
 
 const tenant = "default";
 let store: StoreOnDisk;
@@ -16,17 +16,7 @@ beforeEach(async () => {
 });
 
 function claim(limit: number, rest: Partial<ClaimParams> = {}, of = adapter) {
-  return of.claim({
-    tenant: "*",
-    queues: [{ queue: "work", limit }],
-    limit,
-    worker: "w",
-    leaseMs: 60_000,
-    inProcess: false,
-    timeoutFrom: "progress",
-    waitMs: 0,
-    ...rest,
-  });
+  return of.claim(claimOf(limit, rest));
 }
 
 describe("a process that dies", () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SqliteAdapter } from "../../src/adapters/sqlite/index.ts";
 import { isFinished, jobStates } from "../../src/job.ts";
-import type { QueueAdapter } from "../../src/queue-adapter.ts";
+import type { ClaimParams, QueueAdapter } from "../../src/queue-adapter.ts";
 import type { QueueGroup } from "../../src/queue-groups.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 
@@ -57,6 +57,21 @@ export class StoreOnDisk {
     await this.adapter.close().catch(() => undefined);
     await rm(this.#folder, { recursive: true, force: true });
   }
+}
+
+/** A worker outside asks for jobs of the queue `work`, and takes what is there. */
+export function claimOf(limit: number, rest: Partial<ClaimParams> = {}): ClaimParams {
+  return {
+    tenant: "*",
+    queues: [{ queue: "work", limit }],
+    limit,
+    worker: "w",
+    leaseMs: 60_000,
+    inProcess: false,
+    timeoutFrom: "progress",
+    waitMs: 0,
+    ...rest,
+  };
 }
 
 /** Those whose answers are looked at. */
@@ -115,16 +130,8 @@ export async function runOrder({
   for (let idle = 0; idle < 2;) {
     idle++;
     for (const { tenant, queue } of lanes) {
-      const jobs = await adapter.claim({
-        tenant,
-        queues: [{ queue, limit: 1000 }],
-        limit: 1000,
-        worker: "last",
-        leaseMs: 1000,
-        inProcess: false,
-        timeoutFrom: "progress",
-        waitMs: 0,
-      });
+      const queues = [{ queue, limit: 1000 }];
+      const jobs = await adapter.claim(claimOf(1000, { tenant, queues, leaseMs: 1000 }));
       if (jobs.length > 0) idle = 0;
       order.push(...jobs.map(({ id }) => `${tenant} ${queue} ${id}`));
       await adapter.complete({

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { BulkInsert } from "./bulk-statement.ts";
 import { laneOfFact, priorityOfFact } from "../../job-facts.ts";
+import { BulkInsert } from "./bulk-statement.ts";
 import type { Transaction } from "./committer.ts";
 import type { JobFacts } from "./job-facts.ts";
 import { encodeReport, type OpenRow, Phase, type Run } from "./rows.ts";
